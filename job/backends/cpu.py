@@ -1,0 +1,97 @@
+"""Clustering of vectors and the layout on a plain machine: `hdbscan` and `umap-learn`."""
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from job.backends.graph_hdbscan import Result, by_size
+from job.data import CondensedTree, Floats, Ints, KnnGraph
+
+
+def hdbscan_vectors(
+    vectors: Floats, min_samples: int, min_cluster_size: int, selection: Literal["eom", "leaf"]
+) -> Result:
+    """HDBSCAN on vectors [n, d], Euclidean."""
+    import hdbscan
+
+    n = len(vectors)
+    if n < 2:
+        none = np.zeros(n, np.float32)
+        return Result(np.full(n, -1, np.int32), none, none[:0], CondensedTree.empty())
+    found = hdbscan.HDBSCAN(
+        min_samples=min(min_samples, n - 1),
+        min_cluster_size=min_cluster_size,
+        cluster_selection_method=selection,
+        core_dist_n_jobs=-1,
+    ).fit(np.asarray(vectors, np.float64))
+    raw = found.condensed_tree_.to_numpy()
+    tree = CondensedTree(
+        raw["parent"].astype(np.int64),
+        raw["child"].astype(np.int64),
+        raw["lambda_val"].astype(np.float64),
+        raw["child_size"].astype(np.int64),
+    )
+    return numbered(found.labels_, found.probabilities_, found.cluster_persistence_, tree)
+
+
+def numbered(
+    labels: npt.NDArray[Any], probabilities: npt.NDArray[Any], persistence: npt.NDArray[Any], tree: CondensedTree
+) -> Result:
+    """A library's answer in our numbering: by size, then by first row."""
+    new, order = by_size(labels)
+    return Result(new, probabilities.astype(np.float32), np.asarray(persistence, np.float32)[order], tree)
+
+
+def umap_from_graph(
+    graph: KnnGraph, vectors: Floats, dimensions: int, n_neighbors: int, min_dist: float, seed: int
+) -> Floats:
+    """UMAP by umap-learn from our neighbor graph, float32 [n, dimensions]; with a seed it runs on one thread.
+
+    `n_neighbors` counts the point itself, as UMAP does. The graph must have that many and none missing.
+    """
+    _cache_kernels()
+    import umap
+
+    indices, distances = self_first(graph, n_neighbors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reducer = umap.UMAP(
+            n_components=dimensions,
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(indices, distances, None),
+        )
+        return np.asarray(reducer.fit_transform(vectors), np.float32)
+
+
+def self_first(graph: KnnGraph, n_neighbors: int) -> tuple[Ints, Floats]:
+    """The graph as UMAP wants it: each row itself at distance 0, then its n_neighbors - 1 nearest.
+
+    Raises:
+        ValueError: the graph has fewer neighbors, or some are missing (cuML would read out of bounds).
+    """
+    k = n_neighbors - 1
+    if k > graph.indices.shape[1] or (graph.indices[:, :k] < 0).any():
+        raise ValueError(f"n_neighbors={n_neighbors} needs {k} neighbors of every row of a {graph.indices.shape} graph")
+    rows = np.arange(len(graph), dtype=np.int32)[:, None]
+    none = np.zeros((len(graph), 1), np.float32)
+    return np.concatenate([rows, graph.indices[:, :k]], 1), np.concatenate([none, graph.distances[:, :k]], 1)
+
+
+def _cache_kernels() -> None:
+    """Let numba keep umap-learn's kernels on disk: compiling them takes longer than drawing a small map."""
+    from umap import layouts, umap_
+
+    for kernel in (
+        umap_.smooth_knn_dist,
+        umap_.compute_membership_strengths,
+        layouts._nb_optimize_layout_euclidean_single_epoch,
+    ):
+        try:
+            kernel.enable_caching()
+        except RuntimeError:  # no folder to keep them in: they are compiled in every run
+            return

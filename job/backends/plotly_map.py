@@ -1,0 +1,189 @@
+"""The map: one offline HTML page by Plotly, whose hover text cannot run anything."""
+
+import html
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from job.data import Floats, Ints
+
+LABELED_CLUSTERS = 60
+_TITLE_CHARS, _DESCRIPTION_CHARS, _LINE_CHARS = 200, 300, 70
+_NOISE = "#b8bcc4"
+# Tableau's ten and their lighter halves, greys left out: the noise is grey
+_PALETTE = (
+    "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#76b7b2", "#ff9da7", "#9c755f", "#1f77b4",
+    "#d37295", "#499894", "#b6992d", "#8cd17d", "#a0cbe8", "#ffbe7d", "#d4a6c8", "#f1ce63", "#86bcb6", "#fabfd2",
+)  # fmt: skip
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+html, body {{ margin: 0; height: 100%; font: 14px/1.4 system-ui, sans-serif; color: #222; background: #fff; }}
+body {{ display: flex; flex-direction: column; }}
+header {{ padding: 10px 16px 0; }}
+h1 {{ font-size: 18px; margin: 0; }}
+p {{ margin: 2px 0 0; color: #555; }}
+main {{ flex: 1; min-height: 0; }}
+</style>
+</head>
+<body>
+<header><h1>{title}</h1><p>{summary}</p></header>
+<main>{figure}</main>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """What is drawn: `layout` float32 [n, 2 or 3], `labels` int32 [n], names [c], titles, descriptions, copies [n]."""
+
+    layout: Floats
+    labels: Ints
+    names: list[str]
+    titles: list[str]
+    descriptions: list[str | None]
+    copies: npt.NDArray[np.int32]
+
+
+def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> None:
+    """Write the page. Above `hover_rows` points, that many of them (every cluster its share) carry hover text."""
+    import plotly.graph_objects as go
+    from plotly.io import to_html
+
+    n = len(points.labels)
+    noise = points.labels < 0
+    spoken = np.ones(n, np.bool_) if n <= hover_rows else _spread(points.labels, hover_rows)
+    figure = go.Figure()
+    for rows, name, style in (
+        (np.flatnonzero(~noise), f"{len(points.names):,} clusters", _colored(points)),
+        (np.flatnonzero(noise), f"noise ({noise.mean():.0%})", {"color": _NOISE, "size": 4, "opacity": 0.5}),
+    ):
+        for part, talks in ((rows[spoken[rows]], True), (rows[~spoken[rows]], False)):
+            if len(part):
+                figure.add_trace(_cloud(points, part, name, style, talks))
+    if points.names:
+        figure.add_trace(_names(points))
+    hidden = {"visible": False, "showspikes": False}
+    figure.update_layout(
+        template="plotly_white",
+        hovermode="closest",
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        legend={"orientation": "h", "y": 1, "x": 1, "xanchor": "right", "itemsizing": "constant"},
+        hoverlabel={"align": "left", "font": {"size": 13}},
+        uirevision="map",
+    )
+    if points.layout.shape[1] == 3:
+        figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden)
+    else:
+        figure.update_xaxes(**hidden)
+        figure.update_yaxes(**hidden)
+    div = to_html(
+        figure,
+        include_plotlyjs=True,
+        full_html=False,
+        div_id="map",
+        default_height="100%",
+        config={"responsive": True, "scrollZoom": True, "displaylogo": False},
+    )
+    page = _PAGE.format(title=html.escape(title), summary=html.escape(_summary(points, spoken)), figure=div)
+    path.write_text(page, encoding="utf-8")
+
+
+def _summary(points: MapPoints, spoken: npt.NDArray[np.bool_]) -> str:
+    n = len(points.labels)
+    parts = [f"{n:,} headlines", f"{len(points.names):,} clusters", f"{(points.labels < 0).mean():.0%} noise"]
+    if not spoken.all():
+        parts.append(f"hover text on a sample of {int(spoken.sum()):,}")
+    return " · ".join(parts) + ". Hover for the text; click a legend entry to hide or show it; scroll to zoom."
+
+
+def _colored(points: MapPoints) -> dict[str, Any]:
+    steps = len(_PALETTE)
+    scale = [[edge / steps, color] for i, color in enumerate(_PALETTE) for edge in (i, i + 1)]
+    return {"colorscale": scale, "cmin": -0.5, "cmax": steps - 0.5, "size": 5, "opacity": 0.8}
+
+
+def _cloud(points: MapPoints, rows: npt.NDArray[np.int64], name: str, style: dict[str, Any], talks: bool) -> Any:
+    import plotly.graph_objects as go
+
+    marker = dict(style)
+    if "colorscale" in marker:
+        marker["color"] = (points.labels[rows] % len(_PALETTE)).astype(np.uint8)
+    place = points.layout[rows]
+    settings: dict[str, Any] = {
+        "mode": "markers",
+        "marker": marker,
+        "name": name,
+        "legendgroup": name,
+        "showlegend": talks,
+        "x": place[:, 0],
+        "y": place[:, 1],
+    }
+    if talks:
+        settings |= {"text": [_hover(points, int(row)) for row in rows], "hovertemplate": "%{text}<extra></extra>"}
+    else:
+        settings |= {"hoverinfo": "skip"}
+    if place.shape[1] == 3:
+        return go.Scatter3d(z=place[:, 2], **(settings | {"marker": marker | {"size": 3}}))
+    return go.Scattergl(**settings)
+
+
+def _names(points: MapPoints) -> Any:
+    """The names of the largest clusters, each at the median of its points."""
+    import plotly.graph_objects as go
+
+    count = min(LABELED_CLUSTERS, len(points.names))
+    places = np.array([np.median(points.layout[points.labels == c], axis=0) for c in range(count)])
+    settings = {
+        "mode": "text",
+        "name": "names",
+        "text": [_escaped(textwrap.shorten(points.names[c], 40, placeholder=" …")) for c in range(count)],
+        "textfont": {"size": 11, "color": "#222"},
+        "hoverinfo": "skip",
+        "x": places[:, 0],
+        "y": places[:, 1],
+    }
+    return go.Scatter3d(z=places[:, 2], **settings) if places.shape[1] == 3 else go.Scatter(**settings)
+
+
+def _hover(points: MapPoints, row: int) -> str:
+    label = int(points.labels[row])
+    parts = [f"<b>{_lines(points.titles[row], _TITLE_CHARS)}</b>"]
+    if points.descriptions[row]:
+        parts.append(_lines(str(points.descriptions[row]), _DESCRIPTION_CHARS))
+    where = (
+        "noise"
+        if label < 0
+        else f"cluster {label}: {_escaped(textwrap.shorten(points.names[label], 80, placeholder=' …'))}"
+    )
+    copies = int(points.copies[row])
+    parts.append(f"<i>{where}{f' · {copies} copies' if copies > 1 else ''}</i>")
+    return "<br>".join(parts)
+
+
+def _lines(text: str, most: int) -> str:
+    if len(text) > most:
+        text = text[:most].rstrip() + "…"
+    return "<br>".join(_escaped(line) for line in textwrap.wrap(text, _LINE_CHARS)) or "&nbsp;"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _spread(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
+    """`count` rows, each cluster its share and at least one: every n-th of the rows in order of label."""
+    order = np.argsort(labels, kind="stable")
+    chosen = np.zeros(len(labels), np.bool_)
+    chosen[order[np.linspace(0, len(order) - 1, count).astype(np.int64)]] = True
+    return chosen

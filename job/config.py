@@ -1,0 +1,232 @@
+"""The schema of a run: YAML, then the environment, then `key=value` words, all checked at once.
+
+Every key is here with its meaning; `configs/*.yaml` repeat them with their trade-offs. Nothing heavy is imported.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from job.config_errors import explain
+from job.runtime.errors import BadInput
+
+# UMAP's n_neighbors where it reduces for clustering, as BERTopic has it
+REDUCE_NEIGHBORS = 15
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+
+class Input(Section):
+    """What is read. `path`: a file, a glob, or a list of either."""
+
+    path: Name | list[Name]
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    title: Name = "title"
+    description: Name | None = "description"
+    encoding: Name = "utf-8"
+    deduplicate: bool = True
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError("Python knows no such encoding; utf-8, utf-16, latin-1 and cp1252 are common") from None
+        return value
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path] if isinstance(self.path, str) else self.path
+
+
+class Embed(Section):
+    """Which model, and how. `token_budget`: tokens a batch; None: 16,384 on a GPU, 4,096 on a CPU."""
+
+    model: Name = "BAAI/bge-m3"
+    max_length: int = Field(default=512, ge=8, le=8192)
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
+    token_budget: int | None = Field(default=None, ge=64)
+    pooling: Literal["auto", "cls", "mean"] = "auto"
+    shard_rows: int = Field(default=100_000, ge=1)
+
+
+class Store(Section):
+    """Where Milvus is. `uri`: a file for Milvus Lite (None: `milvus.db` in the run folder), or a server's address."""
+
+    uri: Name | None = None
+    token: SecretStr | None = None
+    collection: str = Field(default="news_data", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
+    index: Literal["auto", "FLAT", "IVF_FLAT", "HNSW"] = "auto"
+    metric: Literal["IP", "COSINE", "L2"] = "IP"
+
+
+class Neighbors(Section):
+    """The graph. `k`: neighbors a headline that clustering reads, itself not counted."""
+
+    k: int = Field(default=50, ge=1, le=1024)
+    batch: int = Field(default=1024, ge=1, le=16_384)
+    parallel: int = Field(default=2, ge=1, le=64)
+    recall_sample: int = Field(default=500, ge=0)
+
+
+class Cluster(Section):
+    """HDBSCAN, on the neighbor graph or on the vectors."""
+
+    input: Literal["neighbors", "vectors"] = "neighbors"
+    reduce_to: int | None = Field(default=None, ge=2, le=100)
+    mode: Literal["canonical", "tutorial"] = "canonical"
+    min_samples: int = Field(default=3, ge=1, le=1023)
+    min_cluster_size: int = Field(default=5, ge=2)
+    selection: Literal["eom", "leaf"] = "eom"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.reduce_to is not None and self.input == "neighbors":
+            raise ValueError("cluster.reduce_to needs cluster.input = vectors: the graph is not reduced")
+        if self.mode == "tutorial" and self.input == "vectors":
+            raise ValueError("cluster.mode = tutorial needs cluster.input = neighbors: it defines a graph's clusters")
+        return self
+
+
+class Project(Section):
+    """The map's layout by UMAP; `n_neighbors` counts the headline itself."""
+
+    dimensions: Literal[2, 3] = 2
+    n_neighbors: int = Field(default=30, ge=2, le=1025)
+    min_dist: float = Field(default=0.1, ge=0.0, lt=1.0)
+
+
+class Report(Section):
+    """The map's page. Above `hover_rows` headlines a sample of that many carries hover text."""
+
+    title: Name = "Headline clusters"
+    hover_rows: int = Field(default=200_000, ge=1)
+
+
+class Config(Section):
+    run_dir: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    input: Input
+    embed: Embed = Embed()
+    store: Store = Store()
+    neighbors: Neighbors = Neighbors()
+    cluster: Cluster = Cluster()
+    project: Project = Project()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.cluster.input == "neighbors" and self.cluster.min_samples > self.neighbors.k:
+            raise ValueError(
+                f"cluster.min_samples = {self.cluster.min_samples} needs neighbors.k of at least that, "
+                f"not {self.neighbors.k}"
+            )
+        return self
+
+    @property
+    def store_uri(self) -> str:
+        return self.store.uri or str(self.run_dir / "milvus.db")
+
+    @property
+    def graph_k(self) -> int:
+        """Neighbors asked of Milvus: the most that any stage needs."""
+        reduction = REDUCE_NEIGHBORS if self.cluster.reduce_to else 0
+        return max(self.neighbors.k, self.project.n_neighbors - 1, reduction - 1)
+
+    def public(self) -> dict[str, Any]:
+        """The resolved configuration as JSON values, without the token."""
+        return self.model_dump(mode="json", exclude={"store": {"token"}})
+
+
+def load(path: Path, words: list[str]) -> Config:
+    """Read a run's configuration: the YAML file, `MILVUS_URI`/`MILVUS_TOKEN` over it, `key=value` words over those.
+
+    Raises:
+        BadInput: every error there is, a line each, with its path, value and the nearest valid key.
+    """
+    values = _read_yaml(path)
+    for (section, key), value in _from_environment().items():
+        store = values.setdefault(section, {})
+        if isinstance(store, dict):
+            store[key] = value
+    for word in words:
+        _set(values, word)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise BadInput(explain(error, Config, str(path))) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice, where plain YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"configuration '{path}': {error.strerror}; name one of the files in configs/") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"configuration '{path}' is not UTF-8 text; name a YAML file as in configs/") from None
+    try:
+        values = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise BadInput(f"configuration '{path}'{where}: {error.problem}") from None
+    except (yaml.YAMLError, TypeError) as error:
+        raise BadInput(f"configuration '{path}' is not YAML: {str(error).splitlines()[0]}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise BadInput(f"configuration '{path}': expected 'key: value' lines, found a {type(values).__name__}")
+    return values
+
+
+def _from_environment() -> dict[tuple[str, str], str]:
+    """MILVUS_URI and MILVUS_TOKEN, from the environment or from `.env` in the working directory."""
+    file = dotenv_values(".env") if Path(".env").is_file() else {}
+    found = {}
+    for name, key in (("MILVUS_URI", "uri"), ("MILVUS_TOKEN", "token")):
+        value = os.environ.get(name) or file.get(name)
+        if value:
+            found["store", key] = value
+    return found
+
+
+def _set(values: dict[str, Any], word: str) -> None:
+    """Put `section.key=value` into `values`; the value is read as YAML."""
+    key, equals, text = word.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"'{word}': expected key=value, as in cluster.min_cluster_size=5")
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        inner = values.get(section)
+        if inner is None:
+            inner = values[section] = {}
+        if not isinstance(inner, dict):
+            raise BadInput(f"'{word}': {section} is a value, not a section")
+        values = inner
+    values[last] = value

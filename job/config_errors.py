@@ -1,0 +1,50 @@
+"""Turning pydantic's validation errors into lines that name the key, the value and the next action."""
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+# a misspelt token is still a secret
+_SECRET = ("tok", "key", "pass", "secret")
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """All errors, a line each: path, value, what is wrong, and the valid keys where one is unknown."""
+    lines: dict[str, None] = {}
+    for item in error.errors(include_url=False):
+        lines[_line(item, model)] = None
+    return f"{source}: {len(lines)} error{'s' if len(lines) > 1 else ''}\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _line(item: Any, model: type[BaseModel]) -> str:
+    location = [str(part) for part in item["loc"] if not str(part).startswith("list[") and part != "str"]
+    # a union's branch names (constrained-str and the like) are no keys of ours
+    location = [part for part in location if "-" not in part and "[" not in part]
+    path = ".".join(location)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"{path} = {_shown(location, item['input'])}: unknown key; {_nearest(location, model)}"
+    if item["type"] == "missing":
+        return f"{path}: missing; give it in the file or as {path}=VALUE"
+    if not location or isinstance(item["input"], dict):
+        return f"{path}: {message}" if path else message
+    return f"{path} = {_shown(location, item['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(location: list[str], value: Any) -> str:
+    if location[:1] == ["store"] and any(part in location[-1].lower() for part in _SECRET):
+        return "(not shown)"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _nearest(location: list[str], model: type[BaseModel]) -> str:
+    for part in location[:-1]:
+        inner = model.model_fields[part].annotation
+        assert isinstance(inner, type) and issubclass(inner, BaseModel)
+        model = inner
+    keys = list(model.model_fields)
+    close = difflib.get_close_matches(location[-1], keys, n=1)
+    hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
+    return f"{hint}valid here: {', '.join(keys)}"

@@ -1,0 +1,253 @@
+"""What flows between the stages: frozen, and checking itself. Knows the shapes and the files, nothing else."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from job.runtime.errors import JobError
+from job.runtime.rundir import atomic
+
+Ints = npt.NDArray[np.int32]
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+
+HEADLINES = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("text", pa.string()),
+        ("copies", pa.int32()),
+    ]
+)
+ROWS = pa.schema([("id", pa.int64()), ("file", pa.int32()), ("row", pa.int64())])
+
+
+def check(held: bool, message: str) -> None:
+    """Raise `JobError` unless `held`: a stage handed on what it must not."""
+    if not held:
+        raise JobError(f"internal error: {message}; please report it with job.log")
+
+
+@dataclass(frozen=True)
+class Headlines:
+    """The distinct headlines, ascending by id, so that a run does not depend on the order of its input.
+
+    `table`: id int64 (63-bit hash of the text), title, description (null where there is none), text
+    (title + newline + description), copies int32 (input rows with this text).
+    """
+
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        check(self.table.schema.equals(HEADLINES), f"headlines have columns {self.table.schema.names}")
+        ids = self.ids
+        check(bool((ids[1:] > ids[:-1]).all()) if len(ids) > 1 else True, "headline ids are not ascending")
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def ids(self) -> Ids:
+        return np.asarray(self.table["id"].to_numpy(), dtype=np.int64)
+
+    def column(self, name: str) -> list[Any]:
+        """A column as Python values."""
+        return list(self.table[name].to_pylist())
+
+    def save(self, path: Path) -> None:
+        with atomic(path) as temporary:
+            pq.write_table(self.table, temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: Path) -> "Headlines":
+        return cls(pq.read_table(path))
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Unit vectors, float16 or float32 [n, d], in the order of the headlines; `ids` int64 [n]."""
+
+    ids: Ids
+    vectors: Vectors
+
+    def __post_init__(self) -> None:
+        check(
+            self.vectors.ndim == 2 and len(self.ids) == len(self.vectors),
+            f"{len(self.ids)} ids with vectors of shape {self.vectors.shape}",
+        )
+        check(self.vectors.dtype in (np.float16, np.float32), f"vectors of dtype {self.vectors.dtype}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def dim(self) -> int:
+        return int(self.vectors.shape[1])
+
+
+@dataclass(frozen=True)
+class KnnGraph:
+    """Each headline's nearest neighbors, itself not among them.
+
+    `indices` int32 [n, k]: row numbers, -1 = none, only at a row's end. `distances` float32 [n, k]: Euclidean,
+    computed from the vectors, ascending, ties by row number, inf where the index is -1. `columns`: how many of
+    the k clustering reads (`neighbors.k`); the ones after it were asked for by the layout alone.
+    """
+
+    indices: Ints
+    distances: Floats
+    columns: int
+
+    def __post_init__(self) -> None:
+        i, d = self.indices, self.distances
+        check(i.ndim == 2 and i.shape == d.shape, f"graph of indices {i.shape} and distances {d.shape}")
+        check(i.dtype == np.int32 and d.dtype == np.float32, f"graph of dtypes {i.dtype} and {d.dtype}")
+        check(0 <= self.columns <= i.shape[1], f"{self.columns} columns of a graph with {i.shape[1]}")
+        if i.size:
+            check(int(i.max()) < len(i) and int(i.min()) >= -1, "graph names a row that does not exist")
+            check(bool(((i < 0) == np.isinf(d)).all()), "graph distances and missing neighbors disagree")
+            check(bool((d[:, 1:] >= d[:, :-1]).all()), "graph distances are not ascending")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def first(self, k: int) -> "KnnGraph":
+        """The graph of the nearest `k`."""
+        k = min(k, self.indices.shape[1])
+        return KnnGraph(
+            np.ascontiguousarray(self.indices[:, :k]),
+            np.ascontiguousarray(self.distances[:, :k]),
+            min(k, self.columns),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write `indices`, `distances` [n, neighbors.k], and what the layout reads beyond as `more_*`."""
+        c = self.columns
+        with atomic(path) as temporary:
+            np.savez(
+                temporary,
+                indices=self.indices[:, :c],
+                distances=self.distances[:, :c],
+                more_indices=self.indices[:, c:],
+                more_distances=self.distances[:, c:],
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> "KnnGraph":
+        with np.load(path) as file:
+            return cls(
+                np.concatenate([file["indices"], file["more_indices"]], axis=1),
+                np.concatenate([file["distances"], file["more_distances"]], axis=1),
+                file["indices"].shape[1],
+            )
+
+
+@dataclass(frozen=True)
+class CondensedTree:
+    """HDBSCAN's condensed tree, an edge a row, as `hdbscan` writes it: the root cluster is number n.
+
+    `parent`, `child` int64 [m] (a child below n is a point), `lambdas` float64 [m] (1 / distance; inf at
+    distance 0), `sizes` int64 [m].
+    """
+
+    parent: npt.NDArray[np.int64]
+    child: npt.NDArray[np.int64]
+    lambdas: npt.NDArray[np.float64]
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def empty(cls) -> "CondensedTree":
+        none = np.zeros(0, np.int64)
+        return cls(none, none, np.zeros(0), none)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Who belongs where.
+
+    `labels` int32 [n]: -1 is noise, the others numbered by size, then by first row. `probabilities` float32
+    [n]. `persistence` float32 [c]. `nearest` int32 [n]: the label, for noise the cluster that its neighbors
+    vote for (-1: none of them is in one). `nearest_distance` float32 [n]: Euclidean, to the nearest neighbor
+    in that cluster (nan: none).
+    """
+
+    labels: Ints
+    probabilities: Floats
+    persistence: Floats
+    nearest: Ints
+    nearest_distance: Floats
+    tree: CondensedTree = field(default_factory=CondensedTree.empty)
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        check(
+            len(self.probabilities) == len(self.nearest) == len(self.nearest_distance) == n,
+            f"{n} labels with columns of other lengths",
+        )
+        check(n == 0 or int(self.labels.max()) + 1 == self.count, f"labels do not fit {self.count} clusters")
+        sizes = np.bincount(self.labels[self.labels >= 0], minlength=self.count)
+        check(bool((sizes[1:] <= sizes[:-1]).all()), "clusters are not numbered by size")
+
+    @property
+    def count(self) -> int:
+        return len(self.persistence)
+
+    @property
+    def noise_share(self) -> float:
+        return float((self.labels < 0).mean()) if len(self.labels) else 0.0
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self.labels[self.labels >= 0], minlength=self.count).astype(np.int64)
+
+    def save(self, path: Path, tree_path: Path, ids: Ids) -> None:
+        """`clusters.parquet`, a row a headline, and `tree.npz`: the condensed tree and the persistence."""
+        columns = {
+            "id": ids,
+            "cluster": self.labels,
+            "probability": self.probabilities,
+            "nearest_cluster": self.nearest,
+            "nearest_distance": self.nearest_distance,
+        }
+        with atomic(path) as temporary:
+            pq.write_table(pa.table(columns), temporary, compression="zstd")
+        with atomic(tree_path) as temporary:
+            np.savez(
+                temporary,
+                parent=self.tree.parent,
+                child=self.tree.child,
+                lambdas=self.tree.lambdas,
+                sizes=self.tree.sizes,
+                persistence=self.persistence,
+            )
+
+    @classmethod
+    def load(cls, path: Path, tree_path: Path) -> "Clusters":
+        table = pq.read_table(path)
+        with np.load(tree_path) as file:
+            return cls(
+                table["cluster"].to_numpy(),
+                table["probability"].to_numpy(),
+                file["persistence"],
+                table["nearest_cluster"].to_numpy(),
+                table["nearest_distance"].to_numpy(),
+                CondensedTree(file["parent"], file["child"], file["lambdas"], file["sizes"]),
+            )
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A cluster in words: its name, its keywords, and its most central headlines (row numbers)."""
+
+    cluster: int
+    size: int
+    name: str
+    keywords: list[str]
+    exemplars: list[int]

@@ -1,0 +1,78 @@
+"""`doctor`: what this machine has, what a run would pick and why, and the memory that each stage needs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from job.backends.models import find_model
+from job.config import Config
+from job.runtime.device import installed, resolve_device, resolve_precision, resolve_rapids
+from job.runtime.errors import JobError
+from job.runtime.record import machine, versions
+
+_SIZES = (10_000, 100_000, 1_000_000)
+
+
+def examine(config: Config | None) -> Iterator[str]:
+    """Lines of findings; a thing that is missing is a finding, not an error."""
+    about = machine()
+    yield f"machine    {about['platform']}, {about['processor']}, {about['cores']} cores, {_memory_gib():.1f} GiB"
+    yield "packages   " + ", ".join(f"{name} {version}" for name, version in versions().items())
+    for name in ("cuml-cu13", "cupy-cuda13x"):
+        if installed(name) is None:
+            yield f"packages   {name} is not installed: needed on a GPU alone (environment.yml)"
+    try:
+        device = resolve_device(config.device if config else "auto")
+    except JobError as error:
+        yield f"device     {error}"
+        device = resolve_device("cpu")
+    precision = resolve_precision(config.embed.precision if config else "auto", device)
+    rapids = resolve_rapids(device)
+    yield f"device     {device.value}: {device.reason}"
+    yield f"precision  {precision.value}: {precision.reason}"
+    yield f"clustering {rapids.value}: {rapids.reason}"
+    try:
+        model = find_model(config.embed.model if config else "minilm", "auto")
+        yield f"model      {model.name}: {model.folder}, {model.pooling} pooling{', BGE-M3 heads' if model.m3 else ''}"
+    except JobError as error:
+        yield f"model      {error}"
+    if config is not None:
+        yield f"milvus     {_milvus(config)}"
+    dim = 1024 if config is None or config.embed.model != "minilm" else 384
+    k = config.graph_k if config else 50
+    yield f"memory     GiB needed at the peak of each stage, {dim} dimensions, k = {k}:"
+    yield f"memory     {'headlines':>10} {'embed':>7} {'store':>7} {'neighbors':>10} {'cluster':>8} {'project':>8}"
+    for rows in _SIZES:
+        yield f"memory     {rows:>10,} " + "{:>7.1f} {:>7.1f} {:>10.1f} {:>8.1f} {:>8.1f}".format(*_needs(rows, dim, k))
+
+
+def _needs(rows: int, dim: int, k: int) -> list[float]:
+    """GiB by stage, beside about 1 GiB of libraries; estimates from array sizes, texts at 300 bytes."""
+    gib = 2.0**30
+    texts, half, full, graph = 300 * rows, 2 * dim * rows, 4 * dim * rows, 8 * k * rows
+    return [
+        1 + (texts + half) / gib,
+        1 + (2 * texts + half) / gib,
+        1 + (texts + half + full + 3 * graph) / gib,
+        1 + (3 * graph + 200 * rows) / gib,
+        1 + (half + full + 6 * graph) / gib,
+    ]
+
+
+def _milvus(config: Config) -> str:
+    from job.backends.milvus import Milvus, is_lite, shown
+
+    uri = config.store_uri
+    if is_lite(uri) and not Path(uri).exists():
+        return f"Milvus Lite, a new file at {uri}"
+    token = config.store.token
+    try:
+        milvus = Milvus(uri, token.get_secret_value() if token else None, config.store.collection)
+    except JobError as error:
+        return str(error)
+    milvus.close()
+    return f"{shown(uri)} answers, version {milvus.version}"
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -1,0 +1,342 @@
+"""READ FIRST: the stages in order. What is done is skipped, what changed is done again.
+
+    ingest -> embed -> store -> neighbors -> cluster -> project -> describe -> report
+
+Each stage has a key, the digest of its settings, of the results it starts from and of its code's version.
+A stage whose marker has that key, with its files in place, is up to date.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from job import __version__
+from job.backends.milvus import Milvus, is_lite, shown
+from job.backends.models import Model, find_model
+from job.config import Config
+from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
+from job.runtime import log, preempt
+from job.runtime.device import resolve_device, resolve_precision, resolve_rapids
+from job.runtime.errors import BadInput
+from job.runtime.log import logger
+from job.runtime.measure import Meter, peak_mb
+from job.runtime.record import write_record
+from job.runtime.rundir import Marker, RunDir, digest, write_json
+
+
+class Job:
+    """One run: its configuration, its folder, its choices, and what its stages left on disk, read when asked for."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.run = RunDir(config.run_dir)
+        self.device = resolve_device(config.device)
+        self.precision = resolve_precision(config.embed.precision, self.device)
+        self.rapids = resolve_rapids(self.device)
+
+    @cached_property
+    def model(self) -> Model:
+        return find_model(self.config.embed.model, self.config.embed.pooling, self.run.file("model.json"))
+
+    @cached_property
+    def milvus(self) -> Milvus:
+        token = self.config.store.token
+        return Milvus(self.config.store_uri, token.get_secret_value() if token else None, self.config.store.collection)
+
+    @cached_property
+    def headlines(self) -> Headlines:
+        return Headlines.load(self.run.file("headlines.parquet"))
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        from job.stages.embed import load_embeddings
+
+        return load_embeddings(self.config.embed, self.headlines, self.run)
+
+    @cached_property
+    def graph(self) -> KnnGraph:
+        return KnnGraph.load(self.run.file("neighbors.npz"))
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
+
+    @cached_property
+    def layout(self) -> Floats:
+        layout: Floats = np.load(self.run.file("layout.npy"))
+        return layout
+
+    def output(self, stage: str) -> str:
+        """The digest of a finished stage's result."""
+        marker = self.run.marker(stage)
+        if marker is None:
+            raise BadInput(f"stage {stage} is not done in '{self.run.path}': run it first, or `run` for all")
+        return marker.output
+
+    def close(self) -> None:
+        """Let go of Milvus, if it was asked for."""
+        if "milvus" in self.__dict__:
+            self.milvus.close()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`key`: what the result depends on. `work`: do it, given the key, and say what was counted; its `output`,
+    where given, is the digest of the result. `files`: what it leaves in the run folder. `version`: raised when
+    the code gives another result for the same key."""
+
+    name: str
+    version: int
+    files: Callable[[Job], list[str]]
+    key: Callable[[Job], list[Any]]
+    work: Callable[[Job, str], dict[str, Any]]
+
+
+def _ingest(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.ingest import ingest
+
+    return ingest(job.config.input, job.run)
+
+
+def _ingest_key(job: Job) -> list[Any]:
+    from job.stages.ingest import input_digest
+
+    return [job.config.input.model_dump(mode="json", exclude={"path"}), input_digest(job.config.input)]
+
+
+def _embed(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.embed import embed
+
+    return embed(job.config.embed, job.model, job.device, job.precision, key, job.headlines, job.run)
+
+
+def _store(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.store import store
+
+    return store(job.config.store, job.milvus, job.headlines, job.embeddings, job.run)
+
+
+def _neighbors(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.neighbors import neighbors
+
+    config = job.config
+    return neighbors(config.neighbors, config.graph_k, config.seed, job.milvus, key, job.embeddings, job.run)
+
+
+def _cluster(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.cluster import cluster
+
+    vectors = job.embeddings if job.config.cluster.input == "vectors" else None
+    return cluster(job.config.cluster, job.config.seed, job.rapids, job.headlines, job.graph, vectors, job.run)
+
+
+def _project(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.project import project
+
+    return project(job.config.project, job.config.seed, job.rapids, job.graph, job.embeddings, job.run)
+
+
+def _describe(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.describe import describe
+
+    return describe(job.headlines, job.embeddings, job.clusters, job.run)
+
+
+def _report(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.describe import load_topics
+    from job.stages.report import report
+
+    return report(job.config.report, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run)
+
+
+def _shards(job: Job) -> list[str]:
+    return [f"embeddings/{path.name}" for path in sorted(job.run.file("embeddings").glob("*.npy"))]
+
+
+def _database(job: Job) -> list[str]:
+    uri = job.config.store_uri
+    return [str(Path(uri).expanduser().resolve())] if is_lite(uri) else []
+
+
+def _these(*names: str) -> Callable[[Job], list[str]]:
+    return lambda job: list(names)
+
+
+# the asked precision and device are in the keys, not the resolved ones: a run that embedded on a GPU node
+# may end on a CPU node
+STAGES = (
+    Stage(
+        "ingest",
+        1,
+        _these("headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"),
+        _ingest_key,
+        _ingest,
+    ),
+    Stage(
+        "embed",
+        1,
+        _shards,
+        lambda job: [
+            job.output("ingest"),
+            job.model.identity,
+            job.model.pooling,
+            job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows"}),
+        ],
+        _embed,
+    ),
+    Stage(
+        "store",
+        1,
+        _database,
+        lambda job: [
+            job.output("ingest"),
+            job.output("embed"),
+            shown(job.config.store_uri),
+            job.config.store.model_dump(mode="json", include={"collection", "index", "metric"}),
+        ],
+        _store,
+    ),
+    Stage(
+        "neighbors",
+        1,
+        _these("neighbors.npz"),
+        lambda job: [
+            job.output("store"),
+            job.config.graph_k,
+            job.config.neighbors.model_dump(mode="json", include={"k", "recall_sample"}),
+        ],
+        _neighbors,
+    ),
+    Stage(
+        "cluster",
+        1,
+        _these("clusters.parquet", "tree.npz"),
+        lambda job: [
+            job.output("ingest"),
+            job.output("neighbors"),
+            job.config.cluster.model_dump(mode="json"),
+            [job.output("embed"), job.config.seed, job.config.device] if job.config.cluster.input == "vectors" else [],
+        ],
+        _cluster,
+    ),
+    Stage(
+        "project",
+        1,
+        _these("layout.npy"),
+        lambda job: [
+            job.output("embed"),
+            job.output("neighbors"),
+            job.config.project.model_dump(mode="json"),
+            job.config.seed,
+            job.config.device,
+        ],
+        _project,
+    ),
+    Stage(
+        "describe",
+        1,
+        _these("topics.parquet"),
+        lambda job: [job.output("ingest"), job.output("embed"), job.output("cluster")],
+        _describe,
+    ),
+    Stage(
+        "report",
+        1,
+        _these("headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"),
+        lambda job: [
+            job.output("ingest"),
+            _marker_key(job, "ingest"),
+            *(job.output(stage) for stage in ("cluster", "project", "describe")),
+            job.config.report.model_dump(mode="json"),
+        ],
+        _report,
+    ),
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+def _marker_key(job: Job, stage: str) -> str:
+    """The stage's key as its marker has it: for what depends on more of the input than its distinct texts."""
+    marker = job.run.marker(stage)
+    return marker.key if marker else ""
+
+
+def run(config: Config, only: str | None = None) -> None:
+    """Carry out every stage that is not up to date, or only the named one, and write `run.json`.
+
+    Raises:
+        JobError: see `job.runtime.errors` for what each kind means.
+    """
+    meter = Meter()
+    job = Job(config)
+    with job.run.locked(), log.to_file(job.run.file("job.log")), preempt.stop_signals():
+        done: list[str] = []
+        try:
+            _note_config(job)
+            logger.info("run: %s, device %s (%s)", job.run.path, job.device.value, job.device.reason)
+            for stage in STAGES:
+                if only in (None, stage.name):
+                    _carry_out(stage, job, done)
+                    preempt.check()
+        except Exception as error:
+            logger.info("run: stopped: %s", error)
+            raise
+        finally:
+            job.close()
+            _record(job, done, meter)
+        logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
+
+
+def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
+    key = digest(stage.name, stage.version, stage.key(job))
+    marker = job.run.marker(stage.name)
+    if marker is not None and marker.key == key and job.run.intact(marker):
+        logger.info("%s: up to date (since %s)", stage.name, marker.finished)
+        return
+    job.run.forget(stage.name)
+    meter = Meter()
+    stats = stage.work(job, key)
+    output = stats.pop("output", key)
+    stats["peak_mb_so_far"] = peak_mb()
+    job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats)
+    done.append(stage.name)
+
+
+def _note_config(job: Job) -> None:
+    """Save the resolved configuration, and say which settings differ from the last run's in this folder."""
+    file = job.run.file("config.json")
+    now = job.config.public()
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = now
+    changed = [
+        f"{path}: {old!r} -> {new!r}" for path, new in _flat(now).items() if (old := _flat(before).get(path)) != new
+    ]
+    if changed:
+        logger.info("run: changed since the last run here: %s", "; ".join(changed))
+    write_json(file, now)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _record(job: Job, done: list[str], meter: Meter) -> None:
+    choices = {"device": job.device, "precision": job.precision, "cluster_and_layout": job.rapids}
+    write_record(job.run, job.config.public(), __version__, choices, NAMES, done, meter)
+
+
+def state(run: RunDir) -> list[tuple[str, Marker | None, bool]]:
+    """Each stage with its marker and whether its files are in place."""
+    return [
+        (name, marker, marker is not None and run.intact(marker)) for name in NAMES for marker in [run.marker(name)]
+    ]

@@ -1,0 +1,1 @@
+"""HOW a run survives: devices, the run folder, stop signals, progress, logging."""

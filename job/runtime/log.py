@@ -1,0 +1,36 @@
+"""Logging: a short line to stderr for people, a dated one to `job.log` for later."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger("job")
+
+_NOISY = ("pymilvus", "milvus_lite", "FlagEmbedding", "transformers", "numba", "httpx", "huggingface_hub", "faiss")
+
+
+def to_stderr() -> None:
+    """Send the job's log to stderr; libraries speak only when they fail."""
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.handlers[:] = [handler]
+    for name in _NOISY:
+        # pymilvus prints a traceback for every failed call, which the caller handles
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def to_file(path: Path) -> Iterator[None]:
+    """Within this block, append the job's log to `path` too."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

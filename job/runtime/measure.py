@@ -1,0 +1,22 @@
+"""Seconds, and the process's peak memory."""
+
+import resource
+import sys
+import time
+
+
+class Meter:
+    """Started when made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+
+def peak_mb() -> int:
+    """Peak resident memory of this process so far, in MiB, by the kernel's account."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)

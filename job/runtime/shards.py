@@ -1,0 +1,105 @@
+"""Work in shards, each saved with a marker of its own, so that a killed stage goes on where it was."""
+
+import json
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from job.runtime import preempt
+from job.runtime.rundir import atomic, write_json
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows `start` to `stop` of `number`."""
+
+    number: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+class Shards:
+    """Row ranges of an array of `rows` rows, kept as `folder/00042.npy` with `folder/00042.json` written last.
+
+    `key` is the digest of what the content depends on: a shard with another key, of another size or with
+    another checksum counts as missing.
+    """
+
+    def __init__(self, folder: Path, key: str, rows: int, rows_per_shard: int) -> None:
+        self._folder, self._key = folder, key
+        self.all = [
+            Shard(number, start, min(start + rows_per_shard, rows))
+            for number, start in enumerate(range(0, rows, rows_per_shard))
+        ]
+
+    def _array(self, shard: Shard) -> Path:
+        return self._folder / f"{shard.number:05d}.npy"
+
+    def _marker(self, shard: Shard) -> Path:
+        return self._folder / f"{shard.number:05d}.json"
+
+    def missing(self) -> Iterator[Shard]:
+        """The shards still to be made, one after the other; between two of them a stop signal takes effect."""
+        self._folder.mkdir(exist_ok=True)
+        self._drop_foreign()
+        for shard in self.all:
+            if self._good(shard) is None:
+                yield shard
+                preempt.check()
+
+    def _drop_foreign(self) -> None:
+        keep = {path for shard in self.all for path in (self._array(shard), self._marker(shard))}
+        for path in self._folder.iterdir():
+            if path not in keep:
+                path.unlink()
+
+    def _marked(self, shard: Shard) -> dict[str, Any] | None:
+        try:
+            marker = json.loads(self._marker(shard).read_text())
+        except (OSError, ValueError):
+            return None
+        return marker if marker.get("key") == self._key and marker.get("rows") == len(shard) else None
+
+    def _good(self, shard: Shard) -> Array | None:
+        marker = self._marked(shard)
+        if marker is None:
+            return None
+        try:
+            array: Array = np.load(self._array(shard))
+        except (OSError, ValueError, EOFError):
+            return None
+        return array if zlib.crc32(array.data) == marker["crc32"] else None
+
+    def write(self, shard: Shard, array: Array) -> None:
+        """Save a shard: the array first, its marker last."""
+        array = np.ascontiguousarray(array)
+        self._marker(shard).unlink(missing_ok=True)
+        with atomic(self._array(shard)) as temporary:
+            np.save(temporary, array)
+        write_json(self._marker(shard), {"key": self._key, "rows": len(shard), "crc32": zlib.crc32(array.data)})
+
+    def digest_parts(self) -> list[int]:
+        """The shards' checksums, in order."""
+        return [marker["crc32"] for shard in self.all if (marker := self._marked(shard)) is not None]
+
+    def load(self) -> Array:
+        """All shards as one array [rows, ...]."""
+        arrays = [np.load(self._array(shard), mmap_mode="r") for shard in self.all]
+        if len(arrays) == 1:
+            return np.asarray(arrays[0])
+        return np.concatenate(arrays)
+
+    def remove(self) -> None:
+        """Delete the folder: what it held stands elsewhere by now."""
+        shutil.rmtree(self._folder, ignore_errors=True)
