@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from job.config_errors import explain
 from job.runtime.errors import BadInput
+from job.runtime.secrets import without_password
 
 # UMAP's n_neighbors where it reduces for clustering, as BERTopic has it
 REDUCE_NEIGHBORS = 15
@@ -67,6 +68,15 @@ class Store(Section):
     collection: str = Field(default="news_data", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
     index: Literal["auto", "FLAT", "IVF_FLAT", "HNSW"] = "auto"
     metric: Literal["IP", "COSINE", "L2"] = "IP"
+
+    @field_validator("uri")
+    @classmethod
+    def _file_or_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.endswith(".db") and not value.startswith(("http://", "https://")):
+            raise ValueError(
+                "expected a file ending in .db (Milvus Lite), or an address such as http://localhost:19530"
+            )
+        return value
 
 
 class Neighbors(Section):
@@ -144,8 +154,11 @@ class Config(Section):
         return max(self.neighbors.k, self.project.n_neighbors - 1, reduction - 1)
 
     def public(self) -> dict[str, Any]:
-        """The resolved configuration as JSON values, without the token."""
-        return self.model_dump(mode="json", exclude={"store": {"token"}})
+        """The resolved configuration as JSON values, without the token and a password in the uri."""
+        values = self.model_dump(mode="json", exclude={"store": {"token"}})
+        if self.store.uri is not None:
+            values["store"]["uri"] = without_password(self.store.uri)
+        return values
 
 
 def load(path: Path, words: list[str]) -> Config:

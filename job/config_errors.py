@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from job.runtime.secrets import without_password
+
 # a misspelt token is still a secret
 _SECRET = ("tok", "key", "pass", "secret")
 
@@ -35,7 +37,7 @@ def _line(item: Any, model: type[BaseModel]) -> str:
 def _shown(location: list[str], value: Any) -> str:
     if location[:1] == ["store"] and any(part in location[-1].lower() for part in _SECRET):
         return "(not shown)"
-    text = repr(value)
+    text = repr(without_password(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

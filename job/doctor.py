@@ -60,7 +60,7 @@ def _needs(rows: int, dim: int, k: int) -> list[float]:
 
 
 def _milvus(config: Config) -> str:
-    from job.backends.milvus import Milvus, is_lite, shown
+    from job.backends.milvus import Milvus, is_lite
 
     uri = config.store_uri
     if is_lite(uri) and not Path(uri).exists():
@@ -71,7 +71,7 @@ def _milvus(config: Config) -> str:
     except JobError as error:
         return str(error)
     milvus.close()
-    return f"{shown(uri)} answers, version {milvus.version}"
+    return f"{milvus.version} at {milvus.uri}"
 
 
 def _memory_gib() -> float:

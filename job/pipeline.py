@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from job import __version__
-from job.backends.milvus import Milvus, is_lite, shown
+from job.backends.milvus import Milvus, is_lite
 from job.backends.models import Model, find_model
 from job.config import Config
 from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
@@ -27,6 +27,7 @@ from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.record import write_record
 from job.runtime.rundir import Marker, RunDir, digest, write_json
+from job.runtime.secrets import without_password
 
 
 class Job:
@@ -196,7 +197,7 @@ STAGES = (
         lambda job: [
             job.output("ingest"),
             job.output("embed"),
-            shown(job.config.store_uri),
+            without_password(job.config.store_uri),
             job.config.store.model_dump(mode="json", include={"collection", "index", "metric"}),
         ],
         _store,
@@ -279,17 +280,27 @@ def run(config: Config, only: str | None = None) -> None:
         try:
             _note_config(job)
             logger.info("run: %s, device %s (%s)", job.run.path, job.device.value, job.device.reason)
+            if only is None:
+                _fail_early(job)
             for stage in STAGES:
                 if only in (None, stage.name):
                     _carry_out(stage, job, done)
                     preempt.check()
         except Exception as error:
-            logger.info("run: stopped: %s", error)
+            logger.error("run: stopped: %s", error, extra=log.FILE_ONLY)
             raise
         finally:
             job.close()
             _record(job, done, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
+
+
+def _fail_early(job: Job) -> None:
+    """See that the model and the server are there before an hour is spent on what comes before them."""
+    if job.run.marker("embed") is None:
+        _ = job.model
+    if job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
+        _ = job.milvus
 
 
 def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:

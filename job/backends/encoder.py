@@ -79,6 +79,8 @@ class FlagEncoder:
         return ids
 
     def encode(self, texts: list[str], done: Callable[[int], None] = lambda _: None) -> Floats:
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
         tokens = self.tokenize(texts)
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         vectors = np.empty((len(texts), self.dim), np.float32)
@@ -153,7 +155,7 @@ def _load(model: Model, precision: str) -> Any:
                 query_instruction_format="{}{}",
                 **common,
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:  # what a damaged checkpoint raises depends on where it is damaged
             raise BadInput(
                 f"embed.model = '{model.name}': '{model.folder}' does not load "
                 f"({type(error).__name__}: {str(error).splitlines()[0][:200]})"

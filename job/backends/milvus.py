@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from job.data import Floats, Ids
+from job.runtime.device import installed
 from job.runtime.errors import BadInput, JobError, Resumable
-from job.runtime.log import logger
+from job.runtime.log import logger, quiet_libraries
+from job.runtime.secrets import without_password
 
 TEXT_BYTES = 65_535
 # a server takes messages of up to 64 MiB; smaller ones overlap better
@@ -38,20 +39,16 @@ class Milvus:
             BadInput: nothing answers at the uri, or it refuses the token, or another process holds the file.
         """
         client = _client_class()
-        self.uri, self.collection = shown(uri), collection
+        self.uri, self.collection = without_password(uri), collection
         self.lite = is_lite(uri)
         if self.lite:
-            if not uri.endswith(".db"):
-                raise BadInput(
-                    f"store.uri = '{uri}': expected a file ending in .db (Milvus Lite) or an address such as "
-                    "http://localhost:19530"
-                )
             Path(uri).expanduser().parent.mkdir(parents=True, exist_ok=True)
             uri = str(Path(uri).expanduser().resolve())
         self._path = uri
         try:
             self._client = client(uri=uri, token=token or "", timeout=_CONNECT_SECONDS)
-            self.version = "Lite" if self.lite else str(self._client.get_server_version(timeout=_CONNECT_SECONDS))
+            server = f"Lite {installed('milvus-lite')}" if self.lite else self._client.get_server_version()
+            self.version = f"Milvus {server}"
         except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
             raise BadInput(_unreachable(self.uri, self.lite, error)) from None
 
@@ -252,20 +249,13 @@ def _client_class() -> Any:
             del os.environ["MILVUS_URI"]
         else:
             os.environ["MILVUS_URI"] = kept
+    quiet_libraries()
     return MilvusClient
 
 
 def is_lite(uri: str) -> bool:
     """Whether a uri names a Milvus Lite file rather than a server."""
     return "://" not in uri
-
-
-def shown(uri: str) -> str:
-    """The uri as it may be logged: without a user name and password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def lists(rows: int) -> int:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from job.data import Floats, Ints
 
 LABELED_CLUSTERS = 60
-_TITLE_CHARS, _DESCRIPTION_CHARS, _LINE_CHARS = 200, 300, 70
+_TITLE_CHARS, _DESCRIPTION_CHARS, _LINE_CHARS, _NAME_CHARS = 200, 300, 70, 36
+_PAGE_PIXELS, _CHAR_PIXELS, _LINE_PIXELS = (1300.0, 800.0), 6.2, 13.0
 _NOISE = "#b8bcc4"
 # Tableau's ten and their lighter halves, greys left out: the noise is grey
 _PALETTE = (
@@ -33,6 +34,7 @@ header {{ padding: 10px 16px 0; }}
 h1 {{ font-size: 18px; margin: 0; }}
 p {{ margin: 2px 0 0; color: #555; }}
 main {{ flex: 1; min-height: 0; }}
+main > div {{ height: 100%; }}
 </style>
 </head>
 <body>
@@ -78,12 +80,12 @@ def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> Non
         template="plotly_white",
         hovermode="closest",
         margin={"l": 0, "r": 0, "t": 8, "b": 0},
-        legend={"orientation": "h", "y": 1, "x": 1, "xanchor": "right", "itemsizing": "constant"},
+        legend={"orientation": "h", "y": 0, "x": 0, "yanchor": "bottom", "itemsizing": "constant"},
         hoverlabel={"align": "left", "font": {"size": 13}},
         uirevision="map",
     )
     if points.layout.shape[1] == 3:
-        figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden)
+        figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, camera={"eye": {"x": 0.9, "y": 0.9, "z": 0.9}})
     else:
         figure.update_xaxes(**hidden)
         figure.update_yaxes(**hidden)
@@ -139,21 +141,41 @@ def _cloud(points: MapPoints, rows: npt.NDArray[np.int64], name: str, style: dic
 
 
 def _names(points: MapPoints) -> Any:
-    """The names of the largest clusters, each at the median of its points."""
+    """The names of the largest clusters, each above the median of its points, none over another."""
     import plotly.graph_objects as go
 
-    count = min(LABELED_CLUSTERS, len(points.names))
+    flat = points.layout.shape[1] == 2
+    count = min(LABELED_CLUSTERS if flat else LABELED_CLUSTERS // 3, len(points.names))
     places = np.array([np.median(points.layout[points.labels == c], axis=0) for c in range(count)])
+    names = [textwrap.shorten(name, _NAME_CHARS, placeholder=" …") for name in points.names[:count]]
+    kept = _apart(places, points.layout, names) if flat else list(range(count))
+    places = places[kept]
     settings = {
         "mode": "text",
         "name": "names",
-        "text": [_escaped(textwrap.shorten(points.names[c], 40, placeholder=" …")) for c in range(count)],
+        "text": [_escaped(names[c]) if flat else _plain(names[c]) for c in kept],
+        "textposition": "top center",
         "textfont": {"size": 11, "color": "#222"},
         "hoverinfo": "skip",
         "x": places[:, 0],
         "y": places[:, 1],
     }
-    return go.Scatter3d(z=places[:, 2], **settings) if places.shape[1] == 3 else go.Scatter(**settings)
+    return go.Scatter(**settings) if flat else go.Scatter3d(z=places[:, 2], **settings)
+
+
+def _apart(places: Floats, layout: Floats, names: list[str]) -> list[int]:
+    """The names that, larger clusters first, do not overlap on a page of the usual size."""
+    low, high = layout.min(axis=0), layout.max(axis=0)
+    pixels = (places - low) / np.maximum(high - low, 1e-9) * np.array(_PAGE_PIXELS)
+    kept: list[int] = []
+    for c, name in enumerate(names):
+        width = [_CHAR_PIXELS * (len(name) + len(names[other])) / 2 for other in kept]
+        if all(
+            abs(pixels[c, 1] - pixels[other, 1]) > _LINE_PIXELS or abs(pixels[c, 0] - pixels[other, 0]) > wide
+            for other, wide in zip(kept, width, strict=True)
+        ):
+            kept.append(c)
+    return kept
 
 
 def _hover(points: MapPoints, row: int) -> str:
@@ -178,7 +200,13 @@ def _lines(text: str, most: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text, quote=True)
+    # plotly reads numbered entities and a few names, &quot; not among them
+    return html.escape(text, quote=True).replace("&quot;", "&#34;")
+
+
+def _plain(text: str) -> str:
+    """For names in 3-D, which are drawn on a canvas: entities are not read there, tags are."""
+    return text.replace("<", "‹").replace(">", "›")
 
 
 def _spread(labels: Ints, count: int) -> npt.NDArray[np.bool_]:

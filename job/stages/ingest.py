@@ -55,7 +55,9 @@ def ingest(config: Input, run: RunDir) -> dict[str, Any]:
         rows_file = stack.enter_context(atomic(run.file("rows.parquet")))
         input_file = stack.enter_context(atomic(run.file("input.parquet")))
         rejects_file = stack.enter_context(atomic(run.file("rejects.csv")))
-        rejects = csv.writer(stack.enter_context(rejects_file.open("w", encoding="utf-8", newline="")))
+        rejects = csv.writer(
+            stack.enter_context(rejects_file.open("w", encoding="utf-8", newline="")), lineterminator="\n"
+        )
         rejects.writerow(["file", "row", "line", "reason"])
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
         input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression="zstd"))

@@ -1,0 +1,72 @@
+"""What several tests share: the repository's root, a runner of the real command line, a tiny BGE-M3."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "job" / "sample" / "headlines.csv"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would change a run; offline, as CI is."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "HF_", "SLURM_"))}
+    return kept | {"HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def job() -> Run:
+    """Run `python -m job` with the given words in a process of its own, in the repository's root."""
+
+    def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+        settings = {"cwd": ROOT, "env": clean_environment(), "capture_output": True, "text": True, "timeout": 300}
+        command = [sys.executable, "-m", "job", *map(str, words)]
+        return subprocess.run(command, **(settings | options))  # type: ignore[call-overload,no-any-return]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_m3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random checkpoint of BGE-M3's architecture and heads, small, and a tokenizer of its own."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    folder = tmp_path_factory.mktemp("tiny-m3")
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=600, special_tokens=special, unk_token="<unk>")
+    tokenizer.train_from_iterator(SAMPLE.read_text(encoding="utf-8").splitlines(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 128, **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=130,
+        type_vocab_size=1,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    XLMRobertaModel(config).save_pretrained(folder)
+    torch.save(torch.nn.Linear(32, 32).state_dict(), folder / "colbert_linear.pt")
+    torch.save(torch.nn.Linear(32, 1).state_dict(), folder / "sparse_linear.pt")
+    return folder
