@@ -95,7 +95,7 @@ class Cluster(Section):
     reduce_to: int | None = Field(default=None, ge=2, le=100)
     mode: Literal["canonical", "tutorial"] = "canonical"
     min_samples: int = Field(default=3, ge=1, le=1023)
-    min_cluster_size: int = Field(default=5, ge=2)
+    min_cluster_size: int = Field(default=10, ge=2)
     selection: Literal["eom", "leaf"] = "eom"
 
     @model_validator(mode="after")

@@ -241,7 +241,7 @@ def test_help_and_bad_configuration_import_nothing_heavy() -> None:
         "for words in (['--help'], ['run', 'configs/demo.yaml', 'a=b'], ['validate', 'configs/demo.yaml']):\n"
         "    try: main(words)\n"
         "    except SystemExit: pass\n"
-        "heavy = {'torch', 'numba', 'pymilvus', 'transformers', 'FlagEmbedding', 'sklearn', 'umap', 'plotly', 'pandas'}\n"
+        "heavy = {'torch', 'numba', 'pymilvus', 'transformers', 'FlagEmbedding', 'sklearn', 'umap', 'plotly'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -64,7 +64,7 @@ def test_storing_twice_stores_no_row_twice(milvus: Milvus, run: RunDir) -> None:
 
 def test_headlines_that_left_the_input_leave_the_collection(milvus: Milvus, run: RunDir) -> None:
     store(Store(), milvus, headlines(MANY), vectors(headlines(MANY)), run)
-    fewer = headlines(MANY[50:] + ["a new one"])
+    fewer = headlines([*MANY[50:], "a new one"])
     stats = store(Store(), milvus, fewer, vectors(fewer), run)
     assert stats["removed"] == 50
     assert (milvus.ids() == fewer.ids).all()

@@ -1,0 +1,58 @@
+"""Stopping on request: the signal sets a flag, the next check ends the run with exit code 75."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from job.runtime import preempt
+from job.runtime.errors import Resumable
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """A signal of one test stops no other."""
+    yield
+    with preempt.stop_signals():
+        pass
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+def test_a_stop_signal_stops_nothing_before_the_next_check(name: str) -> None:
+    with preempt.stop_signals():
+        preempt.check()
+        os.kill(os.getpid(), getattr(signal, name))
+        with pytest.raises(Resumable, match=f"stopped by {name}.*the same command goes on") as caught:
+            preempt.check()
+    assert caught.value.exit_code == 75
+
+
+def test_the_first_signal_is_the_one_reported() -> None:
+    with preempt.stop_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Resumable, match="SIGTERM"):
+            preempt.check()
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
+    with preempt.stop_signals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGINT)
+    with pytest.raises(ZeroDivisionError), preempt.stop_signals():
+        assert signal.getsignal(signal.SIGUSR1) is not before[0]
+        raise ZeroDivisionError
+    assert (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_new_block_starts_without_the_old_signal() -> None:
+    with preempt.stop_signals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with preempt.stop_signals():
+        preempt.check()

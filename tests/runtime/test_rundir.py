@@ -1,0 +1,227 @@
+"""The run folder: nothing half-written is ever seen, and two runs never share it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from job.runtime.errors import BadInput, JobError
+from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
+
+HOLD = """
+import sys
+from pathlib import Path
+from job.runtime.rundir import RunDir
+with RunDir(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    (tmp_path / "run").mkdir()
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture
+def holder(run: RunDir) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run.path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+# ---- atomic
+
+
+def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "layout.npy"
+    with atomic(path) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".npy"
+        temporary.write_bytes(b"half")
+        assert not path.exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["layout.npy"]
+    assert path.read_bytes() == b"half"
+
+
+def test_a_failure_leaves_nothing_of_the_new_and_all_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "layout.npy"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert [file.name for file in tmp_path.iterdir()] == ["layout.npy"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_failure_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "x"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"title": "Überschrift"})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"title": object()})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"title": "Überschrift"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# ---- digests
+
+
+def test_a_digest_depends_on_values_dtype_shape_and_order() -> None:
+    a = np.arange(6, dtype=np.int32)
+    digests = [
+        digest(a),
+        digest(a + 1),
+        digest(a.astype(np.int64)),
+        digest(a.reshape(2, 3)),
+        digest(a.reshape(3, 2)),
+        digest("x", a),
+        digest(a, "x"),
+        digest("ab", "c"),
+        digest("a", "bc"),
+        digest(1),
+        digest("1"),
+        digest(None),
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_digest_does_not_depend_on_key_order_or_memory_layout() -> None:
+    table = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest(np.asfortranarray(table)) == digest(table)
+    assert digest(table[:, ::2]) == digest(table[:, ::2].copy())
+
+
+def test_a_files_digest_is_of_its_content_not_its_name(tmp_path: Path) -> None:
+    for name, content in (("a", b"x"), ("b", b"x"), ("c", b"y")):
+        (tmp_path / name).write_bytes(content)
+    assert digest_file(tmp_path / "a") == digest_file(tmp_path / "b") != digest_file(tmp_path / "c")
+
+
+# ---- markers
+
+
+def finished(run: RunDir) -> Marker:
+    run.file("layout.npy").write_bytes(b"12345")
+    run.file("embeddings").mkdir()
+    return run.finish("project", "key", "out", ["layout.npy", "embeddings"], 1.23456, {"rows": 5, "note": "naïve"})
+
+
+def test_a_marker_comes_back_as_it_was_written(run: RunDir) -> None:
+    written = finished(run)
+    read = run.marker("project")
+    assert read == written
+    assert read is not None
+    assert (read.key, read.output, read.seconds) == ("key", "out", 1.235)
+    assert dict(read.files) == {"layout.npy": 5, "embeddings": -1}
+    assert dict(read.stats) == {"rows": 5, "note": "naïve"}
+
+
+def test_a_stage_without_marker_has_none_and_a_forgotten_one_neither(run: RunDir) -> None:
+    assert run.marker("project") is None
+    finished(run)
+    run.forget("project")
+    assert run.marker("project") is None
+    run.forget("project")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '{"stage": "project"}', '{"other": 1}'])
+def test_a_marker_that_cannot_be_read_counts_as_none(run: RunDir, content: str) -> None:
+    finished(run)
+    (run.path / "markers" / "project.json").write_text(content)
+    assert run.marker("project") is None
+
+
+def test_what_a_marker_vouches_for_is_intact_until_it_is_missing_or_of_another_size(run: RunDir) -> None:
+    marker = finished(run)
+    assert run.intact(marker)
+    run.file("layout.npy").write_bytes(b"1234")
+    assert not run.intact(marker)
+    run.file("layout.npy").write_bytes(b"12345")
+    assert run.intact(marker)
+    run.file("layout.npy").unlink()
+    assert not run.intact(marker)
+
+
+def test_a_folder_that_a_marker_vouches_for_must_be_there(run: RunDir) -> None:
+    marker = finished(run)
+    run.file("embeddings").rmdir()
+    assert not run.intact(marker)
+
+
+# ---- the lock
+
+
+def test_a_folder_is_made_held_by_name_and_let_go(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "deep" / "run")
+    assert run.holder() is None
+    with run.locked():
+        assert "process " in str(run.holder())
+    assert run.holder() is None
+
+
+def test_a_second_process_is_refused_with_the_holders_name(run: RunDir, holder: subprocess.Popen[str]) -> None:
+    assert f"process {holder.pid} on " in str(run.holder())
+    with pytest.raises(JobError, match=f"in use by process {holder.pid} on .* since ") as caught, run.locked():
+        pass
+    assert caught.value.exit_code == 1
+
+
+def test_a_refused_process_sweeps_nothing_away(run: RunDir, holder: subprocess.Popen[str]) -> None:
+    half = run.file(".layout.npy.tmp.npy")
+    half.write_bytes(b"the holder is writing this")
+    with pytest.raises(JobError, match="in use"), run.locked():
+        pass
+    assert half.exists()
+
+
+def test_a_killed_holder_holds_nothing(run: RunDir, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert run.holder() is None
+    with run.locked():
+        assert run.holder() is not None
+
+
+def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(run: RunDir) -> None:
+    (run.path / "markers").mkdir()
+    (run.path / ".folder.tmp").mkdir()
+    half = [
+        run.file(".layout.npy.tmp.npy"),
+        run.path / "markers" / ".embed.json.tmp.json",
+        run.path / ".folder.tmp" / "x",
+    ]
+    whole = [run.file("layout.npy"), run.path / "markers" / "embed.json", run.file("notes.tmp"), run.file(".env")]
+    for path in half + whole:
+        path.write_text("x")
+    with run.locked():
+        assert not any(path.exists() for path in half)
+        assert not (run.path / ".folder.tmp").exists()
+        assert all(path.exists() for path in whole)
+
+
+def test_a_run_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match=r"run_dir = .*cannot write there"), RunDir(tmp_path / "file" / "run").locked():
+        pass

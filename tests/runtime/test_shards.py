@@ -1,0 +1,168 @@
+"""Shards: what is whole is kept, what is not is made again."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from job.runtime import preempt
+from job.runtime.errors import Resumable
+from job.runtime.shards import Shard, Shards
+
+ROWS = np.arange(44, dtype=np.float32).reshape(11, 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "embeddings"
+
+
+def shards(folder: Path, key: str = "key", rows: int = 11, size: int = 4) -> Shards:
+    return Shards(folder, key, rows, size)
+
+
+def fill(work: Shards) -> list[int]:
+    """Make what is missing; the numbers of the shards made."""
+    made = []
+    for shard in work.missing():
+        work.write(shard, ROWS[shard.start : shard.stop])
+        made.append(shard.number)
+    return made
+
+
+def missing(folder: Path, **settings: object) -> list[int]:
+    return [shard.number for shard in shards(folder, **settings).missing()]  # type: ignore[arg-type]
+
+
+def test_rows_are_cut_into_ranges_the_last_one_short() -> None:
+    assert shards(Path("nowhere")).all == [Shard(0, 0, 4), Shard(1, 4, 8), Shard(2, 8, 11)]
+    assert [len(shard) for shard in shards(Path("nowhere")).all] == [4, 4, 3]
+
+
+@pytest.mark.parametrize("size", [1, 4, 11, 100])
+def test_all_shards_together_are_the_array(folder: Path, size: int) -> None:
+    work = shards(folder, size=size)
+    fill(work)
+    np.testing.assert_array_equal(work.load(), ROWS)
+
+
+def test_half_precision_comes_back_as_it_was(folder: Path) -> None:
+    work = shards(folder, size=20)
+    work.write(next(work.missing()), ROWS.astype(np.float16))
+    assert work.load().dtype == np.float16
+    assert missing(folder, size=20) == []
+
+
+def test_an_array_that_is_not_contiguous_is_saved_too(folder: Path) -> None:
+    work = shards(folder, size=20)
+    work.write(next(work.missing()), np.asfortranarray(ROWS))
+    np.testing.assert_array_equal(work.load(), ROWS)
+    assert missing(folder, size=20) == []
+
+
+def test_what_is_there_is_not_made_again(folder: Path) -> None:
+    assert fill(shards(folder)) == [0, 1, 2]
+    assert fill(shards(folder)) == []
+
+
+def test_a_stopped_run_goes_on_at_the_next_shard(folder: Path) -> None:
+    work = shards(folder)
+    work.write(next(work.missing()), ROWS[:4])
+    assert fill(shards(folder)) == [1, 2]
+    np.testing.assert_array_equal(shards(folder).load(), ROWS)
+
+
+def test_a_signal_takes_effect_after_the_shard_at_hand_is_saved(folder: Path) -> None:
+    work = shards(folder)
+    with preempt.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
+        for shard in work.missing():
+            work.write(shard, ROWS[shard.start : shard.stop])
+            os.kill(os.getpid(), signal.SIGUSR1)
+    with preempt.stop_signals():
+        assert fill(shards(folder)) == [1, 2]
+
+
+def test_another_key_means_other_content(folder: Path) -> None:
+    fill(shards(folder))
+    assert missing(folder, key="other") == [0, 1, 2]
+
+
+def test_a_wrong_checksum_is_made_again(folder: Path) -> None:
+    fill(shards(folder))
+    file = folder / "00001.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert fill(shards(folder)) == [1]
+    np.testing.assert_array_equal(shards(folder).load(), ROWS)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, -4])
+def test_a_cut_off_array_is_made_again(folder: Path, keep: int) -> None:
+    fill(shards(folder))
+    file = folder / "00002.npy"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert missing(folder) == [2]
+
+
+@pytest.mark.parametrize("name", ["00000.npy", "00000.json"])
+def test_an_array_without_marker_and_a_marker_without_array_are_made_again(folder: Path, name: str) -> None:
+    fill(shards(folder))
+    (folder / name).unlink()
+    assert missing(folder) == [0]
+
+
+def test_a_marker_cut_off_in_the_middle_is_made_again(folder: Path) -> None:
+    fill(shards(folder))
+    marker = folder / "00000.json"
+    marker.write_text(marker.read_text()[:10])
+    assert missing(folder) == [0]
+
+
+def test_shards_of_another_size_are_made_again_and_those_beyond_dropped(folder: Path) -> None:
+    fill(shards(folder, size=3))
+    assert len(list(folder.iterdir())) == 8
+    assert fill(shards(folder, size=6)) == [0, 1]
+    assert sorted(path.name for path in folder.iterdir()) == ["00000.json", "00000.npy", "00001.json", "00001.npy"]
+    np.testing.assert_array_equal(shards(folder, size=6).load(), ROWS)
+
+
+def test_more_rows_make_only_the_last_and_the_new_shards(folder: Path) -> None:
+    fill(shards(folder))
+    assert missing(folder, rows=13) == [2, 3]
+
+
+def test_foreign_files_are_dropped(folder: Path) -> None:
+    fill(shards(folder))
+    for name in ("00003.npy", "00003.json", ".00001.npy.tmp.npy", "notes.txt"):
+        (folder / name).write_text("x")
+    assert missing(folder) == []
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_the_digest_parts_tell_contents_apart(folder: Path) -> None:
+    fill(shards(folder))
+    before = shards(folder).digest_parts()
+    assert len(before) == 3
+    work = shards(folder)
+    work.write(work.all[1], ROWS[4:8] + 1)
+    after = work.digest_parts()
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_a_marker_is_json_with_key_rows_and_checksum(folder: Path) -> None:
+    fill(shards(folder))
+    marker = json.loads((folder / "00002.json").read_text())
+    assert (marker["key"], marker["rows"]) == ("key", 3)
+    assert marker["crc32"] == shards(folder).digest_parts()[2]
+
+
+def test_removed_shards_are_gone(folder: Path) -> None:
+    work = shards(folder)
+    fill(work)
+    work.remove()
+    assert not folder.exists()
+    work.remove()

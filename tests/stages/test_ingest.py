@@ -1,0 +1,513 @@
+"""Ingest: distinct headlines with stable ids, the rows they came from, and a reason for each row left out."""
+
+import csv
+import gzip
+import json
+import random
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import SAMPLE
+
+from job.config import Input
+from job.data import HEADLINES, ROWS
+from job.runtime.errors import BadInput
+from job.runtime.rundir import RunDir
+from job.stages.ingest import headline_id, ingest, input_digest
+
+Write = Callable[..., Path]
+
+
+class Ingested:
+    """What a run of ingest left in its folder."""
+
+    def __init__(self, path: object, **settings: Any) -> None:
+        self.config = Input(path=[str(each) for each in path] if isinstance(path, list) else str(path), **settings)
+        first = Path(self.config.paths[0]).parent
+        self.folder = first / f"run{len(list(first.glob('run*')))}"
+        self.folder.mkdir()
+        self.stats = ingest(self.config, RunDir(self.folder))
+        table = pq.read_table(self.folder / "headlines.parquet")
+        assert table.schema.equals(HEADLINES)
+        self.headlines: list[dict[str, Any]] = table.to_pylist()
+        rows = pq.read_table(self.folder / "rows.parquet")
+        assert rows.schema.equals(ROWS)
+        self.rows: list[dict[str, Any]] = rows.to_pylist()
+        self.input: list[dict[str, Any]] = pq.read_table(self.folder / "input.parquet").to_pylist()
+        assert len(self.input) == len(self.rows) == self.stats["rows"]
+        with (self.folder / "rejects.csv").open(encoding="utf-8", newline="") as file:
+            self.rejects = list(csv.DictReader(file))
+        assert len(self.rejects) == self.stats["rejects"] == sum(self.stats["reject_reasons"].values())
+
+    @property
+    def ids(self) -> list[int]:
+        return [headline["id"] for headline in self.headlines]
+
+    def titles(self) -> set[str]:
+        return {headline["title"] for headline in self.headlines}
+
+    def headline(self, title: str) -> dict[str, Any]:
+        (found,) = [headline for headline in self.headlines if headline["title"] == title]
+        return found
+
+    def places(self) -> Counter[tuple[str, int]]:
+        """(file, row number) of every input row, accepted or rejected."""
+        accepted = [(self.stats["files"][row["file"]], row["row"]) for row in self.rows]
+        return Counter(accepted + [(reject["file"], int(reject["row"])) for reject in self.rejects])
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def to_file(content: str | bytes | list[dict[str, Any]] | pa.Table, name: str = "news.csv") -> Path:
+        path = tmp_path / name
+        if isinstance(content, pa.Table):
+            pq.write_table(content, path)
+        elif isinstance(content, list):
+            path.write_text("".join(json.dumps(each) + "\n" for each in content), encoding="utf-8")
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return to_file
+
+
+def refused(path: object, **settings: Any) -> str:
+    with pytest.raises(BadInput) as caught:
+        Ingested(path, **settings)
+    return str(caught.value)
+
+
+# ---- headlines
+
+
+def test_the_samples_rows_are_all_there(write: Write) -> None:
+    got = Ingested(write(SAMPLE.read_bytes()))
+    assert (got.stats["rows"], got.stats["headlines"], got.stats["copies"], got.stats["rejects"]) == (502, 496, 6, 0)
+
+
+def test_a_text_is_title_newline_description_or_the_title_alone(write: Write) -> None:
+    got = Ingested(write("title,description\nA,more\nB,\nC,   \n"))
+    assert [(h["text"], h["description"]) for h in map(got.headline, "ABC")] == [
+        ("A\nmore", "more"),
+        ("B", None),
+        ("C", None),
+    ]
+
+
+def test_equal_texts_are_one_headline_with_its_copies(write: Write) -> None:
+    got = Ingested(write("title,description\nA,x\nB,x\nA,x\nA,y\n A ,x\n"))
+    assert {(h["title"], h["description"]): h["copies"] for h in got.headlines} == {
+        ("A", "x"): 3,
+        ("B", "x"): 1,
+        ("A", "y"): 1,
+    }
+    assert (got.stats["rows"], got.stats["headlines"], got.stats["copies"]) == (5, 3, 2)
+    ids = [row["id"] for row in got.rows]
+    assert ids[0] == ids[2] == ids[4]
+    assert len(set(ids)) == 3
+    assert [row["row"] for row in got.rows] == [1, 2, 3, 4, 5]
+
+
+def test_copies_are_merged_across_blocks(write: Write) -> None:
+    count = 20_000
+    got = Ingested(write("title\n" + "".join(f"headline {i % 7}\n" for i in range(count))))
+    assert len(got.headlines) == 7
+    assert sum(headline["copies"] for headline in got.headlines) == count
+    assert [row["row"] for row in got.rows] == list(range(1, count + 1))
+
+
+def test_a_copy_is_a_headline_of_its_own_where_copies_are_kept(write: Write) -> None:
+    text = "title,description\nA,x\nB,x\nA,x\nA,x\n"
+    merged, kept = Ingested(write(text)), Ingested(write(text), deduplicate=False)
+    assert (kept.stats["headlines"], kept.stats["copies"]) == (4, 0)
+    assert [headline["copies"] for headline in kept.headlines] == [1] * 4
+    assert Counter(headline["title"] for headline in kept.headlines) == {"A": 3, "B": 1}
+    assert len({row["id"] for row in kept.rows}) == 4
+    assert set(merged.ids) < set(kept.ids)
+
+
+def test_ids_are_63_bits_ascending_and_known_from_the_text_alone(write: Write) -> None:
+    got = Ingested(write("title,description\nA,x\nB,\nÄrger,ß\n"))
+    assert got.ids == sorted(got.ids)
+    assert all(0 <= each < 2**63 for each in got.ids)
+    assert {h["text"]: h["id"] for h in got.headlines} == {
+        text: headline_id(text) for text in ("A\nx", "B", "Ärger\nß")
+    }
+    # runs of other days and other versions must agree with this one
+    assert headline_id("A\nx") == 7943638845571095276
+    assert headline_id("A\nx", 1) != headline_id("A\nx")
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_headlines_do_not_depend_on_the_order_of_rows_or_the_format(write: Write, deduplicate: bool) -> None:
+    records = [{"title": f"headline {i % 30}", "description": f"text {i % 4}"} for i in range(200)]
+    before = Ingested(write(records, "a.jsonl"), deduplicate=deduplicate)
+    random.Random(0).shuffle(records)
+    after = Ingested(write(pa.Table.from_pylist(records), "b.parquet"), deduplicate=deduplicate)
+    assert before.headlines == after.headlines
+    assert before.stats["output"] == after.stats["output"]
+
+
+def test_another_headline_is_another_output(write: Write) -> None:
+    one, two = (Ingested(write(f"title\nA\n{last}\n")) for last in "BC")
+    assert one.stats["output"] != two.stats["output"]
+
+
+def test_every_row_is_mapped_to_its_headline_with_its_own_columns(write: Write) -> None:
+    got = Ingested(write("title,description,when\nB,x,1\n,x,2\nA,x,3\nB,x,4\n"))
+    titles = {headline["id"]: headline["title"] for headline in got.headlines}
+    assert [(titles[row["id"]], row["row"]) for row in got.rows] == [("B", 1), ("A", 3), ("B", 4)]
+    assert [(row["title"], row["when"]) for row in got.input] == [("B", "1"), ("A", "3"), ("B", "4")]
+
+
+# ---- cleaning
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("  spaced out  ", "spaced out"),
+        ("two\r\nlines", "two  lines"),
+        ("tab\tand\x0bfeed\x0c.", "tab and feed ."),
+        ("line\u2028separator\u2029paragraph\x85next", "line separator paragraph next"),
+        ("bell\x07 nul\0 escape\x1b[31m c1\x9b del\x7f", "bell nul escape[31m c1 del"),
+        ("\u00a0no-break\u3000", "no-break"),
+        (unicodedata.normalize("NFD", "Überfluß café"), "Überfluß café"),
+        ("ﬁne ²", "ﬁne ²"),
+        ("family 👨‍👩‍👧 flag 🇩🇪", "family 👨‍👩‍👧 flag 🇩🇪"),
+        ("=1+1 <b>{x} %s</b>", "=1+1 <b>{x} %s</b>"),
+    ],
+)
+@pytest.mark.parametrize("column", ["title", "description"])
+def test_texts_are_nfc_in_one_line_without_control_characters(write: Write, raw: str, clean: str, column: str) -> None:
+    got = Ingested(write([{"title": "T", "description": "D"} | {column: raw}], "a.jsonl"))
+    assert got.headlines[0][column] == clean
+    assert got.input[0][column] == raw, "the row's own columns stay as they were"
+
+
+def test_spellings_that_clean_alike_are_one_headline(write: Write) -> None:
+    spellings = ["Café\topen", " Cafe\u0301 open", "Café\x00 open\x07", "Café\nopen "]
+    got = Ingested(write([{"title": spelling} for spelling in spellings], "a.jsonl"))
+    assert [headline["copies"] for headline in got.headlines] == [4]
+
+
+# ---- descriptions
+
+
+def test_without_a_description_column_titles_stand_alone_and_the_record_says_so(write: Write) -> None:
+    got = Ingested(write("title,n\nA,1\n"))
+    assert (got.headlines[0]["text"], got.headlines[0]["description"]) == ("A", None)
+    assert got.stats["description"] is None
+    assert got.stats["fallbacks"] == ["no description column: titles stand alone"]
+
+
+def test_descriptions_that_are_not_asked_for_are_not_read(write: Write) -> None:
+    got = Ingested(write("title,description\nA,x\nA,y\n"), description=None)
+    assert [(headline["text"], headline["copies"]) for headline in got.headlines] == [("A", 2)]
+    assert got.stats["fallbacks"] == []
+
+
+def test_a_description_column_that_was_named_must_be_there(write: Write) -> None:
+    text = refused(write("title,n\nA,1\n"), description="summary")
+    assert "input.description = 'summary': no such column" in text
+    assert "'title, n'" in text
+
+
+def test_other_names_will_do(write: Write) -> None:
+    got = Ingested(write("Überschrift;Text\nA;x\n"), title="Überschrift", description="Text")
+    assert got.headlines[0]["text"] == "A\nx"
+
+
+# ---- several files
+
+
+def test_a_glob_reads_files_in_order_and_columns_are_all_of_theirs(write: Write, tmp_path: Path) -> None:
+    write("title,description,n\nA,x,1\nshared,,2\n", "news2.csv")
+    write("title,extra\nB,e\nshared,\n", "news1.csv")
+    write("title\nnot this one\n", "other.csv")
+    got = Ingested(tmp_path / "news*.csv")
+    assert got.stats["files"] == [str(tmp_path / "news1.csv"), str(tmp_path / "news2.csv")]
+    assert [(row["file"], row["row"]) for row in got.rows] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert got.input[0] == {"title": "B", "extra": "e", "description": None, "n": None}
+    assert got.input[2] == {"title": "A", "extra": None, "description": "x", "n": "1"}
+    assert (got.headline("A")["text"], got.headline("B")["text"]) == ("A\nx", "B")
+    assert got.headline("shared")["copies"] == 2
+
+
+def test_a_list_of_files_of_several_formats_is_one_input(write: Write) -> None:
+    got = Ingested(
+        [
+            write("title,n\nA,007\n", "a.csv"),
+            write([{"title": "B", "n": 7}], "b.jsonl"),
+            write(pa.table({"title": ["C"], "n": [7.5]}), "c.parquet"),
+            write(gzip.compress(b"title\tn\nD\t\n"), "d.tsv.gz"),
+        ]
+    )
+    assert got.titles() == set("ABCD")
+    assert [row["n"] for row in got.input] == ["007", "7", "7.5", ""]
+
+
+def test_a_column_of_one_type_in_all_files_keeps_it(write: Write) -> None:
+    got = Ingested(
+        [write([{"title": "A", "n": 7}], "a.jsonl"), write(pa.table({"title": ["B"], "n": [8]}), "b.parquet")]
+    )
+    assert [row["n"] for row in got.input] == [7, 8]
+
+
+def test_a_file_named_twice_is_read_once(write: Write, tmp_path: Path) -> None:
+    path = write("title\nA\n")
+    assert Ingested([path, path, tmp_path / "*.csv"]).stats["rows"] == 1
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_found(write: Write) -> None:
+    assert Ingested(write("title\nA\n", "news[1].csv")).titles() == {"A"}
+
+
+def test_the_inputs_digest_follows_names_and_bytes(write: Write, tmp_path: Path) -> None:
+    path = write("title\nA\n")
+    config = Input(path=str(tmp_path / "*.csv"))
+    before = input_digest(config)
+    assert input_digest(config) == before
+    path.write_text("title\nB\n")
+    changed = input_digest(config)
+    path.rename(tmp_path / "renamed.csv")
+    assert len({before, changed, input_digest(config)}) == 3
+
+
+# ---- rejects
+
+
+def test_rejects_hold_file_row_line_and_reason(write: Write) -> None:
+    path = write(
+        'title,description\n"two\nlines",x\n,no title\n" \t ",blank\nragged\ncaf\udce9,x\nlast,x\n'.encode(
+            "utf-8", "surrogateescape"
+        )
+    )
+    got = Ingested(path)
+    assert list(got.rejects[0]) == ["file", "row", "line", "reason"]
+    assert {reject["file"] for reject in got.rejects} == {str(path)}
+    assert {(int(reject["row"]), int(reject["line"])): reject["reason"] for reject in got.rejects} == {
+        (2, 4): "title is blank",
+        (3, 5): "title is blank",
+        (4, 6): "1 fields where the header has 2",
+        (5, 7): "undecodable: byte 0xE9 is not in the file's encoding; see input.encoding",
+    }
+    assert got.titles() == {"two lines", "last"}
+    assert got.stats["reject_reasons"] == {"title is blank": 2, "1 fields where the header has 2": 1, "undecodable": 1}
+
+
+def test_a_missing_title_is_told_from_a_blank_one_and_parquet_has_no_lines(write: Write) -> None:
+    got = Ingested(write(pa.table({"title": ["A", None, "", "\x07"]}), "a.parquet"))
+    assert [(reject["row"], reject["line"], reject["reason"]) for reject in got.rejects] == [
+        ("2", "", "title is missing"),
+        ("3", "", "title is blank"),
+        ("4", "", "title is blank"),
+    ]
+
+
+def test_a_reason_with_commas_and_quotes_is_still_one_field(write: Write) -> None:
+    got = Ingested(write('{"title": "A"}\n{"a": 1, "b" 2}\n', "a,b.jsonl"))
+    assert got.rejects[0]["file"].endswith("a,b.jsonl")
+    assert got.rejects[0]["reason"].startswith("not JSON: Expecting ':' delimiter")
+
+
+def test_without_rejects_there_is_a_header_alone(write: Write) -> None:
+    got = Ingested(write("title\nA\n"))
+    assert (got.folder / "rejects.csv").read_text() == "file,row,line,reason\n"
+
+
+# one physical line each; the first of a pair is a record that is accepted, by its title
+GOOD_LINES = [
+    "{t},x",
+    '"{t}",x',
+    '"{t}, and more",x',
+    '{t},"a ""quote"""',
+    "{t},\0",
+    "{t},\t",
+    "{t},<script>",
+    "{t},=1+1",
+    "{t},日本",
+]
+BAD_LINES = [
+    "{t}",
+    "{t},1,2,3",
+    ",no title",
+    '"",x',
+    " \t ,x",
+    "\0,x",
+    "{t},caf\udce9",
+    "\udcff\udcfe,x",
+    '{t},"unclosed',
+    '"{t}" x',
+]
+NASTY_ENDS = ["\n", "\r\n"]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_every_row_of_a_nasty_file_is_accepted_or_rejected_exactly_once(write: Write, seed: int) -> None:
+    rng = random.Random(seed)
+    lines, good = [], []
+    # a quote left open in the last column meets no other quote: one a file, and no quoted field after it
+    unclosed = False
+    for i in range(rng.choice([5, 60, 400])):
+        title = f"title {seed} {i}"
+        accepted = rng.random() < 0.7
+        line = rng.choice(GOOD_LINES if accepted else BAD_LINES)
+        if '"' in line and unclosed:
+            line, accepted = "{t},x", True
+        unclosed |= line.endswith("unclosed")
+        lines += [line.replace("{t}", title)] + [""] * (rng.random() < 0.1)
+        if accepted:
+            good.append(title + (", and more" if "more" in line else ""))
+    lines.append("last,x")
+    text = "title,description" + "".join(rng.choice(NASTY_ENDS) + line for line in lines)
+    path = write(text.encode("utf-8", "surrogateescape"))
+    got = Ingested(path)
+    records = sum(bool(line) for line in lines)
+    assert got.places() == {(str(path), row): 1 for row in range(1, records + 1)}
+    assert got.titles() == {*good, "last"}
+    # and each says truly where it stands
+    for reject in got.rejects:
+        assert sum(bool(line) for line in lines[: int(reject["line"]) - 1]) == int(reject["row"])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_line_of_nasty_json_is_accepted_or_rejected_exactly_once(write: Write, seed: int) -> None:
+    rng = random.Random(seed)
+    good = [
+        '{{"title": "{t}"}}',
+        '{{"title": "{t}", "description": null}}',
+        '{{"n": [1, {{}}], "title": "{t}"}}',
+        '{{"n": 1.5, "title": "{t}"}}',
+    ]
+    bad = [
+        '{{"title": 5}}',
+        '{{"title": null}}',
+        "{{}}",
+        "[]",
+        "nonsense",
+        '{{"title": "{t}"',
+        '{{"title": "\\ud800"}}',
+        '{{"title": " "}}',
+    ]
+    lines, titles = ['{"title": "first"}'], {"first"}
+    for i in range(100):
+        accepted = rng.random() < 0.7
+        lines.append(rng.choice(good if accepted else bad).format(t=f"title {i}"))
+        titles |= {f"title {i}"} if accepted else set()
+    path = write("\n".join(lines), "a.jsonl")
+    got = Ingested(path)
+    assert got.places() == {(str(path), row): 1 for row in range(1, len(lines) + 1)}
+    assert got.titles() == titles
+
+
+# ---- bad input
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert f"input.path = '{tmp_path}/nothing.csv': no such file" in refused(tmp_path / "nothing.csv")
+    assert f"input.path = '{tmp_path}/*.csv': no such file" in refused(tmp_path / "*.csv")
+
+
+def test_one_missing_file_of_several_is_named(write: Write, tmp_path: Path) -> None:
+    assert "nothing.csv': no such file" in refused([write("title\nA\n"), tmp_path / "nothing.csv"])
+
+
+def test_a_folder_is_answered_with_how_to_name_its_files(tmp_path: Path) -> None:
+    (tmp_path / "news").mkdir()
+    text = refused(tmp_path / "news")
+    assert "is a folder" in text
+    assert f"'{tmp_path / 'news'}/*.csv'" in text
+
+
+def test_a_missing_title_column_is_answered_with_those_there_are(write: Write) -> None:
+    text = refused(write("headline,summary\nA,x\n"))
+    assert "input.title = 'title': no such column" in text
+    assert "it has: 'headline, summary'" in text
+    assert "set input.title=COLUMN" in text
+
+
+def test_a_title_missing_in_one_file_of_several_names_that_file(write: Write) -> None:
+    good, bad = write("title\nA\n", "a.csv"), write("headline\nB\n", "b.csv")
+    assert f"no such column in '{bad}'" in refused([good, bad])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.tsv"])
+def test_an_empty_file_is_said_to_be_empty(write: Write, name: str) -> None:
+    assert "is empty" in refused(write("", name))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("title,description\n", "no usable row"),
+        ("title,description\n,x\n,y\n", "no usable row; the first reject: "),
+        ("title,description\nragged\n", "row 1: 1 fields where the header has 2"),
+    ],
+)
+def test_a_file_without_a_usable_row_is_refused_with_the_first_reject(write: Write, content: str, why: str) -> None:
+    path = write(content)
+    text = refused(path)
+    assert text.startswith(f"input.path = '{path}': no usable row")
+    assert why in text
+
+
+def test_bad_input_leaves_no_half_written_file(write: Write, tmp_path: Path) -> None:
+    whole = gzip.compress(("title\n" + "".join(f"{i * 7919} {i}\n" for i in range(40_000))).encode())
+    path = write(whole[: len(whole) * 3 // 4], "cut.csv.gz")
+    assert "damaged or cut-off gzip" in refused(path)
+    assert list((tmp_path / "run0").iterdir()) == []
+
+
+UNTOLD = "an error of pyarrow outside of reading() is not made BadInput"
+
+
+@pytest.mark.xfail(strict=True, raises=pa.ArrowInvalid, reason=f"bytes that are no UTF-8 in a Parquet title: {UNTOLD}")
+def test_undecodable_bytes_in_a_parquet_title_are_a_reject_or_bad_input(write: Write) -> None:
+    titles = pa.StringArray.from_buffers(2, pa.array([0, 2, 5], pa.int32()).buffers()[1], pa.py_buffer(b"okc\xffb"))
+    path = write(pa.table({"title": titles}), "a.parquet")
+    try:
+        assert len(Ingested(path).rejects) == 1
+    except BadInput as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.xfail(strict=True, raises=pa.ArrowNotImplementedError, reason=f"lists beside text: {UNTOLD}")
+def test_a_column_of_lists_in_one_file_and_text_in_another_becomes_text(write: Write) -> None:
+    got = Ingested(
+        [write(pa.table({"title": ["A"], "tags": [["a"]]}), "a.parquet"), write("title,tags\nB,b\n", "b.csv")]
+    )
+    assert got.input[0]["tags"] in ('["a"]', "['a']")
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="_widen() asks for columns by name, and two have it")
+@pytest.mark.parametrize("name", ["title", "n"])
+def test_a_parquet_file_with_a_name_twice_is_read_or_refused(write: Write, name: str) -> None:
+    table = pa.Table.from_arrays([pa.array(["A"]), pa.array(["x"]), pa.array(["y"])], names=["title", name, "n"])
+    path = write(table, "a.parquet")
+    try:
+        assert Ingested(path).titles() == {"A"}
+    except BadInput as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the first reject is not told where no line has a column")
+@pytest.mark.parametrize("content", [b"nonsense\n", '{"title": "A"}\n'.encode("utf-16")], ids=["nonsense", "utf-16"])
+def test_json_lines_without_one_good_line_say_what_is_wrong(write: Write, content: bytes) -> None:
+    text = refused(write(content, "a.jsonl"))
+    assert "not JSON" in text or "input.encoding" in text
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a first line that is blank is taken for an empty file")
+def test_a_blank_line_before_the_header_is_not_called_an_empty_file(write: Write) -> None:
+    path = write("\ntitle,description\nA,x\n")
+    try:
+        assert Ingested(path).titles() == {"A"}
+    except BadInput as error:
+        assert "is empty" not in str(error)

@@ -1,0 +1,338 @@
+"""The schema of a run: what is accepted, what wins over what, and what an error says (and does not)."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from job.config import Config, load
+from job.runtime.errors import BadInput
+
+SECRET = "hunter2-do-not-show"
+MINIMAL = "run_dir: runs/x\ninput:\n  path: a.csv\n"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without `.env`, an environment without Milvus."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MILVUS_URI", raising=False)
+    monkeypatch.delenv("MILVUS_TOKEN", raising=False)
+    return tmp_path
+
+
+def configured(*words: str, text: str = MINIMAL) -> Config:
+    path = Path("run.yaml")
+    path.write_text(text, encoding="utf-8")
+    return load(path, list(words))
+
+
+def complaint(*words: str, text: str = MINIMAL) -> str:
+    with pytest.raises(BadInput) as caught:
+        configured(*words, text=text)
+    return str(caught.value)
+
+
+# ---- what is accepted
+
+
+def test_a_folder_and_a_file_are_enough_and_the_rest_has_defaults() -> None:
+    config = configured()
+    assert (config.run_dir, config.input.paths) == (Path("runs/x"), ["a.csv"])
+    assert (config.device, config.seed) == ("auto", 42)
+    assert (config.embed.model, config.neighbors.k, config.cluster.mode) == ("BAAI/bge-m3", 50, "canonical")
+    assert (config.cluster.min_samples, config.cluster.min_cluster_size, config.project.dimensions) == (3, 10, 2)
+    assert config.store.token is None
+    assert config.store_uri == "runs/x/milvus.db"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_in_the_repository_validates(path: Path) -> None:
+    assert load(path, []).input.paths
+
+
+def test_words_override_the_file_and_are_read_as_yaml() -> None:
+    config = configured(
+        "seed=7",
+        "input.path=[b.csv, 'c/*.csv']",
+        "input.description=null",
+        "cluster.min_samples=2",
+        "project.min_dist=0",
+    )
+    assert (config.seed, config.input.paths, config.input.description) == (7, ["b.csv", "c/*.csv"], None)
+    assert (config.cluster.min_samples, config.project.min_dist) == (2, 0.0)
+
+
+def test_the_last_of_two_words_for_one_key_wins() -> None:
+    assert configured("seed=7", "seed=8").seed == 8
+
+
+def test_a_word_may_start_a_section_that_the_file_lacks() -> None:
+    assert configured("neighbors.k=9").neighbors.k == 9
+
+
+def test_an_empty_value_is_none() -> None:
+    assert configured("input.description=").input.description is None
+
+
+def test_a_value_that_is_no_yaml_is_taken_as_it_stands() -> None:
+    assert configured("input.path=*.csv").input.paths == ["*.csv"]
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert configured("report.title=a=b").report.title == "a=b"
+
+
+def test_a_number_serves_as_a_column_name() -> None:
+    assert configured("input.title=7").input.title == "7"
+
+
+def test_the_graph_has_as_many_neighbors_as_the_hungriest_stage() -> None:
+    assert configured("neighbors.k=9", "project.n_neighbors=80").graph_k == 79
+    assert configured("neighbors.k=90", "project.n_neighbors=80").graph_k == 90
+    reduced = ("cluster.input=vectors", "cluster.reduce_to=5", "neighbors.k=3", "project.n_neighbors=4")
+    assert configured(*reduced).graph_k == 14
+
+
+def test_a_configuration_does_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        configured().seed = 1  # type: ignore[misc]
+
+
+# ---- what an error says
+
+
+def test_all_errors_come_at_once_each_with_path_and_value() -> None:
+    lines = complaint(
+        "seed=-1", "embed.max_length=5", "cluster.mode=best", "project.dimensions=4", "input.encoding=utf-9"
+    ).splitlines()
+    assert lines[0] == "run.yaml: 5 errors"
+    for path, value in (
+        ("seed", "-1"),
+        ("embed.max_length", "5"),
+        ("cluster.mode", "'best'"),
+        ("project.dimensions", "4"),
+        ("input.encoding", "'utf-9'"),
+    ):
+        assert any(line.startswith(f"  {path} = {value}: ") for line in lines[1:]), path
+
+
+def test_one_error_is_one_error() -> None:
+    assert complaint("seed=-1").splitlines()[0] == "run.yaml: 1 error"
+
+
+def test_what_is_missing_is_named() -> None:
+    text = complaint(text="{}")
+    assert "run_dir: missing; give it in the file or as run_dir=VALUE" in text
+    assert "input: missing" in text
+    assert "input.path: missing" in complaint(text="run_dir: x\ninput: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("nieghbors.k=3", "did you mean neighbors?"),
+        (
+            "cluster.min_cluster_sise=3",
+            "cluster.min_cluster_sise = 3: unknown key; did you mean cluster.min_cluster_size?",
+        ),
+        ("embed.modell=x", "did you mean embed.model?"),
+        ("store.zzz=1", "valid here: uri, token, collection, index, metric"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_and_all_valid_ones(word: str, hint: str) -> None:
+    text = complaint(word)
+    assert hint in text
+    assert "valid here: " in text
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="explain() drops parts with '-' or '[' and those named str: the wrong key is named",
+)
+@pytest.mark.parametrize("key", ["cluster.min-samples", "cluster.str", "cluster.min[samples"])
+def test_an_unknown_key_with_a_hyphen_is_named_whole(key: str) -> None:
+    assert f"{key} = 5: unknown key" in complaint(f"{key}=5")
+
+
+@pytest.mark.xfail(
+    strict=True, raises=IndexError, reason="explain() drops the only part of the path, then reads its last"
+)
+@pytest.mark.parametrize("key", ["run-dir", "str"])
+def test_an_unknown_key_at_the_top_with_a_hyphen_is_an_error_like_any_other(key: str) -> None:
+    assert f"{key} = 5: unknown key" in complaint(f"{key}=5")
+
+
+def test_a_section_that_is_a_value_is_an_error() -> None:
+    assert "embed = 'minilm': input should be a valid dictionary" in complaint("embed=minilm")
+    assert "'run_dir.x=1': run_dir is a value, not a section" in complaint("run_dir.x=1")
+
+
+@pytest.mark.parametrize("word", ["seed", "=3", " =3", ""])
+def test_a_word_without_key_or_equals_sign_is_refused(word: str) -> None:
+    assert "expected key=value" in complaint(word)
+
+
+@pytest.mark.parametrize("uri", ["localhost:19530", "milvus", "tcp://localhost:19530"])
+def test_a_uri_is_a_db_file_or_an_address(uri: str) -> None:
+    assert "expected a file ending in .db (Milvus Lite), or an address" in complaint(f"store.uri={uri}")
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    text = complaint("cluster.mode=" + "x" * 5000)
+    assert len(text) < 400
+    assert "..." in text
+
+
+# ---- what does not go together
+
+
+def test_more_min_samples_than_neighbors_is_an_error_with_both_numbers() -> None:
+    assert "cluster.min_samples = 60 needs neighbors.k of at least that, not 50" in complaint("cluster.min_samples=60")
+
+
+def test_min_samples_are_not_bound_by_the_graph_where_vectors_are_clustered() -> None:
+    assert configured("cluster.min_samples=60", "cluster.input=vectors").cluster.min_samples == 60
+
+
+def test_a_graph_is_not_reduced() -> None:
+    assert "cluster.reduce_to needs cluster.input = vectors" in complaint("cluster.reduce_to=5")
+
+
+def test_the_tutorials_mode_is_a_graphs() -> None:
+    text = complaint("cluster.mode=tutorial", "cluster.input=vectors")
+    assert "cluster.mode = tutorial needs cluster.input = neighbors" in text
+
+
+# ---- the file itself
+
+
+def test_a_key_given_twice_is_refused_with_its_line() -> None:
+    text = complaint(text=MINIMAL + "seed: 1\nembed: {model: a}\nseed: 2\n")
+    assert "line 6" in text
+    assert "the key 'seed' stands twice" in text
+
+
+def test_a_key_given_twice_in_a_section_is_refused_too() -> None:
+    assert "the key 'path' stands twice" in complaint(text=MINIMAL + "  path: b.csv\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a:\n\tb: 1\n", "line 2"),
+        ("- a\n- b\n", "found a list"),
+        ("just words", "found a str"),
+        ("? [a]\n: b\n", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(text: str, part: str) -> None:
+    message = complaint(text=text)
+    assert part in message
+    assert "run.yaml" in message
+
+
+BAD_DATE = pytest.mark.xfail(strict=True, raises=ValueError, reason="PyYAML's ValueError for a bad date is not caught")
+
+
+@BAD_DATE
+def test_a_date_that_does_not_exist_is_a_clear_error() -> None:
+    assert "run.yaml" in complaint(text=MINIMAL + "report:\n  title: 2024-13-45\n")
+
+
+@BAD_DATE
+def test_a_word_like_a_date_that_does_not_exist_is_taken_as_it_stands() -> None:
+    assert configured("report.title=2024-13-45").report.title == "2024-13-45"
+
+
+def test_a_missing_file_and_one_that_is_no_text_are_clear_errors(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere\.yaml.*No such file"):
+        load(Path("nowhere.yaml"), [])
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="not UTF-8"):
+        load(tmp_path / "binary.yaml", [])
+
+
+# ---- the environment
+
+
+def test_milvus_comes_from_yaml_then_dotenv_then_environment_then_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MINIMAL + "store: {uri: http://yaml, token: yaml}\n"
+
+    def milvus(*words: str) -> tuple[str | None, str]:
+        store = configured(*words, text=text).store
+        assert store.token is not None
+        return store.uri, store.token.get_secret_value()
+
+    assert milvus() == ("http://yaml", "yaml")
+    Path(".env").write_text("MILVUS_URI=http://dotenv\nMILVUS_TOKEN=dotenv\n")
+    assert milvus() == ("http://dotenv", "dotenv")
+    monkeypatch.setenv("MILVUS_URI", "http://environment")
+    assert milvus() == ("http://environment", "dotenv")
+    monkeypatch.setenv("MILVUS_TOKEN", "environment")
+    assert milvus() == ("http://environment", "environment")
+    assert milvus("store.uri=http://word", "store.token=word") == ("http://word", "word")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILVUS_URI", "")
+    assert configured().store.uri is None
+
+
+def test_a_bad_uri_from_the_environment_is_checked_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILVUS_URI", "localhost:19530")
+    assert "store.uri = 'localhost:19530'" in complaint()
+
+
+# ---- secrets
+
+
+def test_the_token_is_in_no_public_record_and_no_repr() -> None:
+    config = configured(f"store.token={SECRET}", f"store.uri=http://user:{SECRET}@localhost:19530")
+    assert config.store.token is not None
+    assert config.store.token.get_secret_value() == SECRET
+    public = config.public()
+    assert "token" not in public["store"]
+    assert public["store"]["uri"] == "http://localhost:19530"
+    assert SECRET not in json.dumps(public)
+    assert SECRET not in repr(config.store.token)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        f"store.token=[{SECRET}]",
+        f"store.token={{a: {SECRET}}}",
+        f"store.tokn={SECRET}",
+        f"store.Token={SECRET}",
+        f"store.api_key={SECRET}",
+        f"store.password={SECRET}",
+        f"store.uri=ftp://user:{SECRET}@localhost:19530",
+        f"store=http://user:{SECRET}@localhost:19530",
+    ],
+)
+def test_a_secret_is_not_in_the_message_of_its_own_error(word: str) -> None:
+    assert SECRET not in complaint(word)
+
+
+def test_a_secret_is_not_in_the_message_of_another_error() -> None:
+    assert SECRET not in complaint(f"store.token={SECRET}", "seed=-1", "store.index=none")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="_SECRET is looked for in section store alone, and 'toekn' and 'tkn' hold no 'tok'",
+)
+@pytest.mark.parametrize("key", ["token", "milvus_token", "embed.token", "store.toekn", "store.tkn"])
+def test_a_token_in_the_wrong_place_or_badly_misspelt_is_not_shown(key: str) -> None:
+    assert SECRET not in complaint(f"{key}={SECRET}")
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="without_password() sees no netloc in an address without a scheme"
+)
+def test_a_password_in_an_address_without_a_scheme_is_not_shown() -> None:
+    assert SECRET not in complaint(f"store.uri=user:{SECRET}@localhost:19530")
