@@ -1,6 +1,5 @@
 """The answer as CSV that a spreadsheet can open without running anything in it."""
 
-import json
 import re
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +8,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+
+from job.backends.tables import as_strings
 
 # what a spreadsheet takes for a formula; a plain number is none
 _FORMULA = r"^[=+\-@\t\r]"
@@ -57,11 +58,7 @@ def _written(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_string(kind):
         return column
     if not pa.types.is_string(column.type):
-        values = [
-            value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-            for value in column.to_pylist()
-        ]
-        column = pa.array(values, pa.string())
+        column = as_strings(column)
     # a NUL ends the text for many readers of CSV
     column = pc.replace_substring(column, "\0", "")
     formula = pc.and_(pc.match_substring_regex(column, _FORMULA), pc.invert(pc.match_substring_regex(column, _NUMBER)))

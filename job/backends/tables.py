@@ -6,6 +6,8 @@ the header not counted. A file that cannot be read as a whole is a `BadInput`. M
 """
 
 import gzip
+import io
+import json
 import shutil
 import tempfile
 import zlib
@@ -119,6 +121,13 @@ def open_bytes(path: Path) -> IO[bytes]:
     return file
 
 
+def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
+    """The bytes as text, a leading byte order mark of UTF-8 dropped; what does not decode becomes surrogates."""
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        encoding = "utf-8-sig"
+    return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=newline)
+
+
 def open_seekable(path: Path) -> IO[bytes]:
     """As `open_bytes`, but a gzip is unpacked into a temporary file first."""
     file = open_bytes(path)
@@ -141,6 +150,17 @@ def unique(names: list[str]) -> list[str]:
             name, number = f"{base}_{number}", number + 1
         result.append(name)
     return result
+
+
+def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The column as text: what Arrow does not write as text becomes JSON."""
+    if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
+        return column.cast(pa.string())
+    values = [
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        for value in column.to_pylist()
+    ]
+    return pa.array(values, pa.string())
 
 
 def undecodable(text: str) -> str | None:

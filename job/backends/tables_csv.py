@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from job.backends.tables import BLOCK_CHARS, BLOCK_ROWS, Block, Reject, open_bytes, reading, undecodable, unique
+from job.backends.tables import (
+    BLOCK_CHARS,
+    BLOCK_ROWS,
+    Block,
+    Reject,
+    as_text,
+    open_bytes,
+    reading,
+    undecodable,
+    unique,
+)
 from job.runtime.errors import BadInput
 
 _RECORD_LINES = 10_000
 _RECORD_CHARS = 64_000_000
+_UNCLOSED = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
 
@@ -64,27 +75,20 @@ class CsvSource:
 
     def __init__(self, path: Path, encoding: str, delimiter: str | None) -> None:
         self.path = path
-        self._encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        self._encoding = encoding
         with open_bytes(path) as raw:
-            header = self._text(raw).readline()
-        if not header.strip():
+            header = next((line for line in as_text(raw, encoding, "") if line.strip()), "")
+        if not header:
             raise BadInput(f"input.path: '{path}' is empty: expected a header line with the names of the columns")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
             raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            try:
-                names = next(self._reader(_Lines(self._text(raw))))
-            except _Unclosed:
-                names = header.split(self._delimiter)
+            _, names, reason = next(self._parsed(_Lines(as_text(raw, encoding, "")), 0))
+        if reason:
+            names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
-
-    def _text(self, raw: object) -> io.TextIOWrapper:
-        return io.TextIOWrapper(raw, self._encoding, errors="surrogateescape", newline="")  # type: ignore[arg-type]
-
-    def _reader(self, lines: _Lines) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=self._delimiter)
 
     def blocks(self) -> Iterator[Block | Reject]:
         records: list[list[str]] = []
@@ -92,7 +96,7 @@ class CsvSource:
         starts: list[int] = []
         chars = 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for row, line, fields, reason in self._records(_Lines(self._text(raw))):
+            for row, line, fields, reason in self._records(_Lines(as_text(raw, self._encoding, ""))):
                 if reason:
                     yield Reject(row, line, reason)
                     continue
@@ -111,37 +115,41 @@ class CsvSource:
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
 
     def _records(self, lines: _Lines) -> Iterator[tuple[int, int, list[str], str]]:
-        """Row number, line number, fields, and the reason where the record is rejected."""
-        reader = self._reader(lines)
-        width = len(self.schema)
-        row = -1
+        """Row number, line number, fields, and the reason where the record is rejected; the header left out."""
+        for row, (line, fields, reason) in enumerate(self._parsed(lines, len(self.schema))):
+            if row:
+                wrong = reason or next((f"undecodable: {why}" for why in map(undecodable, fields) if why), "")
+                yield row, line, fields, wrong
+
+    def _parsed(self, lines: _Lines, width: int) -> Iterator[tuple[int, list[str], str]]:
+        """Line number, fields, and what is wrong with each record that is not blank, the header first.
+
+        A quote left open swallows lines up to the next quote. So reading is strict, and a record of several lines
+        that is not right is its first line alone: the others are read again as records of their own.
+        """
+        strict = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        header = True
         while True:
             start = lines.number + 1
+            fields: list[str] = []
             reason = ""
             try:
-                fields = next(reader)
+                fields = next(strict)
             except StopIteration:
                 return
             except _Unclosed:
-                fields, reason = [], "a quote that opens here is never closed"
-            except csv.Error as error:
-                fields, reason = [], f"not CSV: {error}"
-            header = row < 0
-            if not header and not reason and len(fields) != width and fields:
+                reason = _UNCLOSED
+            except csv.Error:
+                reason = _UNCLOSED
+                if len(lines.record) == 1:
+                    # a field that begins with a quoted word and goes on: fine by everybody but the strict reader
+                    fields = next(csv.reader(lines.record, delimiter=self._delimiter))
+                    reason = _UNCLOSED if fields[-1].endswith(("\n", "\r")) else ""
+            if fields and not header and len(fields) != width:
                 reason = f"{len(fields)} fields where the header has {width}"
-            if reason and len(lines.record) > 1 and not header:
-                # a stray quote swallowed the lines after it: they are records of their own
+            if reason and len(lines.record) > 1:
                 lines.back_up()
-                reader = self._reader(lines)
-            elif reason:
-                reader = self._reader(lines)
             lines.done()
-            if header:
-                row = 0
-                continue
-            if not fields and not reason:
-                continue
-            row += 1
-            if not reason:
-                reason = next((f"undecodable: {why}" for why in map(undecodable, fields) if why), "")
-            yield row, start, fields, reason
+            if fields or reason:
+                header = False
+                yield start, fields, reason

@@ -1,6 +1,5 @@
 """JSON Lines by Python's `json`, a line at a time: one bad line is one reject."""
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables import BLOCK_CHARS, BLOCK_ROWS, Block, Reject, open_bytes, reading, undecodable
+from job.backends.tables import BLOCK_CHARS, BLOCK_ROWS, Block, Reject, as_text, open_bytes, reading, undecodable
 from job.runtime.errors import BadInput
 
 _BIG = 2**63
@@ -23,28 +22,30 @@ class JsonlSource:
 
     def __init__(self, path: Path, encoding: str, texts: set[str]) -> None:
         self.path = path
-        self._encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        self._encoding = encoding
         self._texts = texts
         kinds: dict[str, set[str]] = {}
-        lines = 0
-        for _, value, _ in self._objects():
-            lines += 1
+        first = ""
+        for line, value, reason in self._objects():
+            first = first or (reason and f"line {line}: {reason}")
             if isinstance(value, dict):
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_kind(item))
-            elif isinstance(value, list) and lines == 1:
-                raise BadInput(f"input.path: '{path}' holds a JSON array; expected one JSON object a line (JSON Lines)")
-        if not lines:
-            raise BadInput(f"input.path: '{path}' is empty: expected one JSON object a line")
+        if not kinds:
+            why = f"holds no JSON object ({first})" if first else "is empty"
+            raise BadInput(f"input.path: '{path}' {why}: expected one JSON object a line (JSON Lines)")
         self.schema = pa.schema([(k, pa.string() if k in texts else _type(v)) for k, v in kinds.items()])
 
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, the value, and the reason where the line is rejected (the value is then None)."""
+        fresh = True
         with reading(self.path), open_bytes(self.path) as raw:
-            text = io.TextIOWrapper(raw, self._encoding, errors="surrogateescape", newline="\n")
-            for number, line in enumerate(text, 1):
+            for number, line in enumerate(as_text(raw, self._encoding, "\n"), 1):
                 if not line.strip():
                     continue
+                if fresh and line.lstrip().startswith("["):
+                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object a line")
+                fresh = False
                 why = undecodable(line)
                 if why:
                     yield number, None, f"undecodable: {why}"
@@ -114,6 +115,8 @@ def _type(kinds: set[str]) -> pa.DataType:
 
 
 def _fit(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_floating(kind) and value is not None:
+        return float(value)
     if value is None or not pa.types.is_string(kind) or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, open_seekable, reading
+from job.backends.tables import Block, Reject, open_seekable, reading, unique
 from job.runtime.errors import BadInput
 
 _ROWS = 4_096
@@ -20,7 +20,8 @@ class ParquetSource:
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
-        for field in schema:
+        for field, name in zip(schema, unique(schema.names), strict=True):
+            field = field.with_name(name)
             if field.name in texts:
                 kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
                 if not _is_text(kind):
@@ -28,6 +29,7 @@ class ParquetSource:
                 field = pa.field(field.name, pa.string())
             fields.append(field)
         self.schema = pa.schema(fields)
+        self._texts = texts & set(self.schema.names)
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
@@ -35,8 +37,11 @@ class ParquetSource:
             for batch in pq.ParquetFile(file).iter_batches(_ROWS):
                 rows = list(range(row, row + batch.num_rows))
                 row += batch.num_rows
-                table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-                yield Block(table.cast(self.schema.remove_metadata()), rows, [0] * len(rows))
+                table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
+                for name in self._texts:
+                    # a writer can put any bytes into a text column
+                    table[name].validate(full=True)
+                yield Block(table, rows, [0] * len(rows))
 
 
 def _is_text(kind: pa.DataType) -> bool:

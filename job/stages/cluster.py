@@ -75,9 +75,12 @@ def _warnings(clusters: Clusters) -> list[str]:
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
     largest = int(clusters.sizes[0])
-    if n >= 20 and largest > _COLLAPSED * n:
-        return [
-            f"one cluster holds {largest:,} of {n:,} headlines: for stories try cluster.selection=leaf or a smaller "
-            "neighbors.k, for broad topics cluster.input=vectors cluster.reduce_to=5"
-        ]
-    return []
+    if n < 20 or largest <= _COLLAPSED * n:
+        return []
+    tree = clusters.tree
+    parts = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
+    graph = f"the graph falls into {parts} unconnected parts, try a larger neighbors.k; " if parts else ""
+    return [
+        f"one cluster holds {largest:,} of {n:,} headlines: {graph}"
+        "for broad topics try cluster.input=vectors cluster.reduce_to=5"
+    ]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, Source, open_source, reading
+from job.backends.tables import Block, Reject, Source, as_strings, open_source, reading
 from job.config import Input
 from job.data import HEADLINES, ROWS, Headlines, Ids
 from job.runtime import preempt
@@ -172,10 +172,14 @@ def _common_schema(sources: list[Source]) -> pa.Schema:
 
 
 def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        table[item.name].cast(item.type) if item.name in table.column_names else pa.nulls(table.num_rows, item.type)
-        for item in schema
-    ]
+    columns = []
+    for item in schema:
+        if item.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, item.type))
+        elif table[item.name].type == item.type:
+            columns.append(table[item.name])
+        else:
+            columns.append(as_strings(table[item.name]))
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -93,16 +93,15 @@ def test_lists_and_structs_are_json(path: Path, value: Any) -> None:
     assert [json.loads(text) for text in written(path, pa.array([value, value]))] == [value, value]
 
 
+def test_decimals_are_plain(path: Path) -> None:
+    assert written(path, [decimal.Decimal("-1.50")]) == ["-1.50"]
+
+
 @pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="_written() puts all but text through json.dumps(default=str), which adds quotes",
+    strict=True, raises=AssertionError, reason="_written() puts times through json.dumps, which adds quotes"
 )
-@pytest.mark.parametrize(
-    ("value", "text"), [(decimal.Decimal("-1.50"), "-1.50"), (datetime.time(1, 2), "01:02:00")], ids=["decimal", "time"]
-)
-def test_decimals_and_times_are_plain(path: Path, value: Any, text: str) -> None:
-    assert written(path, [value]) == [text]
+def test_times_are_plain(path: Path) -> None:
+    assert written(path, [datetime.time(1, 2)])[0].startswith("01:02:00")
 
 
 def test_column_names_are_guarded_and_quoted_like_values(path: Path) -> None:

@@ -217,6 +217,29 @@ def test_merges_of_one_height_happen_at_once() -> None:
     assert result.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_in_the_tree_are_numbered_by_their_smallest_point(seed: int) -> None:
+    points = np.concatenate([center + np.arange(5) * 0.125 for center in (0, 1.5, 3, 4.5)])[:, None]
+    graph, _ = shuffled(knn(points, 19), seed)
+    tree = cluster_graph(*graph, min_samples=1, min_cluster_size=5).tree
+    clusters = tree.child[tree.child >= len(points)]
+    smallest = [tree.child[tree.parent == cluster].min() for cluster in clusters]
+    assert clusters.tolist() == list(range(21, 25))
+    assert smallest == sorted(smallest)
+
+
+@pytest.mark.parametrize("min_samples", [1, 3])
+def test_of_two_distances_between_two_points_the_smaller_counts(min_samples: int) -> None:
+    indices, distances = knn(blobs(5, 60), 59)
+    longer = np.where(indices > np.arange(60)[:, None], distances * np.float32(1.3), distances)
+    order = np.argsort(longer, axis=1, kind="stable")
+    uneven = np.take_along_axis(indices, order, 1), np.take_along_axis(longer, order, 1)
+    first, second = (cluster_graph(*graph, min_samples=min_samples) for graph in ((indices, distances), uneven))
+    assert len(first.persistence) > 1
+    np.testing.assert_array_equal(first.labels, second.labels)
+    np.testing.assert_array_equal(first.tree.lambdas, second.tree.lambdas)
+
+
 def test_an_edge_found_from_one_side_joins_both() -> None:
     # the second group is found by the first alone
     indices = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]], np.int32)

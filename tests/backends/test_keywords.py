@@ -1,6 +1,8 @@
 """Keywords by class-based TF-IDF."""
 
 import math
+import random
+from collections import Counter
 
 import pytest
 
@@ -16,14 +18,14 @@ def test_words_of_one_cluster_alone_come_before_words_of_all() -> None:
 
 
 def test_weights_are_the_share_of_the_class_times_log_of_one_plus_mean_over_frequency() -> None:
-    documents = [["storm"] * 3 + ["coast"] * 2 + ["rain"], ["rain"] * 5 + ["umbrella", "coast"], ["storm", "umbrella"]]
+    rng = random.Random(0)
+    words = [f"{first}{second}bola" for first in "dfghk" for second in "aeiou"]
+    documents = [rng.choices(words, weights=range(1, 26), k=size) for size in (4, 12, 90, 400)]
     mean = sum(map(len, documents)) / len(documents)
-    every = [word for words in documents for word in words]
-    for words, found in zip(documents, cluster_keywords([" ".join(words) for words in documents], 9), strict=True):
-        weights = {
-            word: words.count(word) / len(words) * math.log(1 + mean / every.count(word)) for word in sorted(set(words))
-        }
-        assert found == sorted(weights, key=lambda word: -weights[word])
+    every = Counter(word for document in documents for word in document)
+    for document, found in zip(documents, cluster_keywords([" ".join(each) for each in documents], 25), strict=True):
+        weights = {word: n / len(document) * math.log(1 + mean / every[word]) for word, n in Counter(document).items()}
+        assert found == sorted(weights, key=lambda word: (-weights[word], word))
 
 
 def test_equal_weights_come_in_alphabetical_order() -> None:
