@@ -28,7 +28,7 @@ class Section(BaseModel):
 class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either."""
 
-    path: Name | list[Name]
+    path: Name | Annotated[list[Name], Field(min_length=1)]
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
     title: Name = "title"
     description: Name | None = "description"
@@ -134,6 +134,11 @@ class Config(Section):
     project: Project = Project()
     report: Report = Report()
 
+    @field_validator("run_dir", mode="before")
+    @classmethod
+    def _as_path(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.cluster.input == "neighbors" and self.cluster.min_samples > self.neighbors.k:
@@ -167,7 +172,8 @@ def load(path: Path, words: list[str]) -> Config:
     Raises:
         BadInput: every error there is, a line each, with its path, value and the nearest valid key.
     """
-    values = _read_yaml(path)
+    # a section with all its keys commented out is empty, not null
+    values = {key: {} if value is None else value for key, value in _read_yaml(path).items()}
     for (section, key), value in _from_environment().items():
         store = values.setdefault(section, {})
         if isinstance(store, dict):
@@ -205,7 +211,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise BadInput(f"configuration '{path}'{where}: {error.problem}") from None
-    except (yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:  # ValueError: a date that does not exist
         raise BadInput(f"configuration '{path}' is not YAML: {str(error).splitlines()[0]}") from None
     if values is None:
         values = {}
@@ -232,7 +238,7 @@ def _set(values: dict[str, Any], word: str) -> None:
         raise BadInput(f"'{word}': expected key=value, as in cluster.min_cluster_size=5")
     try:
         value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
         value = text
     *sections, last = key.strip().split(".")
     for section in sections:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ValidationError
 
 from job.runtime.secrets import without_password
 
-# a misspelt token is still a secret
 _SECRET = ("tok", "key", "pass", "secret")
 
 
@@ -20,9 +19,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
 
 
 def _line(item: Any, model: type[BaseModel]) -> str:
-    location = [str(part) for part in item["loc"] if not str(part).startswith("list[") and part != "str"]
-    # a union's branch names (constrained-str and the like) are no keys of ours
-    location = [part for part in location if "-" not in part and "[" not in part]
+    location = _location(item["loc"], model)
     path = ".".join(location)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
@@ -34,8 +31,24 @@ def _line(item: Any, model: type[BaseModel]) -> str:
     return f"{path} = {_shown(location, item['input'])}: {message[0].lower()}{message[1:]}"
 
 
+def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
+    """The keys that the user wrote: pydantic adds the names of a union's branches behind a field's."""
+    location: list[str] = []
+    inner: type[BaseModel] | None = model
+    for part in parts:
+        if inner is None:
+            break
+        location.append(str(part))
+        field = inner.model_fields.get(str(part))
+        kind = field.annotation if field else None
+        inner = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return location
+
+
 def _shown(location: list[str], value: Any) -> str:
-    if location[:1] == ["store"] and any(part in location[-1].lower() for part in _SECRET):
+    """The value, unless its key could be a token's, however misspelt."""
+    name = location[-1].lower() if location else ""
+    if any(part in name for part in _SECRET) or difflib.get_close_matches(name, ["token"]):
         return "(not shown)"
     text = repr(without_password(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "..."

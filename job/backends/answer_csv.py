@@ -17,7 +17,8 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 def harmless(text: str) -> str:
-    """The text, an apostrophe before it where a spreadsheet would take it for a formula."""
+    """The text, without NULs, an apostrophe before it where a spreadsheet would take it for a formula."""
+    text = text.replace("\0", "")
     return f"'{text}" if re.match(_FORMULA, text) and not re.match(_NUMBER, text) else text
 
 

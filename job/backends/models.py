@@ -108,8 +108,8 @@ def _digests(folder: Path, memo: Path | None) -> dict[str, str]:
     known: dict[str, list[object]] = {}
     if memo is not None and memo.is_file():
         try:
-            known = json.loads(memo.read_text())
-        except ValueError:
+            known = dict(json.loads(memo.read_text()))
+        except (ValueError, TypeError):
             known = {}
     fresh: dict[str, list[object]] = {}
     result = {}
@@ -134,7 +134,10 @@ def _pooling(folder: Path, m3: bool, asked: str) -> Literal["cls", "mean"]:
     file = folder / "1_Pooling" / "config.json"
     if m3 or not file.is_file():
         return "cls"
-    settings = json.loads(file.read_text())
+    try:
+        settings = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError):
+        raise BadInput(f"embed.model: '{file}' is damaged: set embed.pooling to cls or mean, or get it again") from None
     modes = [key.removeprefix("pooling_mode_") for key, value in settings.items() if value is True and "pooling" in key]
     if modes == ["mean_tokens"]:
         return "mean"

@@ -58,7 +58,7 @@ class MapPoints:
 
 
 def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> None:
-    """Write the page. Above `hover_rows` points, that many of them (every cluster its share) carry hover text."""
+    """Write the page. Above `hover_rows` points, that many of them, spread over the clusters, carry hover text."""
     import plotly.graph_objects as go
     from plotly.io import to_html
 
@@ -210,8 +210,11 @@ def _plain(text: str) -> str:
 
 
 def _spread(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
-    """`count` rows, each cluster its share and at least one: every n-th of the rows in order of label."""
+    """`count` rows: one of every cluster as far as they go, the others by the clusters' sizes."""
     order = np.argsort(labels, kind="stable")
+    firsts = np.flatnonzero(np.diff(labels[order], prepend=labels.min() - 1))[:count]
     chosen = np.zeros(len(labels), np.bool_)
-    chosen[order[np.linspace(0, len(order) - 1, count).astype(np.int64)]] = True
+    chosen[order[firsts]] = True
+    others = np.delete(order, firsts)
+    chosen[others[np.linspace(0, len(others) - 1, count - len(firsts)).astype(np.int64)]] = True
     return chosen

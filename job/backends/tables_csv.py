@@ -150,6 +150,7 @@ class CsvSource:
             if reason and len(lines.record) > 1:
                 lines.back_up()
             lines.done()
-            if fields or reason:
+            blank = not any(map(str.strip, fields)) if header else not fields
+            if reason or not blank:
                 header = False
                 yield start, fields, reason

@@ -1,14 +1,8 @@
 """Keeping passwords out of logs and files."""
 
-from urllib.parse import urlsplit
+import re
 
 
 def without_password(uri: str) -> str:
-    """The uri as it may be shown: without a user name and password."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return uri
-    if "@" not in parts.netloc:
-        return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    """The uri as it may be shown: without a user name and password, with or without a scheme before them."""
+    return re.sub(r"^(\w+://)?[^/@]*@", r"\1", uri)

@@ -61,13 +61,13 @@ class Shards:
     def _drop_foreign(self) -> None:
         keep = {path for shard in self.all for path in (self._array(shard), self._marker(shard))}
         for path in self._folder.iterdir():
-            if path not in keep:
+            if path not in keep and path.is_file():
                 path.unlink()
 
     def _marked(self, shard: Shard) -> dict[str, Any] | None:
         try:
-            marker = json.loads(self._marker(shard).read_text())
-        except (OSError, ValueError):
+            marker = dict(json.loads(self._marker(shard).read_text()))
+        except (OSError, ValueError, TypeError):
             return None
         return marker if marker.get("key") == self._key and marker.get("rows") == len(shard) else None
 

@@ -192,7 +192,6 @@ def test_a_bge_m3_pools_the_first_token_whatever_its_file_says(make: Make) -> No
     assert find_model(str(folder), "auto").pooling == "cls"
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="_pooling() does not catch the JSON decoder's error")
 def test_a_damaged_pooling_file_is_bad_input(make: Make) -> None:
     folder = make(pooling=MEAN)
     (folder / "1_Pooling" / "config.json").write_text("{")

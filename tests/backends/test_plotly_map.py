@@ -201,11 +201,6 @@ def test_at_the_limit_all_speak_and_nothing_is_said(path: Path) -> None:
     assert "sample" not in page.texts["p"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="_spread() takes every n-th row: a cluster smaller than n may be left out",
-)
 def test_in_a_sample_every_cluster_speaks_at_least_once(path: Path) -> None:
     labels = np.concatenate([np.full(200, -1, np.int32), np.repeat(np.arange(3, dtype=np.int32), [190, 5, 5])])
     page = drawn(path, points(400, labels=labels), hover_rows=40)

@@ -503,8 +503,5 @@ def test_blank_lines_before_the_header_are_skipped(write: Write) -> None:
     assert [row["row"] for row in got.rows] == [1]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=BadInput, reason="a line of spaces is skipped for the delimiter, not for the names"
-)
 def test_a_line_of_spaces_before_the_header_is_skipped(write: Write) -> None:
     assert Ingested(write("  \ntitle,description\nA,x\n")).titles() == {"A"}
