@@ -75,8 +75,7 @@ class Job:
     def output(self, stage: str) -> str:
         """The digest of a finished stage's result."""
         marker = self.run.marker(stage)
-        if marker is None:
-            raise BadInput(f"stage {stage} is not done in '{self.run.path}': run it first, or `run` for all")
+        assert marker is not None, stage
         return marker.output
 
     def close(self) -> None:
@@ -283,9 +282,13 @@ def run(config: Config, only: str | None = None) -> None:
             if only is None:
                 _fail_early(job)
             for stage in STAGES:
-                if only in (None, stage.name):
-                    _carry_out(stage, job, done)
-                    preempt.check()
+                if only not in (None, stage.name):
+                    _demand(stage, job)
+                    continue
+                _carry_out(stage, job, done)
+                preempt.check()
+                if only:
+                    break
         except Exception as error:
             logger.error("run: stopped: %s", error, extra=log.FILE_ONLY)
             raise
@@ -303,10 +306,26 @@ def _fail_early(job: Job) -> None:
         _ = job.milvus
 
 
-def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
-    key = digest(stage.name, stage.version, stage.key(job))
+def _up_to_date(stage: Stage, job: Job, key: str) -> Marker | None:
     marker = job.run.marker(stage.name)
-    if marker is not None and marker.key == key and job.run.intact(marker):
+    return marker if marker is not None and marker.key == key and job.run.intact(marker) else None
+
+
+def _key(stage: Stage, job: Job) -> str:
+    return digest(stage.name, stage.version, stage.key(job))
+
+
+def _demand(stage: Stage, job: Job) -> None:
+    if _up_to_date(stage, job, _key(stage, job)) is None:
+        raise BadInput(
+            f"stage {stage.name} is not done with these settings in '{job.run.path}': run it first, or `run` for all"
+        )
+
+
+def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
+    key = _key(stage, job)
+    marker = _up_to_date(stage, job, key)
+    if marker is not None:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
         return
     job.run.forget(stage.name)
@@ -343,7 +362,12 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _record(job: Job, done: list[str], meter: Meter) -> None:
     choices = {"device": job.device, "precision": job.precision, "cluster_and_layout": job.rapids}
-    write_record(job.run, job.config.public(), __version__, choices, NAMES, done, meter)
+    fallbacks = []
+    if job.config.device == "auto" and job.device.value == "cpu":
+        fallbacks.append(f"device cpu: {job.device.reason}")
+    elif job.device.value == "cuda" and job.rapids.value == "cpu":
+        fallbacks.append(f"clustering of vectors and layout on the CPU: {job.rapids.reason}")
+    write_record(job.run, job.config.public(), __version__, choices, fallbacks, NAMES, done, meter)
 
 
 def state(run: RunDir) -> list[tuple[str, Marker | None, bool]]:

@@ -109,6 +109,7 @@ def test_the_record_says_with_what_why_and_how_long(demo: Path) -> None:
     assert 0 < record["noise_share"] < 0.5
     assert record["choices"]["device"]["reason"]
     assert record["versions"]["torch"]
+    assert record["fallbacks"] == [f"device cpu: {record['choices']['device']['reason']}"]
     assert record["this_run"]["peak_mb"] > 100
 
 
@@ -210,11 +211,19 @@ def test_stages_run_one_by_one_and_ask_for_what_is_missing(job: Run, tmp_path: P
     early = job("stage", "embed", DEMO, f"run_dir={folder}")
     assert early.returncode == 2
     assert "stage ingest is not done" in early.stderr
+    assert not (folder / "run.json").exists() or json.loads((folder / "run.json").read_text())["stages"] == {}
     assert job("stage", "ingest", DEMO, f"run_dir={folder}").returncode == 0
     status = job("status", folder)
     assert status.returncode == 0
     assert status.stdout.startswith("ingest     done")
     assert "embed      not done" in status.stdout
+
+
+def test_a_stage_does_not_start_from_what_other_settings_left(job: Run, copy: Path) -> None:
+    assert job("stage", "embed", DEMO, f"run_dir={copy}").returncode == 0
+    stale = job("stage", "embed", DEMO, f"run_dir={copy}", "input.deduplicate=false")
+    assert stale.returncode == 2
+    assert "stage ingest is not done with these settings" in stale.stderr
 
 
 def test_status_of_no_run_folder_is_bad_input(job: Run, tmp_path: Path) -> None:

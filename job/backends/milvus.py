@@ -110,13 +110,15 @@ class Milvus:
         return ", ".join(parts)
 
     def load(self) -> None:
-        """Make the collection searchable; an index left torn by a kill is built anew."""
+        """Make the collection searchable; a Lite index left torn by a kill is built anew."""
         from pymilvus.exceptions import MilvusException
 
         with self._calling("loading"):
             try:
                 self._client.load_collection(self.collection, timeout=_CALL_SECONDS)
             except MilvusException as error:
+                if not self.lite:
+                    raise
                 logger.warning("store: the index does not load (%s): building it anew", _brief(error))
                 kept = self._client.describe_index(self.collection, "embedding")
                 self._client.drop_index(self.collection, "embedding")
@@ -139,6 +141,11 @@ class Milvus:
                 timeout=_CALL_SECONDS,
             )
             return int(rows[0]["count(*)"])
+
+    def has_rows(self) -> bool:
+        """Whether anything was ever written, by the server's own statistics; it need not be loaded."""
+        with self._calling("reading statistics"):
+            return int(self._client.get_collection_stats(self.collection)["row_count"]) > 0
 
     def ids(self) -> Ids:
         """All ids in the collection, ascending. It must be loaded."""

@@ -49,6 +49,7 @@ def write_record(
     config: dict[str, Any],
     code: str,
     choices: dict[str, Choice],
+    fallbacks: list[str],
     stages: tuple[str, ...],
     done_now: list[str],
     meter: Meter,
@@ -63,7 +64,7 @@ def write_record(
         "choices": {name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()},
         "this_run": {"stages": done_now, "seconds": round(meter.seconds, 3), "peak_mb": peak_mb()},
         "stages": {},
-        "fallbacks": [],
+        "fallbacks": list(fallbacks),
         "warnings": [],
     }
     for name in stages:

@@ -66,6 +66,7 @@ def neighbors(
         "recall": recall,
         "recall_sample": min(config.recall_sample, n),
         "rows_completed_exactly": completed,
+        "fallbacks": [f"k {k}: there are but {n} headlines"] if k < graph_k else [],
         "output": digest(graph.indices, graph.distances, graph.columns),
     }
 

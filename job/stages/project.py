@@ -37,6 +37,9 @@ def project(
         "device_reason": library.reason,
         "n_neighbors": neighbors,
         "points_without_place": lost,
+        "fallbacks": [f"n_neighbors {neighbors}: there are but {n} headlines"]
+        if neighbors < config.n_neighbors
+        else [],
         "output": digest(layout),
     }
 

@@ -75,6 +75,11 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
     if milvus.has_index():
         milvus.load()
         there = milvus.ids()
+    elif not len(mine) and milvus.has_rows():
+        raise BadInput(
+            f"store.collection = '{milvus.collection}' at '{milvus.uri}' holds rows of another program that is not "
+            "done with it (it has no index yet): set store.collection to another name, or drop that collection"
+        )
     foreign = np.setdiff1d(there, np.union1d(mine, ids))
     if len(foreign):
         raise BadInput(
