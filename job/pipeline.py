@@ -9,79 +9,20 @@ A stage whose marker has that key, with its files in place, is up to date.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from job import __version__
-from job.backends.milvus import Milvus, is_lite
-from job.backends.models import Model, find_model
+from job.backends.milvus import is_lite
 from job.config import Config
-from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
+from job.context import Job
 from job.runtime import log, preempt
-from job.runtime.device import resolve_device, resolve_precision, resolve_rapids
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.record import write_record
 from job.runtime.rundir import Marker, RunDir, digest, write_json
 from job.runtime.secrets import without_password
-
-
-class Job:
-    """One run: its configuration, its folder, its choices, and what its stages left on disk, read when asked for."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.run = RunDir(config.run_dir)
-        self.device = resolve_device(config.device)
-        self.precision = resolve_precision(config.embed.precision, self.device)
-        self.rapids = resolve_rapids(self.device)
-
-    @cached_property
-    def model(self) -> Model:
-        return find_model(self.config.embed.model, self.config.embed.pooling, self.run.file("model.json"))
-
-    @cached_property
-    def milvus(self) -> Milvus:
-        token = self.config.store.token
-        return Milvus(self.config.store_uri, token.get_secret_value() if token else None, self.config.store.collection)
-
-    @cached_property
-    def headlines(self) -> Headlines:
-        return Headlines.load(self.run.file("headlines.parquet"))
-
-    @cached_property
-    def embeddings(self) -> Embeddings:
-        from job.stages.embed import load_embeddings
-
-        return load_embeddings(self.config.embed, self.headlines, self.run)
-
-    @cached_property
-    def graph(self) -> KnnGraph:
-        return KnnGraph.load(self.run.file("neighbors.npz"))
-
-    @cached_property
-    def clusters(self) -> Clusters:
-        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
-
-    @cached_property
-    def layout(self) -> Floats:
-        layout: Floats = np.load(self.run.file("layout.npy"))
-        return layout
-
-    def output(self, stage: str) -> str:
-        """The digest of a finished stage's result."""
-        marker = self.run.marker(stage)
-        assert marker is not None, stage
-        return marker.output
-
-    def close(self) -> None:
-        """Let go of Milvus, if it was asked for."""
-        if "milvus" in self.__dict__:
-            self.milvus.close()
 
 
 @dataclass(frozen=True)
@@ -329,6 +270,8 @@ def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
         return
     job.run.forget(stage.name)
+    # it depends on all others: without its marker, a run killed from here on does not look whole
+    job.run.forget("report")
     meter = Meter()
     stats = stage.work(job, key)
     output = stats.pop("output", key)
