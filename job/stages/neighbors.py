@@ -33,8 +33,10 @@ def neighbors(
     """
     n = len(embeddings)
     milvus.prepare(embeddings.dim)
-    milvus.load()
-    count = milvus.count()
+    count = 0
+    if milvus.has_index():
+        milvus.load()
+        count = milvus.count()
     if count != n:
         run.forget("store")
         raise Resumable(

@@ -155,6 +155,14 @@ def test_fewer_headlines_than_neighbors_give_the_neighbors_there_are(milvus: Mil
     assert (graph.indices >= 0).all()
 
 
+def test_a_database_that_is_gone_is_written_again_by_the_same_command(milvus: Milvus, run: RunDir) -> None:
+    rows = headlines(MANY)
+    run.finish("store", "key", "out", [], 1.0, {})
+    with pytest.raises(Resumable, match="holds 0 rows"):
+        neighbors(Neighbors(), 50, 42, milvus, "key", vectors(rows), run)
+    assert run.marker("store") is None
+
+
 def test_a_collection_that_lost_rows_is_written_again_by_the_same_command(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
     store(Store(), milvus, rows, vectors(rows), run)
