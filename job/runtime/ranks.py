@@ -5,17 +5,22 @@ Ranks share nothing but the run folder. Whoever started them says who they are: 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from job.runtime.errors import BadInput
+from job.runtime import preempt
+from job.runtime.errors import BadInput, Resumable
+from job.runtime.log import logger
 
 T = TypeVar("T")
 
 # batch scripts and salloc's shells are steps too, numbered from here up: one process for the whole job, whatever
 # SLURM_NTASKS says (slurm.h: SLURM_MAX_NORMAL_STEP_ID)
 _SLURM_SPECIAL_STEPS = 0xFFFFFFF0
+# seconds between two looks at what other ranks have done
+_LOOK = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class Ranks:
         return list(items[self.rank :: self.world])
 
 
+ALONE = Ranks()
+
+
 def resolve_ranks(
     rank: int | None = None, world: int | None = None, environment: Mapping[str, str] = os.environ
 ) -> Ranks:
@@ -75,7 +83,29 @@ def resolve_ranks(
         found = _number(environment, "SLURM_PROCID")
         local = _number(environment, "SLURM_LOCALID") if "SLURM_LOCALID" in environment else found
         return Ranks(found, _number(environment, size), f"Slurm: SLURM_PROCID, {size}", local)
-    return Ranks()
+    return ALONE
+
+
+def wait_for(what: str, missing: Callable[[], list[str]], patience: float) -> None:
+    """Return once nothing is `missing`; it is asked for every second or so.
+
+    Raises:
+        Resumable: a stop signal came, or what is missing has not changed for `patience` seconds; it is named.
+    """
+    seen, since = missing(), time.monotonic()
+    if seen:
+        logger.info("%s: waiting for other ranks: %s", what, "; ".join(seen))
+    while seen:
+        preempt.check()
+        time.sleep(min(_LOOK, patience))
+        now = missing()
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since >= patience:
+            raise Resumable(
+                f"{what}: waited {patience:,.0f} s (ranks.wait) for other ranks without progress; still missing: "
+                f"{'; '.join(seen)}: start those ranks again, or give the same command as one process"
+            )
 
 
 def _one_of_many(environment: Mapping[str, str]) -> bool:
