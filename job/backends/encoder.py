@@ -169,9 +169,7 @@ class FlagEncoder:
                 fits = False  # the retry is outside: until here ends, the error holds on to the batch's memory
             except Exception as error:
                 why = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:300]}"
-                raise BatchError(
-                    batch.rows[part], f"the forward pass at {batch.length} tokens failed: {why}"
-                ) from error
+                raise BatchError(batch.rows[part], f"a forward pass at {batch.length} tokens failed: {why}") from error
             if fits:
                 done(len(batch.rows[part]))
                 start = part.stop
