@@ -28,7 +28,7 @@ TEXTS = (
     "Выборы прошли спокойно; انتخابات هادئة; चुनाव शांत रहे",
     "🎈 </s> <unk> [SEP] &amp; \tword word",
 )
-# vectors of the same model in another precision or on another device stay above it, those of another model far below
+# mean cosine: that of the same model in another precision or on another device is above, another model's far below
 _SAME = 0.99
 
 
@@ -37,6 +37,7 @@ class Before:
     """What the run's shards were begun with, as the run folder has it; `begun`: how many of them there are."""
 
     said: Mapping[str, Any]
+    vectors: Floats
     begun: int
 
 
@@ -44,9 +45,13 @@ def read_probe(shards: Shards, run: RunDir) -> Before | None:
     """To be called before shards of other settings are dropped. None: nothing was embedded here yet."""
     try:
         said = dict(json.loads(_file(run).read_text(encoding="utf-8")))
-        return Before(said, shards.begun(str(said["shards_key"]), int(said["rows"])))
+        vectors = np.frombuffer(base64.b64decode(said["vectors_float32"]), "<f4")
+        begun = shards.begun(str(said["shards_key"]), int(said["rows"]))
+        if not {"model", "model_digest", "pooling", "tokens"} <= said.keys():
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return Before(said, vectors, begun)
 
 
 def check_probe(before: Before | None, encoder: FlagEncoder, model: Model, shards: Shards, run: RunDir) -> None:
@@ -65,7 +70,7 @@ def check_probe(before: Before | None, encoder: FlagEncoder, model: Model, shard
         "tokens": encoder.tokenize(TEXTS).lists(),
         "vectors_float32": base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
     }
-    difference = _difference(before.said, now, vectors) if before and before.begun else None
+    difference = _difference(before, now, vectors) if before is not None and before.begun else None
     if before is not None and difference is not None:
         folder = run.file("embeddings")
         raise BadInput(
@@ -80,13 +85,13 @@ def _file(run: RunDir) -> Path:
     return run.file("embed_probe.json")
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any], vectors: Floats) -> str | None:
+def _difference(before: Before, now: Mapping[str, Any], vectors: Floats) -> str | None:
     """What is another than before, in words; None if nothing that matters."""
-    if (before["model_digest"], before["pooling"]) != (now["model_digest"], now["pooling"]):
+    said = before.said
+    if (said["model_digest"], said["pooling"]) != (now["model_digest"], now["pooling"]):
         return "it is not the model"
-    if before["tokens"] != now["tokens"]:
+    if said["tokens"] != now["tokens"]:
         return "its tokenizer splits texts otherwise than the one"
-    old = np.frombuffer(base64.b64decode(before["vectors_float32"]), "<f4")
-    if old.size != vectors.size or (old.reshape(vectors.shape) * vectors).sum(axis=1).min() < _SAME:
+    if before.vectors.size != vectors.size or (before.vectors * vectors.ravel()).sum() < _SAME * len(vectors):
         return "it gives other vectors than the model"
     return None

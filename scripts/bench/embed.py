@@ -6,7 +6,8 @@
     .venv/bin/python scripts/bench/embed.py --shape bge-m3 --rows 200000      # on a GPU: BGE-M3's size, random weights
 
 Loading and a warm-up are not counted. Runs alternate and the fastest of each counts. FlagEmbedding and
-sentence-transformers get their best batch size of 16 to 256, found on the first texts. Then a million synthetic texts
+sentence-transformers get their best batch size of 32 to 256, found on the first texts (FlagEmbedding in bf16 on a CPU
+is left out: 43 texts/s). Then a million synthetic texts
 of 8 to 80 tokens go through read, tokenize, group and write with a stand-in for the model, for the pipeline alone.
 On CUDA also tokens a second, the share of the bf16 matmul peak measured here, and where the GPU waits.
 """
@@ -29,7 +30,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "uci_dev.parquet"
-BATCHES = (16, 32, 64, 128, 256)
+BATCHES = (32, 64, 128, 256)
 MAX_LENGTH = 512
 Encode = Callable[[list[str]], np.ndarray]
 
@@ -129,7 +130,7 @@ def best_batch(encode: Callable[[list[str], int], np.ndarray]) -> Encode:
 
     def with_best(texts: list[str]) -> np.ndarray:
         if not best:
-            some = texts[:1500]
+            some = texts[:800]
             encode(some[:200], 32)
             seconds = {size: timed(lambda size=size: encode(some, size))[0] for size in BATCHES}
             best.append(min(seconds, key=seconds.__getitem__))
@@ -151,7 +152,6 @@ CONTENDERS: dict[str, tuple[Callable[..., Encode], dict[str, Any]]] = {
     "sentence-transformers fp32": (sentence_transformers, {"precision": "fp32"}),
     "onnxruntime fp32": (onnx, {"precision": "fp32"}),
     "ours bf16": (ours, {"precision": "bf16"}),
-    "flagembedding bf16": (flagembedding, {"precision": "bf16"}),
     "sentence-transformers bf16": (sentence_transformers, {"precision": "bf16"}),
     "ours fp32, torch's layers": (ours, {"precision": "fp32", "extras": False}),
     "ours bf16, torch's layers": (ours, {"precision": "bf16", "extras": False}),
@@ -167,7 +167,7 @@ def contend(name: str, folder: str, device: str, texts_file: str, vectors_file: 
     texts = json.loads(Path(texts_file).read_text())
     make, settings = CONTENDERS[name]
     encode = make(folder, device, **settings)
-    encode(texts[:2000])
+    encode(texts[:1000])
     seconds, vectors = timed(lambda: encode(texts))
     np.save(vectors_file, np.asarray(vectors, np.float32))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -299,6 +299,7 @@ def main() -> None:
             if name.startswith(("ours", arguments.only))
             and ("bf16" not in name or cpu_has_bf16() or device == "cuda")
             and not (device == "cuda" and ("onnx" in name or "torch's" in name))
+            and not (arguments.quick and "torch's" in name)
         ]
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(repeat):
@@ -339,7 +340,6 @@ def main() -> None:
     ratio("fp32_vs_onnxruntime", "ours fp32", "onnxruntime fp32")
     ratio("bf16_vs_flagembedding", "ours bf16", "flagembedding fp32")
     ratio("bf16_vs_sentence_transformers", "ours bf16", "sentence-transformers fp32")
-    ratio("bf16_vs_flagembedding_bf16", "ours bf16", "flagembedding bf16")
     ratio("bf16_vs_sentence_transformers_bf16", "ours bf16", "sentence-transformers bf16")
     if "ours bf16" in vectors:
         ratios["bf16_min_cosine"] = round(float((vectors["ours bf16"] * reference).sum(axis=1).min()), 6)

@@ -1,5 +1,6 @@
 """The embed stage: killed, resumed, split over ranks, refused, failing; the vectors stay the same to the bit."""
 
+import base64
 import json
 import os
 import signal
@@ -17,9 +18,11 @@ from conftest import ROOT, SAMPLE, Run, clean_environment
 
 from job.backends.encoder import FlagEncoder
 from job.backends.models import find_model
+from job.backends.probe import read_probe
 from job.runtime import preempt
 from job.runtime.errors import JobError, Resumable
 from job.runtime.progress import Progress
+from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 from job.stages.embed import _chunks, _texts, embed_shards
 
@@ -147,7 +150,8 @@ def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: P
     assert "report:" in said[0]
     assert "report:" not in said[1]
     alone = tmp_path / "alone"
-    assert job("run", DEMO, f"run_dir={alone}", f"embed.model={tiny_m3}", *SETTINGS).returncode == 0
+    one_thread = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    assert job("run", DEMO, f"run_dir={alone}", f"embed.model={tiny_m3}", *SETTINGS, env=one_thread).returncode == 0
     for name in ("headlines_clustered.csv", "topics.csv"):
         assert (folder / name).read_bytes() == (alone / name).read_bytes()
 
@@ -189,13 +193,17 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     split = job(*words(folder, model))
     assert split.returncode == 2
     assert "its tokenizer splits texts otherwise" in split.stderr
-    changed = probe | {"vectors_float32": probe["vectors_float32"][::-1]}
+    vectors = np.frombuffer(base64.b64decode(probe["vectors_float32"]), np.float32)
+    changed = probe | {"vectors_float32": base64.b64encode((-vectors).tobytes()).decode()}
     (folder / "embed_probe.json").write_text(json.dumps(changed))
     turned = job(*words(folder, model))
     assert turned.returncode == 2
     assert "it gives other vectors" in turned.stderr
 
     assert shard_bytes(folder) == before
+    for damaged in ("", "{", json.dumps(probe | {"vectors_float32": "?"}), "[]", "{}"):
+        (folder / "embed_probe.json").write_text(damaged)
+        assert read_probe(Shards(folder / "embeddings", "key", 496, 40), RunDir(folder)) is None
     (folder / "embed_probe.json").write_text(json.dumps(probe))
     assert job(*words(folder, model)).returncode == 0
 
