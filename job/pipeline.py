@@ -84,8 +84,26 @@ def _neighbors(job: Job, key: str) -> dict[str, Any]:
 def _cluster(job: Job, key: str) -> dict[str, Any]:
     from job.stages.cluster import cluster
 
-    vectors = job.embeddings if job.config.cluster.input == "vectors" else None
-    return cluster(job.config.cluster, job.config.seed, job.rapids, job.headlines, job.graph, vectors, job.run)
+    config = job.config
+    return cluster(
+        config.cluster,
+        config.seed,
+        tree_key(job),
+        job.graph_code,
+        job.rapids,
+        job.headlines,
+        job.graph,
+        lambda: job.embeddings,
+        job.run,
+    )
+
+
+def tree_key(job: Job) -> str:
+    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
+    config = job.config
+    shape = config.cluster.model_dump(mode="json", include={"input", "reduce_to", "mode", "min_samples"})
+    of_vectors = [job.output("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
+    return digest(job.output("ingest"), job.output("neighbors"), shape, of_vectors)
 
 
 def _project(job: Job, key: str) -> dict[str, Any]:
@@ -104,7 +122,8 @@ def _report(job: Job, key: str) -> dict[str, Any]:
     from job.stages.describe import load_topics
     from job.stages.report import report
 
-    return report(job.config.report, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run)
+    assigned = job.config.cluster.noise == "nearest"
+    return report(job.config.report, assigned, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run)
 
 
 def _shards(job: Job) -> list[str]:
@@ -168,14 +187,9 @@ STAGES = (
     ),
     Stage(
         "cluster",
-        1,
+        2,
         _these("clusters.parquet", "tree.npz"),
-        lambda job: [
-            job.output("ingest"),
-            job.output("neighbors"),
-            job.config.cluster.model_dump(mode="json"),
-            [job.output("embed"), job.config.seed, job.config.device] if job.config.cluster.input == "vectors" else [],
-        ],
+        lambda job: [tree_key(job), job.config.cluster.model_dump(mode="json", exclude={"recipe"})],
         _cluster,
     ),
     Stage(
@@ -206,6 +220,7 @@ STAGES = (
             job.output("ingest"),
             _marker_key(job, "ingest"),
             *(job.output(stage) for stage in ("cluster", "project", "describe")),
+            job.config.cluster.noise,
             job.config.report.model_dump(mode="json"),
         ],
         _report,
@@ -233,7 +248,7 @@ def run(config: Config, only: str | None = None) -> None:
         done: list[str] = []
         try:
             if job.ranks.rank == 0:
-                _note_config(job)
+                note_config(job)
             who = "" if job.ranks.alone else f", {job.ranks} ({job.ranks.source})"
             logger.info("run: %s, device %s (%s)%s", job.run.path, job.device.value, job.device.reason, who)
             if only is None:
@@ -253,7 +268,7 @@ def run(config: Config, only: str | None = None) -> None:
             job.close()
             # a rank that completed a stage says so; rank 0 says it all again when it ends
             if done or job.ranks.rank == 0:
-                _record(job, done, meter)
+                record(job, done, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
 
 
@@ -267,7 +282,7 @@ def _take_part(stage: Stage, job: Job, done: list[str], whole_job: bool) -> None
     stage needs them; `stage NAME` waits for nobody, so that ranks may also run one after the other."""
     shared = stage.missing is not None
     if shared or job.ranks.rank == 0:
-        finished = _carry_out(stage, job, done)
+        finished = carry_out(stage, job, done)
     else:
         finished = False
         logger.info("%s: is not split over ranks: rank 0 does it", stage.name)
@@ -275,7 +290,7 @@ def _take_part(stage: Stage, job: Job, done: list[str], whole_job: bool) -> None
         return
     wait_for(stage.name, lambda: _still_missing(stage, job), job.config.ranks.wait)
     if shared:
-        _carry_out(stage, job, done)
+        carry_out(stage, job, done)
 
 
 def _still_missing(stage: Stage, job: Job) -> list[str]:
@@ -312,8 +327,8 @@ def _demand(stage: Stage, job: Job) -> None:
         )
 
 
-def _carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
-    """Do the stage unless it is up to date; False if parts of it are left to other ranks."""
+def carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
+    """Do the stage, unless it is up to date, and add its name to `done`; False if parts are left to other ranks."""
     key = _key(stage, job)
     marker = _up_to_date(stage, job, key)
     if marker is not None:
@@ -335,7 +350,7 @@ def _carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
     return True
 
 
-def _note_config(job: Job) -> None:
+def note_config(job: Job) -> None:
     """Save the resolved configuration, and say which settings differ from the last run's in this folder."""
     file = job.run.file("config.json")
     now = job.config.public()
@@ -358,8 +373,14 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _record(job: Job, done: list[str], meter: Meter) -> None:
-    choices = {"device": job.device, "precision": job.precision, "cluster_and_layout": job.rapids}
+def record(job: Job, done: list[str], meter: Meter) -> None:
+    """Write `run.json`."""
+    choices = {
+        "device": job.device,
+        "precision": job.precision,
+        "graph_clustering": job.graph_code,
+        "cluster_and_layout": job.rapids,
+    }
     fallbacks = []
     if job.config.device == "auto" and job.device.value == "cpu":
         fallbacks.append(f"device cpu: {job.device.reason}")

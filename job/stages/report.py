@@ -21,16 +21,27 @@ _ROWS = 65_536
 
 
 def report(
-    config: Report, headlines: Headlines, clusters: Clusters, topics: list[Topic], layout: Floats, run: RunDir
+    config: Report,
+    assigned: bool,
+    headlines: Headlines,
+    clusters: Clusters,
+    topics: list[Topic],
+    layout: Floats,
+    run: RunDir,
 ) -> dict[str, Any]:
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`.
+
+    `assigned`: noise is given to its nearest cluster, in a column of that name and on the map.
+    """
     ours = _our_columns(headlines, clusters, topics, layout)
+    if assigned:
+        ours = ours.add_column(2, "assigned", pa.array(clusters.nearest))
     rows = _write_answer(ours, run)
     titles = headlines.column("title")
     _write_topics(topics, titles, headlines, run)
     points = MapPoints(
         layout,
-        clusters.labels,
+        clusters.nearest if assigned else clusters.labels,
         [topic.name for topic in topics],
         titles,
         headlines.column("description"),
