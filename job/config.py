@@ -52,7 +52,8 @@ class Input(Section):
 class Embed(Section):
     """Which model, and how. `token_budget`: tokens a batch; None: 16,384 on a GPU, 4,096 on a CPU.
 
-    `shard_rows`: headlines a file, the most that a kill can cost; None: 100,000 on a GPU, 10,000 on a CPU.
+    `sparse`: BGE-M3's lexical weights too, from the same pass. `shard_rows`: headlines a file, the most that a kill
+    can cost; None: 100,000 on a GPU, 10,000 on a CPU.
     """
 
     model: Name = "BAAI/bge-m3"
@@ -61,6 +62,7 @@ class Embed(Section):
     token_budget: int | None = Field(default=None, ge=64)
     pooling: Literal["auto", "cls", "mean"] = "auto"
     shard_rows: int | None = Field(default=None, ge=1)
+    sparse: bool = False
 
 
 class Store(Section):

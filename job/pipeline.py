@@ -127,7 +127,8 @@ def _report(job: Job, key: str) -> dict[str, Any]:
 
 
 def _shards(job: Job) -> list[str]:
-    return [f"embeddings/{path.name}" for path in sorted(job.run.file("embeddings").glob("*.npy"))]
+    folders = ("embeddings", "sparse")
+    return [f"{folder}/{path.name}" for folder in folders for path in sorted(job.run.file(folder).glob("*.npy"))]
 
 
 def _database(job: Job) -> list[str]:
@@ -157,7 +158,7 @@ STAGES = (
             job.output("ingest"),
             job.model.identity,
             job.model.pooling,
-            job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows"}),
+            job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows", "sparse"}),
         ],
         _embed,
         _embed_missing,

@@ -7,7 +7,6 @@ the device in one copy and the vectors come back in one, on streams of their own
 """
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,9 +15,11 @@ import numpy as np
 
 from job.backends import onednn
 from job.backends.batches import Batch, lay_out, plan
+from job.backends.flag import load, positions
+from job.backends.lexical import Entries, entries
 from job.backends.models import Model
 from job.backends.tokenizer import Tokenizer, Tokens
-from job.data import Floats, Ids, Vectors
+from job.data import Floats, Ids, Ints, Vectors
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 
@@ -61,10 +62,11 @@ class BatchError(JobError):
 
 @dataclass(frozen=True)
 class Pending:
-    """Vectors on their way from the device: `vectors()` waits for them."""
+    """Vectors on their way from the device: `vectors()` waits for them. `_lexical`: what `lexical()` is made of."""
 
     _host: Any
     _event: Any = None
+    _lexical: tuple[Any, list[Batch], Ints, list[int]] | None = None
 
     def vectors(self) -> Vectors:
         """float32 or float16 [n, dim].
@@ -72,13 +74,23 @@ class Pending:
         Raises:
             BatchError: some are not finite.
         """
-        if self._event is not None:
-            self._event.synchronize()
+        self._wait()
         result: Vectors = self._host.numpy()
         bad = np.flatnonzero(~np.isfinite(result).all(axis=1))
         if len(bad):
             raise BatchError(bad, "the model gave vectors that are not finite; try embed.precision=fp32")
         return result
+
+    def lexical(self) -> Entries:
+        """The texts' lexical weights; of an encoder made with `sparse` only."""
+        assert self._lexical is not None
+        self._wait()
+        weights, batches, ids, unused = self._lexical
+        return entries(batches, ids, weights.numpy(), unused)
+
+    def _wait(self) -> None:
+        if self._event is not None:
+            self._event.synchronize()
 
 
 class FlagEncoder:
@@ -86,7 +98,8 @@ class FlagEncoder:
 
     `precision` is that of the weights and of the forward pass; the vectors are normalised in float32. A batch
     that does not fit on the GPU is tried again with half the token budget, which is then kept in `budget`.
-    `local`: which of this machine's processes this is, so that each takes a GPU of its own.
+    `local`: which of this machine's processes this is, so that each takes a GPU of its own. `sparse`: BGE-M3's lexical
+    weights too. `extras`: on a CPU, oneDNN's layers in place of torch's.
     """
 
     def __init__(
@@ -97,6 +110,7 @@ class FlagEncoder:
         max_length: int,
         token_budget: int | None,
         local: int = 0,
+        sparse: bool = False,
         extras: bool = True,
     ) -> None:
         for name, value in _ENVIRONMENT.items():
@@ -111,10 +125,15 @@ class FlagEncoder:
         self._pooling = model.pooling
         self._floor = FLOOR[device]
         self.budget = token_budget or DEFAULT_BUDGET[device]
-        flag = _load(model, precision)
+        if sparse and not model.m3:
+            raise BadInput(
+                f"embed.sparse = true: '{model.name}' gives no lexical weights (no sparse_linear.pt in "
+                f"'{model.folder}'): set embed.model=BAAI/bge-m3, or embed.sparse=false"
+            )
+        flag = load(model, precision)
         module: Any = flag.model.model if model.m3 else flag.model
         self.dim = int(module.config.hidden_size)
-        longest = min(max_length, _positions(module.config))
+        longest = min(max_length, positions(module.config))
         if longest < max_length:
             logger.info("embed: %s reads at most %d tokens a text", model.name, longest)
         self.tokenize = Tokenizer(flag.tokenizer, longest)
@@ -125,6 +144,9 @@ class FlagEncoder:
             self._up, self._down = torch.cuda.Stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._device = torch.device("cuda", torch.cuda.current_device()) if self._cuda else torch.device("cpu")
         self._module = module.to(self._device).eval()
+        self._lexical_head = flag.model.sparse_linear.to(self._device).eval() if sparse else None
+        special = ("cls_token_id", "eos_token_id", "pad_token_id", "unk_token_id")
+        self._without_weight = [id for name in special if (id := getattr(flag.tokenizer, name)) is not None]
         if not self._cuda and extras:
             onednn.speed_up(self._module, self.budget)
 
@@ -143,12 +165,13 @@ class FlagEncoder:
         batches = plan(tokens.lengths, self.budget, self._floor)
         with torch.inference_mode():
             try:
-                flat = self._to_device(lay_out(tokens, batches, self._padding))
+                laid_out = lay_out(tokens, batches, self._padding)
+                flat = self._to_device(laid_out)
                 rows = self._to_device(np.concatenate([batch.rows for batch in batches] or [np.zeros(0, np.int64)]))
                 lengths = self._to_device(tokens.lengths)
-                out = torch.empty(
-                    (len(tokens), self.dim), dtype=torch.float16 if half else torch.float32, device=self._device
-                )
+                kind = {"dtype": torch.float16 if half else torch.float32, "device": self._device}
+                out = torch.empty((len(tokens), self.dim), **kind)
+                weights = None if self._lexical_head is None else torch.empty(len(laid_out), **kind)
             except torch.OutOfMemoryError:
                 raise JobError(
                     f"embed: out of GPU memory for a shard of {len(tokens):,} texts; "
@@ -156,13 +179,33 @@ class FlagEncoder:
                 ) from None
             row = token = 0
             for batch in batches:
-                ids = flat[token : token + len(batch) * batch.length].view(len(batch), batch.length)
+                span, shape = slice(token, token + len(batch) * batch.length), (len(batch), batch.length)
                 places = rows[row : row + len(batch)]
-                self._run(batch, ids, places, lengths[places] if batch.padded else None, out, done)
-                row, token = row + len(batch), token + ids.numel()
-            return self._to_host(out)
+                self._run(
+                    batch,
+                    flat[span].view(shape),
+                    places,
+                    lengths[places] if batch.padded else None,
+                    out,
+                    None if weights is None else weights[span].view(shape),
+                    done,
+                )
+                row, token = row + len(batch), span.stop
+            if weights is None:
+                return Pending(*self._to_host(out))
+            host, _ = self._to_host(weights)
+            return Pending(*self._to_host(out), (host, batches, laid_out, self._without_weight))
 
-    def _run(self, batch: Batch, ids: Any, places: Any, lengths: Any, out: Any, done: Callable[[int], None]) -> None:
+    def _run(
+        self,
+        batch: Batch,
+        ids: Any,
+        places: Any,
+        lengths: Any,
+        out: Any,
+        weights: Any,
+        done: Callable[[int], None],
+    ) -> None:
         """Write a batch's unit vectors into their places in `out`, in as many parts as the budget asks for."""
         torch = self._torch
         start, before = 0, self.budget
@@ -170,8 +213,11 @@ class FlagEncoder:
             part = slice(start, start + max(1, self.budget // batch.length))
             fits = True
             try:
-                unit = self._unit(ids[part].long(), None if lengths is None else lengths[part])
-                out[places[part]] = unit.to(out.dtype)
+                some = None if lengths is None else lengths[part]
+                states, mask = self._states(ids[part].long(), some)
+                out[places[part]] = self._unit(states, mask, some).to(out.dtype)
+                if self._lexical_head is not None:
+                    weights[part] = torch.relu(self._lexical_head(states)).squeeze(-1)
             except torch.OutOfMemoryError:
                 fits = False  # the retry is outside: until here ends, the error holds on to the batch's memory
             except Exception as error:
@@ -189,22 +235,23 @@ class FlagEncoder:
                 self.budget,
             )
 
-    def _unit(self, ids: Any, lengths: Any) -> Any:
-        """Unit vectors float32 [m, dim] of a batch of ids [m, length]; `lengths` [m] where some are padded."""
-        torch = self._torch
+    def _states(self, ids: Any, lengths: Any) -> tuple[Any, Any]:
+        """Last hidden states [m, length, dim] of a batch of ids [m, length], and its mask where some are padded."""
         if lengths is None:
-            states = self._module(input_ids=ids).last_hidden_state
-        else:
-            mask = torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
-            # with four axes transformers takes it as it is, and asks the device nothing
-            states = self._module(input_ids=ids, attention_mask=mask[:, None, None, :]).last_hidden_state
+            return self._module(input_ids=ids).last_hidden_state, None
+        mask = self._torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
+        # with four axes transformers takes it as it is, and asks the device nothing
+        return self._module(input_ids=ids, attention_mask=mask[:, None, None, :]).last_hidden_state, mask
+
+    def _unit(self, states: Any, mask: Any, lengths: Any) -> Any:
+        """Unit vectors float32 [m, dim]."""
         if self._pooling == "cls":
             pooled = states[:, 0].float()
-        elif lengths is None:
+        elif mask is None:
             pooled = states.float().mean(dim=1)
         else:
             pooled = (states.float() * mask[:, :, None]).sum(dim=1) / lengths[:, None]
-        return torch.nn.functional.normalize(pooled, dim=-1)
+        return self._torch.nn.functional.normalize(pooled, dim=-1)
 
     def _to_device(self, array: Any) -> Any:
         """A NumPy array on the device, from pinned memory on the copy stream; the compute stream waits for it."""
@@ -219,10 +266,11 @@ class FlagEncoder:
         there.record_stream(compute)
         return there
 
-    def _to_host(self, out: Any) -> Pending:
+    def _to_host(self, out: Any) -> tuple[Any, Any]:
+        """A tensor in pinned host memory once the event that comes with it is over."""
         torch = self._torch
         if not self._cuda:
-            return Pending(out)
+            return out, None
         self._down.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._down):
             host = torch.empty(out.shape, dtype=out.dtype, pin_memory=True)
@@ -230,7 +278,7 @@ class FlagEncoder:
             out.record_stream(self._down)
             event = torch.cuda.Event()
             event.record(self._down)
-        return Pending(host, event)
+        return host, event
 
     def _shrink(self, length: int) -> None:
         if self.budget <= max(_LOWEST_BUDGET, length):
@@ -246,38 +294,3 @@ class FlagEncoder:
 def some_rows(rows: Ids) -> str:
     """The first few row numbers, in words."""
     return ", ".join(f"{row:,}" for row in rows[:5]) + (f" and {len(rows) - 5:,} more" if len(rows) > 5 else "")
-
-
-def _positions(config: Any) -> int:
-    """The most tokens a text may have: XLM-R's position numbers start behind the padding's."""
-    positions = int(getattr(config, "max_position_embeddings", 512))
-    roberta = config.model_type in ("roberta", "xlm-roberta", "camembert")
-    return positions - (int(config.pad_token_id) + 1 if roberta else 0)
-
-
-def _load(model: Model, precision: str) -> Any:
-    """FlagEmbedding's object for the model, on the CPU. It never asks the network: the folder is complete."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from FlagEmbedding import BGEM3FlagModel, FlagAutoModel
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
-        common = {"use_fp16": precision == "fp16", "use_bf16": precision == "bf16", "devices": "cpu"}
-        try:
-            if model.m3:
-                return BGEM3FlagModel(str(model.folder), pooling_method=model.pooling, **common)
-            return FlagAutoModel.from_finetuned(
-                str(model.folder),
-                model_class="encoder-only-base",
-                pooling_method=model.pooling,
-                trust_remote_code=False,
-                query_instruction_format="{}{}",
-                **common,
-            )
-        except Exception as error:  # what a damaged checkpoint raises depends on where it is damaged
-            raise BadInput(
-                f"embed.model = '{model.name}': '{model.folder}' does not load "
-                f"({type(error).__name__}: {str(error).splitlines()[0][:200]})"
-            ) from None

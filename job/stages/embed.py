@@ -53,10 +53,14 @@ class Part:
     def rows(self) -> int:
         return int(pq.read_metadata(self.run.file("headlines.parquet")).num_rows)
 
-    @property
-    def shards(self) -> Shards:
+    def shards(self, folder: str = "embeddings") -> Shards:
         size = self.config.shard_rows or SHARD_ROWS[self.device.value]
-        return Shards(self.run.file("embeddings"), digest(self.key, self.precision.value), self.rows, size)
+        return Shards(self.run.file(folder), digest(self.key, self.precision.value), self.rows, size)
+
+    @property
+    def sparse(self) -> Shards | None:
+        """The shards of lexical weights: arrays of `lexical.ENTRY`, rows counted from the shard's first."""
+        return self.shards("sparse") if self.config.sparse else None
 
 
 def embed(part: Part) -> dict[str, Any] | None:
@@ -65,10 +69,14 @@ def embed(part: Part) -> dict[str, Any] | None:
     Half-precision models give float16 shards, float32 ones float32 (both normalised in float32). None: this
     rank's share is done, that of others is not.
     """
-    shards = part.shards
+    shards, sparse = part.shards(), part.sparse
     half = part.precision.value != "fp32"
     before = read_probe(shards, part.run)
     left = shards.left(part.ranks)
+    if sparse is not None:
+        left = sorted({*left, *sparse.left(part.ranks)}, key=lambda shard: shard.number)
+    else:
+        part.shards("sparse").remove()
     made = sum(map(len, left))
     fallbacks = []
     if left:
@@ -80,11 +88,12 @@ def embed(part: Part) -> dict[str, Any] | None:
             config.max_length,
             config.token_budget,
             part.ranks.local,
+            config.sparse,
         )
         asked = encoder.budget
         check_probe(before, encoder, part.model, shards, part.run)
         with Progress("embed", made, "headlines") as progress:
-            embed_shards(encoder, part.run.file("headlines.parquet"), left, shards, half, progress)
+            embed_shards(encoder, part.run.file("headlines.parquet"), left, shards, half, progress, sparse)
         if encoder.budget < asked:
             fallbacks.append(f"embed.token_budget {asked} -> {encoder.budget}: out of GPU memory")
     others = missing_shards(part)
@@ -112,16 +121,18 @@ def embed(part: Part) -> dict[str, Any] | None:
         "dtype": dtype,
         "shards": len(shards.all),
         "ranks": part.ranks.world,
+        "sparse": part.config.sparse,
         "rows": made,
         "fallbacks": fallbacks,
-        "output": digest(dim, dtype, shards.digest_parts()),
+        "output": digest(dim, dtype, shards.digest_parts(), sparse.digest_parts() if sparse else []),
     }
 
 
 def missing_shards(part: Part) -> list[str]:
     """The shards still to be made, in words, by the rank whose they are."""
     by_rank: dict[int, list[str]] = {}
-    for shard in part.shards.unmarked():
+    unmarked = {*part.shards().unmarked(), *(part.sparse.unmarked() if part.sparse else [])}
+    for shard in sorted(unmarked, key=lambda shard: shard.number):
         by_rank.setdefault(part.ranks.owner(shard.number), []).append(f"{shard.number:05d}")
     return [
         f"shards {', '.join(numbers[:8])}{' …' if len(numbers) > 8 else ''} ({len(numbers)} of rank {rank})"
@@ -129,8 +140,18 @@ def missing_shards(part: Part) -> list[str]:
     ]
 
 
-def embed_shards(encoder: Encoder, path: Path, left: list[Shard], to: Shards, half: bool, progress: Progress) -> None:
+def embed_shards(
+    encoder: Encoder,
+    path: Path,
+    left: list[Shard],
+    to: Shards,
+    half: bool,
+    progress: Progress,
+    sparse: Shards | None = None,
+) -> None:
     """Embed the texts of `left` from the Parquet file at `path` into `to`: float16 if `half`, else float32.
+
+    Their lexical weights go into `sparse`, where it is given and the encoder makes them.
 
     Raises:
         JobError: a shard failed; the message names it and its rows.
@@ -146,7 +167,10 @@ def embed_shards(encoder: Encoder, path: Path, left: list[Shard], to: Shards, ha
     def write(item: tuple[Shard, Pending]) -> None:
         shard, pending = item
         with _named(shard, "saving"):
-            to.write(shard, pending.vectors())
+            vectors = pending.vectors()
+            if sparse is not None:
+                sparse.write(shard, pending.lexical())
+            to.write(shard, vectors)
 
     def done(rows: int) -> None:
         progress.update(rows)
@@ -213,3 +237,21 @@ def load_embeddings(ids: Ids, run: RunDir) -> Embeddings:
     """The vectors of a finished embed stage, in memory: n x d x 2 or 4 bytes."""
     shards = [np.load(path, mmap_mode="r") for path in sorted(run.file("embeddings").glob("*.npy"))]
     return Embeddings(ids, np.asarray(shards[0]) if len(shards) == 1 else np.concatenate(shards))
+
+
+def load_sparse(run: RunDir) -> Any:
+    """A finished stage's lexical weights as a SciPy CSR array, float32 [n, vocabulary]; None where none were made."""
+    from scipy.sparse import csr_array
+
+    paths = sorted(run.file("sparse").glob("*.npy"))
+    if not paths:
+        return None
+    sizes = [len(np.load(path, mmap_mode="r")) for path in sorted(run.file("embeddings").glob("*.npy"))]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    parts = [np.load(path) for path in paths]
+    rows = np.concatenate([part["row"].astype(np.int64) + start for part, start in zip(parts, starts, strict=False)])
+    tokens = np.concatenate([part["token"] for part in parts])
+    counts = np.bincount(rows, minlength=int(starts[-1]))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    shape = (int(starts[-1]), int(tokens.max(initial=-1)) + 1)
+    return csr_array((np.concatenate([part["weight"] for part in parts]), tokens, offsets), shape=shape)

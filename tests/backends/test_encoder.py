@@ -224,3 +224,28 @@ def test_a_model_that_does_not_load_is_bad_input(tiny_m3: Path, tmp_path: Path) 
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(BadInput, match="does not load"):
         encoder(tmp_path)
+
+
+@pytest.mark.parametrize("floor", [0, 1024])
+def test_lexical_weights_are_flagembeddings(tiny_m3: Path, texts: list[str], floor: int) -> None:
+    from FlagEmbedding import BGEM3FlagModel
+
+    flag = BGEM3FlagModel(str(tiny_m3), use_fp16=False, devices="cpu")
+    theirs = flag.encode(texts, batch_size=16, max_length=128, return_sparse=True)["lexical_weights"]
+    model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 128, 1024, sparse=True)
+    model._floor = floor
+    pending = model.forward(model.tokenize(texts), False)
+    ours: list[dict[str, float]] = [{} for _ in texts]
+    for row, token, weight in pending.lexical().tolist():
+        assert str(token) not in ours[row]
+        ours[row][str(token)] = weight
+    assert sum(map(len, theirs)) > 100
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.keys() == other.keys()
+        assert mine == pytest.approx({key: float(value) for key, value in other.items()}, abs=1e-5)
+    np.testing.assert_allclose(pending.vectors(), encoder(tiny_m3).encode(texts), atol=1e-6)
+
+
+def test_a_model_without_a_sparse_head_is_refused_lexical_weights() -> None:
+    with pytest.raises(BadInput, match=r"embed\.sparse = true: 'minilm' gives no lexical weights.*sparse=false"):
+        FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 128, None, sparse=True)

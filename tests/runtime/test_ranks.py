@@ -1,9 +1,13 @@
 """Who a process is among many, and what its share is."""
 
+import os
+import signal
+
 import pytest
 
-from job.runtime.errors import BadInput
-from job.runtime.ranks import Ranks, resolve_ranks
+from job.runtime import preempt
+from job.runtime.errors import BadInput, Resumable
+from job.runtime.ranks import Ranks, resolve_ranks, wait_for
 
 SRUN = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4"}
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
@@ -71,3 +75,31 @@ def test_half_a_setting_and_a_word_for_a_number_are_refused() -> None:
         resolve_ranks(rank=1, environment={})
     with pytest.raises(BadInput, match=r"SLURM_PROCID = 'x'.*ranks\.rank"):
         resolve_ranks(environment=SRUN | {"SLURM_PROCID": "x"})
+
+
+# ---- waiting
+
+
+def test_waiting_ends_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.runtime.ranks._LOOK", 0.01)
+    answers = [["shard 1", "shard 2"], ["shard 2"], ["shard 2"], []]
+    wait_for("embed", lambda: answers.pop(0), 60)
+    assert answers == []
+
+
+def test_waiting_counts_from_the_last_progress_and_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.runtime.ranks._LOOK", 0.01)
+    left = [["a", "b"]] * 12 + [["b"]] * 12
+    looks = iter(left)
+    said = r"embed: waited 0 s \(ranks\.wait\).*still missing: b: start those ranks again"
+    with pytest.raises(Resumable, match=said):
+        wait_for("embed", lambda: next(looks, ["b"]), 0.2)
+    assert next(looks, None) is None
+
+
+def test_a_stop_signal_ends_the_waiting() -> None:
+    with preempt.stop_signals(), pytest.raises(Resumable, match="SIGTERM"):
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for("embed", lambda: ["a"], 60)
+    with preempt.stop_signals():  # forgets it
+        pass

@@ -24,7 +24,7 @@ from job.runtime.errors import JobError, Resumable
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
-from job.stages.embed import _chunks, _texts, embed_shards
+from job.stages.embed import _chunks, _texts, embed_shards, load_sparse
 
 DEMO = ROOT / "configs" / "demo.yaml"
 SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
@@ -97,6 +97,25 @@ def test_a_damaged_shard_is_made_again_and_no_other(job: Run, whole: Path, tiny_
     assert job(*words(folder, tiny_m3), env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode == 0
     assert shard_bytes(folder) == shard_bytes(whole)
     assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
+
+
+def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
+    folder = ingested(job, tmp_path / "run")
+    assert job(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
+    texts = pq.read_table(folder / "headlines.parquet")["text"].to_pylist()
+    weights = load_sparse(RunDir(folder))
+    assert weights.shape[0] == len(texts)
+    encoder = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 64, None, sparse=True)
+    expected = encoder.forward(encoder.tokenize(texts), False).lexical()
+    np.testing.assert_array_equal(np.repeat(np.arange(len(texts)), np.diff(weights.indptr)), expected["row"])
+    np.testing.assert_array_equal(weights.indices, expected["token"])
+    np.testing.assert_allclose(weights.data, expected["weight"], atol=1e-5)
+    (folder / "sparse" / "00002.npy").write_bytes(b"damaged")
+    done = job(*words(folder, tiny_m3, "embed.sparse=true"))
+    assert done.returncode == 0
+    assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
+    assert job(*words(folder, tiny_m3)).returncode == 0
+    assert load_sparse(RunDir(folder)) is None
 
 
 # ---- ranks
@@ -323,3 +342,5 @@ def test_a_stop_signal_keeps_the_shard_at_hand_unless_it_takes_too_long(
         with preempt.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
             embedded(model, rows, shards)
         assert len(shards.all) - len(shards.left()) == kept
+    with preempt.stop_signals():  # forgets it
+        pass
