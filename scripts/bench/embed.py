@@ -2,14 +2,14 @@
 
     .venv/bin/pip install -c scripts/constraints.txt -e '.[bench]'
     .venv/bin/python scripts/bench/embed.py --quick
-    .venv/bin/python scripts/bench/embed.py --repeat 5
+    .venv/bin/python scripts/bench/embed.py --repeat 4 --layers
     .venv/bin/python scripts/bench/embed.py --shape bge-m3 --rows 200000      # on a GPU: BGE-M3's size, random weights
 
 Loading and a warm-up are not counted. Runs alternate and the fastest of each counts. FlagEmbedding and
 sentence-transformers get their best batch size of 32 to 256, found on the first texts (FlagEmbedding in bf16 on a CPU
-is left out: 43 texts/s). Then a million synthetic texts
-of 8 to 80 tokens go through read, tokenize, group and write with a stand-in for the model, for the pipeline alone.
-On CUDA also tokens a second, the share of the bf16 matmul peak measured here, and where the GPU waits.
+is left out: 43 texts/s). Then a million synthetic texts of 8 to 80 tokens go through read, tokenize, group and write with
+a stand-in for the model, for the pipeline alone. `--layers`: ours with torch's own layers too, for what oneDNN's are
+worth. On CUDA also tokens a second, the share of the bf16 matmul peak measured here, and where the GPU waits.
 """
 
 import argparse
@@ -153,6 +153,9 @@ CONTENDERS: dict[str, tuple[Callable[..., Encode], dict[str, Any]]] = {
     "onnxruntime fp32": (onnx, {"precision": "fp32"}),
     "ours bf16": (ours, {"precision": "bf16"}),
     "sentence-transformers bf16": (sentence_transformers, {"precision": "bf16"}),
+    "ours fp16": (ours, {"precision": "fp16"}),
+    "flagembedding fp16": (flagembedding, {"precision": "fp16"}),
+    "sentence-transformers fp16": (sentence_transformers, {"precision": "fp16"}),
     "ours fp32, torch's layers": (ours, {"precision": "fp32", "extras": False}),
     "ours bf16, torch's layers": (ours, {"precision": "bf16", "extras": False}),
 }
@@ -210,11 +213,12 @@ def synthetic(rows: int, words: list[str], file: str) -> None:
     import pyarrow.parquet as pq
 
     chance = np.random.default_rng(0)
-    some = np.array(words)
     lengths = chance.integers(6, 56, rows)  # in words; about 1.4 tokens each, and two special ones
     with pq.ParquetWriter(file, pa.schema([("text", pa.string())]), compression="zstd") as writer:
         for start in range(0, rows, 100_000):
-            texts = [" ".join(chance.choice(some, n)) for n in lengths[start : start + 100_000]]
+            ends = np.cumsum(lengths[start : start + 100_000]).tolist()
+            drawn = [words[i] for i in chance.integers(0, len(words), ends[-1]).tolist()]
+            texts = [" ".join(drawn[i:j]) for i, j in zip([0, *ends], ends, strict=False)]
             writer.write_table(pa.table({"text": texts}))
 
 
@@ -260,9 +264,10 @@ def in_process(*words: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two runs of each, 10,000 headlines, 1M synthetic texts")
+    parser.add_argument("--quick", action="store_true", help="two runs of each")
     parser.add_argument("--repeat", type=int, default=4, help="runs of each; the fastest counts")
-    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=0, help="headlines; 10,000, or 5,000 with --quick")
+    parser.add_argument("--layers", action="store_true", help="ours with torch's own layers too (CPU)")
     parser.add_argument("--synthetic", type=int, default=1_000_000, help="texts through the pipeline alone; 0: none")
     parser.add_argument("--data", default=str(DATA), help="a Parquet file with a column `title`")
     parser.add_argument("--shape", choices=["minilm", "bge-m3"], default="minilm")
@@ -282,7 +287,8 @@ def main() -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     titles = pq.read_table(arguments.data, columns=["title"])["title"].to_pylist()
-    texts = (titles * (arguments.rows // len(titles) + 1))[: arguments.rows]
+    rows = arguments.rows or (5_000 if arguments.quick else 10_000)
+    texts = (titles * (rows // len(titles) + 1))[:rows]
     repeat = 2 if arguments.quick else arguments.repeat
     minilm = find_model("minilm", "auto").folder
     with tempfile.TemporaryDirectory() as scratch:
@@ -298,8 +304,9 @@ def main() -> None:
             for name in CONTENDERS
             if name.startswith(("ours", arguments.only))
             and ("bf16" not in name or cpu_has_bf16() or device == "cuda")
-            and not (device == "cuda" and ("onnx" in name or "torch's" in name))
-            and not (arguments.quick and "torch's" in name)
+            and not (device == "cuda" and "onnx" in name)
+            and (device == "cuda" or "fp16" not in name)
+            and (arguments.layers or "torch's" not in name)
         ]
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(repeat):
@@ -341,6 +348,8 @@ def main() -> None:
     ratio("bf16_vs_flagembedding", "ours bf16", "flagembedding fp32")
     ratio("bf16_vs_sentence_transformers", "ours bf16", "sentence-transformers fp32")
     ratio("bf16_vs_sentence_transformers_bf16", "ours bf16", "sentence-transformers bf16")
+    ratio("fp16_vs_flagembedding", "ours fp16", "flagembedding fp16")
+    ratio("fp16_vs_sentence_transformers", "ours fp16", "sentence-transformers fp16")
     if "ours bf16" in vectors:
         ratios["bf16_min_cosine"] = round(float((vectors["ours bf16"] * reference).sum(axis=1).min()), 6)
     if through is not None:
