@@ -55,10 +55,16 @@ def from_hub(name: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        return Path(snapshot_download(name, allow_patterns=[*FILES, *_ALSO], local_files_only=True))
-    except (LocalEntryNotFoundError, OSError, ValueError):
-        looked += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
+    # a cache is only whole if it holds all that is asked for, and `needed` took one of two copies of the weights
+    for other_copy in ("pytorch_model*", "*.safetensors*"):
+        patterns = [pattern for pattern in FILES + _ALSO if not fnmatchcase(pattern, other_copy)]
+        try:
+            folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        except (LocalEntryNotFoundError, OSError, ValueError):
+            continue
+        if any(needed([path.name]) for glob in ("*.safetensors", "*.bin") for path in folder.glob(glob)):
+            return folder
+    looked += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
     try:
         return _download(name)
     except Exception as error:  # the client raises its own, httpx's and OSErrors alike
