@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# The GPU, measured: on a machine with one GPU and no network, tests first, then the benchmarks, most important first.
+#
+#   bash scripts/bench/gpu_pack.sh                 # before, where there is a network: .whl and .rapids, in two pieces
+#   bash scripts/bench/gpu.sh tests embed job      # with .whl brought along   (each line ends within 9 minutes)
+#   bash scripts/bench/gpu.sh knn graph store      # with .whl
+#   bash scripts/bench/gpu.sh tests cluster umap   # with .rapids
+#   bash scripts/bench/gpu.sh profile              # with .whl: the kernels' counters, by ncu
+#   bash scripts/bench/gpu.sh                      # all of it, as far as the time goes
+#
+# Results go to $OUT, or to runs/gpu, as they come: results.jsonl (a figure a line), log.txt, tests.xml, profile.txt,
+# run.json. A part that fails or is stopped by its limit leaves what it had, and the next one starts. What was brought
+# along is unpacked into $SITE (/tmp/site); models, graphs and runs go to $SCRATCH (/tmp/gpu-bench).
+# LIMIT: seconds for everything (530). ROWS, DEVICE=cpu and QUICK=1 go to gpu.py: `QUICK=1 DEVICE=cpu bash
+# scripts/bench/gpu.sh peaks graph` tries the script itself anywhere.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+export OUT="${OUT:-$PWD/runs/gpu}" SITE="${SITE:-/tmp/site}" SCRATCH="${SCRATCH:-/tmp/gpu-bench}"
+export PYTHONUNBUFFERED=1 TQDM_DISABLE=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
+python="${PYTHON:-python3}"
+end=$((SECONDS + ${LIMIT:-530}))
+mkdir -p "$OUT" "$SCRATCH"
+exec > >(tee -a "$OUT/log.txt") 2>&1
+echo "gpu: $(date -u +%FT%TZ) $* on $(hostname), $("$python" --version), results in $OUT"
+
+setup() {
+    export PYTHONPATH="$PWD:$SITE${PYTHONPATH:+:$PYTHONPATH}"
+    local wheel nvidia
+    for wheel in .whl/*.whl; do
+        # a wheel is an archive of what goes there; unpacked so, none is refused for another's sake
+        [ ! -f "$wheel" ] || "$python" -m zipfile -e "$wheel" "$SITE" || return
+    done
+    if [ -f .rapids/rapids.tar.xz ] && [ ! -d "$SITE/cuml" ]; then
+        # the archive's folder is called site
+        "$python" -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter="data")' \
+            .rapids/rapids.tar.xz "$SCRATCH/rapids" || return
+        mkdir -p "$SITE" && cp -a "$SCRATCH/rapids/site/." "$SITE/" && rm -rf "$SCRATCH/rapids" || return
+        # cuML's packages look for CUDA's libraries beside themselves
+        nvidia="$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])')" && ln -sfn "$nvidia" "$SITE/nvidia"
+    fi
+}
+
+# limited SECONDS COMMAND...: within what is left of the whole
+limited() {
+    local left=$((end - SECONDS)) limit=$1
+    shift
+    if [ "$left" -lt 15 ]; then
+        echo "gpu: no time left for: $*"
+        return 1
+    fi
+    timeout --signal=INT --kill-after=10 $((limit < left ? limit : left)) "$@"
+}
+
+part() {
+    local began=$SECONDS rc=0
+    echo "gpu: ==== $1"
+    case "$1" in
+        tests) limited 240 "$python" -m pytest -m gpu tests/gpu -q -p no:cacheprovider --durations=8 \
+            --junitxml="$OUT/tests.xml" || rc=$? ;;
+        profile) counters || rc=$? ;;
+        peaks) bench 40 "$1" || rc=$? ;;
+        embed) bench 200 "$1" || rc=$? ;;
+        job) bench 330 "$1" || rc=$? ;;
+        knn) bench 150 "$1" || rc=$? ;;
+        graph) bench 120 "$1" || rc=$? ;;
+        cluster) bench 400 "$1" || rc=$? ;;
+        umap) bench 200 "$1" || rc=$? ;;
+        store) bench 120 "$1" || rc=$? ;;
+        *) echo "gpu: no part '$1'; there are: ${all[*]}" && rc=2 ;;
+    esac
+    echo "gpu: ==== $1: exit code $rc after $((SECONDS - began)) s"
+}
+
+bench() {
+    limited "$1" "$python" -W ignore scripts/bench/gpu.py "$2" --out "$OUT" --scratch "$SCRATCH" \
+        ${DEVICE:+--device "$DEVICE"} ${ROWS:+--rows "$ROWS"} ${QUICK:+--quick}
+}
+
+# time, memory and tensor throughput of the first forward passes' kernels; the clocks are left as they are
+counters() {
+    command -v ncu >/dev/null || { echo "gpu: ncu is not here" && return 0; }
+    limited 150 ncu --clock-control none --target-processes all --launch-skip 400 --launch-count 60 --csv \
+        --metrics gpu__time_duration.sum,sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active,dram__throughput.avg.pct_of_peak_sustained_elapsed \
+        "$python" -W ignore scripts/bench/gpu.py embed --rows 3000 --out "$SCRATCH/ncu" --scratch "$SCRATCH" \
+        >"$OUT/ncu.csv" 2>"$SCRATCH/ncu.log" || { tail -5 "$SCRATCH/ncu.log"; return 1; }
+    tail -20 "$OUT/ncu.csv"
+}
+
+all=(tests peaks embed job knn graph cluster umap store profile)
+setup || echo "gpu: what was brought along could not all be unpacked; going on with what is there"
+[ $# -gt 0 ] || set -- "${all[@]}"
+for name in "$@"; do part "$name"; done
+"$python" scripts/bench/gpu.py table --out "$OUT"

@@ -1,0 +1,192 @@
+"""Tokens a second from text on disk to vectors on disk, the share of the bf16 matmul peak, where the device waits,
+and what a user would run instead: FlagEmbedding's `encode`, sentence-transformers in fp16."""
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_parts.measure import Bench, device_peak_mb
+from gpu_parts.model import checkpoint
+from gpu_parts.texts import headlines
+
+from job.data import Ids
+
+MAX_LENGTH = 512
+# sizes of the others' batches that are tried on the first texts; the fastest is taken
+BATCHES = (64, 256, 1024)
+_TRIED = 8_000
+PROFILED = 30_000
+
+
+def run(bench: Bench) -> None:
+    """Ours on `rows` headlines, the others on a tenth of them: they are slower, and their rate is even."""
+    folder = checkpoint(bench.scratch / f"model-{bench.shape}", bench.shape)
+    texts = written(bench)
+    few = texts[: max(200, bench.rows // 10)]
+    precision = "fp16" if bench.cuda else "fp32"
+    rate = _ours(bench, folder, texts, precision)
+    for name, make in (("FlagEmbedding", _flagembedding), ("sentence-transformers", _sentence_transformers)):
+        _alternative(bench, f"{name} {precision}", lambda make=make: make(bench, folder, precision), few, rate)
+
+
+def written(bench: Bench) -> list[str]:
+    """The texts, as the job has them: title, line end, description."""
+    from gpu_parts.model import SHAPES
+
+    titles, descriptions = headlines(bench.rows, SHAPES[bench.shape][-1], bench.seed)
+    return [f"{title}\n{more}" if more else title for title, more in zip(titles, descriptions, strict=True)]
+
+
+def _ours(bench: Bench, folder: Path, texts: list[str], precision: str) -> float | None:
+    from job.backends.encoder import FlagEncoder
+    from job.backends.models import find_model
+
+    encoder = FlagEncoder(find_model(str(folder), "auto"), bench.device, precision, MAX_LENGTH, None)
+    encoder.encode(texts[:2000])
+    seconds, tokens = bench.timed(lambda: encoder.tokenize(texts))
+    lengths = tokens.lengths
+    bench.add("tokenizing alone", seconds, texts_per_s=round(len(texts) / seconds), tokens_mean=round(lengths.mean(), 1))
+    device_peak_mb(reset=True)
+    found = bench.attempt(f"ours {precision}, disk to disk", lambda: through(bench, encoder, texts, "timed"))
+    if found is None:
+        return None
+    seconds = found[0]
+    work = flops(encoder, lengths)
+    bench.add(
+        f"ours {precision}, disk to disk",
+        seconds,
+        rows=len(texts),
+        texts_per_s=round(len(texts) / seconds),
+        tokens_per_s=round(int(lengths.sum()) / seconds),
+        tflops=round(work / seconds / 1e12, 3),
+        peak_tflops=round(bench.peak("bf16") / 1e12, 3),
+        share_of_peak=round(work / seconds / bench.peak("bf16"), 4),
+        floor_s=round(work / bench.peak("bf16"), 3),
+        budget=encoder.budget,
+        device_peak_mb=device_peak_mb(),
+    )
+    bench.attempt("profile", lambda: profiled(bench, encoder, texts[:PROFILED]))
+    return len(texts) / seconds
+
+
+def through(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
+    """The embed stage's own threads: Parquet to shards."""
+    import shutil
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from job.runtime.progress import Progress
+    from job.runtime.shards import Shards
+    from job.stages.embed import embed_shards
+
+    rows = bench.scratch / f"texts-{len(texts)}.parquet"
+    if not rows.exists():
+        pq.write_table(pa.table({"text": texts}), rows, compression="zstd")
+    shutil.rmtree(bench.scratch / name, ignore_errors=True)
+    shards = Shards(bench.scratch / name, "key", len(texts), 100_000)
+    with Progress("embed", len(texts), "texts") as progress:
+        embed_shards(encoder, rows, shards.left(), shards, True, progress)
+
+
+def profiled(bench: Bench, encoder: Any, texts: list[str]) -> None:
+    """Which kernels take the time, and when the device waits: `profile.txt` and a line of results."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * bench.cuda
+    through(bench, encoder, texts, "warm")
+    with profile(activities=activities) as profiler:
+        start = time.perf_counter()
+        through(bench, encoder, texts, "profiled")
+        wall = time.perf_counter() - start
+    key = "self_device_time_total" if bench.cuda else "self_cpu_time_total"
+    table = profiler.key_averages().table(sort_by=key, row_limit=20, max_name_column_width=70)
+    (bench.out / "profile.txt").write_text(f"{len(texts):,} texts, {wall:.3f} s of wall time\n{table}")
+    kernels = [event for event in profiler.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+    spans = sorted((event.time_range.start, event.time_range.end) for event in kernels)
+    if not spans:
+        bench.add("time line", wall, left_out="no kernels: not on a CUDA device")
+        return
+    busy, gaps = waits(spans)
+    bench.add(
+        "time line",
+        wall,
+        rows=len(texts),
+        busy_s=round(busy / 1e6, 3),
+        before_first_and_after_last_s=round(wall - (spans[-1][1] - spans[0][0]) / 1e6, 3),
+        longest_waits_ms_at_s=[(round(gap / 1e3, 2), round(at / 1e6, 3)) for gap, at in gaps[:8]],
+    )
+
+
+def waits(spans: list[tuple[float, float]]) -> tuple[float, list[tuple[float, float]]]:
+    """Of ascending (start, end): the time covered, and the gaps as (length, when since the first), longest first."""
+    busy, until, gaps = 0.0, spans[0][0], []
+    for start, end in spans:
+        if start > until:
+            gaps.append((start - until, until - spans[0][0]))
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy, sorted(gaps, reverse=True)
+
+
+def _alternative(bench: Bench, name: str, make: Callable[[], Any], texts: list[str], ours: float | None) -> None:
+    loaded = bench.attempt(f"{name}: loading", make)
+    if loaded is None:
+        return
+    encode = loaded[1]
+    tried = {}
+    for size in BATCHES:
+        encode(texts[:64], size)
+        once = bench.attempt(f"{name}, {size} a batch", lambda size=size: encode(texts[:_TRIED], size))
+        if once is not None:
+            tried[size] = once[0]
+    if not tried:
+        return
+    size = min(tried, key=tried.__getitem__)
+    found = bench.attempt(name, lambda: encode(texts, size))
+    if found is not None:
+        rate = len(texts) / found[0]
+        times = round(ours / rate, 2) if ours else None
+        bench.add(name, found[0], rows=len(texts), texts_per_s=round(rate), batch=size, ours_times_faster=times)
+    del loaded, encode
+    _forget(bench)
+
+
+def _flagembedding(bench: Bench, folder: Path, precision: str) -> Callable[[list[str], int], Any]:
+    from FlagEmbedding import BGEM3FlagModel
+
+    device = "cuda:0" if bench.cuda else "cpu"
+    flag = BGEM3FlagModel(str(folder), use_fp16=precision == "fp16", devices=device)
+    return lambda texts, size: flag.encode(texts, batch_size=size, max_length=MAX_LENGTH)["dense_vecs"]
+
+
+def _sentence_transformers(bench: Bench, folder: Path, precision: str) -> Callable[[list[str], int], Any]:
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+
+    kind = torch.float16 if precision == "fp16" else torch.float32
+    word = models.Transformer(str(folder), max_seq_length=MAX_LENGTH, model_kwargs={"torch_dtype": kind})
+    pooling = models.Pooling(word.get_embedding_dimension(), "cls")
+    model = SentenceTransformer(modules=[word, pooling, models.Normalize()], device=bench.device)
+    return lambda texts, size: model.encode(texts, batch_size=size, show_progress_bar=False)
+
+
+def _forget(bench: Bench) -> None:
+    gc.collect()
+    if bench.cuda:
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def flops(encoder: Any, lengths: Ids) -> float:
+    """2 x weights x tokens of the encoder's layers, and 4 x length^2 x width a layer for attention."""
+    config = encoder._module.config
+    layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    counts = lengths.astype(np.float64)
+    attention = 4.0 * config.hidden_size * (counts**2).sum()
+    return float(config.num_hidden_layers * (2.0 * layer * counts.sum() + attention))

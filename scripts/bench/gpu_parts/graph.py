@@ -1,0 +1,72 @@
+"""HDBSCAN from the graph on the CPU and on the GPU: the same labels, and where the time goes."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from gpu_parts.measure import Bench
+from gpu_parts.neighbors import graph_of
+
+MIN_SAMPLES = 3
+MIN_CLUSTER_SIZE = 10
+
+
+def run(bench: Bench) -> None:
+    from job.backends.graph_hdbscan import cut, linkage_of, threads
+
+    indices, distances = graph_of(bench)
+    few = indices[:100].clip(max=99), distances[:100]
+    cut(linkage_of(*few), min_cluster_size=5)  # numba compiles, or reads what it kept
+    tree = partial(linkage_of, indices, distances, min_samples=MIN_SAMPLES)
+    on_cpu = bench.attempt("tree on the CPU", lambda: tree(device="cpu"))
+    if on_cpu is None:
+        return
+    about = {"rows": len(indices), "k": indices.shape[1]}
+    bench.add("tree on the CPU", on_cpu[0], **about, threads=threads.usable_cores())
+    seconds, found = bench.timed(lambda: cut(on_cpu[1], min_cluster_size=MIN_CLUSTER_SIZE))
+    noise = round(float((found.labels < 0).mean()), 4)
+    bench.add("labels from the tree, host", seconds, clusters=len(found.persistence), noise=noise)
+    if bench.cuda:
+        bench.attempt("tree on the GPU, first", lambda: tree(device="cuda"))  # CuPy compiles its kernels
+        on_gpu = bench.attempt("tree on the GPU", lambda: tree(device="cuda"))
+        if on_gpu is None:
+            return
+        theirs = cut(on_gpu[1], min_cluster_size=MIN_CLUSTER_SIZE)
+        bench.add(
+            "tree on the GPU",
+            on_gpu[0],
+            **about,
+            times_faster_than_cpu=round(on_cpu[0] / on_gpu[0], 2),
+            floor_s=round(2 * indices.nbytes / bench.peak("copy"), 5),
+            same_labels=bool(np.array_equal(found.labels, theirs.labels)),
+            same_heights=bool(np.array_equal(on_cpu[1].merges[:, 2], on_gpu[1].merges[:, 2])),
+        )
+    steps(bench, indices, distances)
+
+
+def steps(bench: Bench, indices: Any, distances: Any) -> None:
+    """The GPU variant a step at a time; without a GPU its steps by NumPy, which is only their logic."""
+    from job.backends.graph_hdbscan import arrays, linkage
+
+    if bench.cuda:
+        import cupy
+        import cupyx
+
+        xp, scatter_min = cupy, cupyx.scatter_min
+    else:
+        xp, scatter_min = np, np.minimum.at
+    seconds, (near, far) = bench.timed(lambda: (xp.asarray(indices), xp.asarray(distances)))
+    bench.add("steps: graph to the device", seconds, gbytes=round(2 * indices.nbytes / 1e9, 3))
+    done = bench.attempt("steps: core distances", lambda: arrays.core_distances(xp, near, far, MIN_SAMPLES))
+    if done is None:
+        return
+    bench.add("steps: core distances", done[0])
+    forest = bench.attempt("steps: forest", lambda: arrays.spanning_edges(xp, scatter_min, near, far, MIN_SAMPLES))
+    if forest is None:
+        return
+    bench.add("steps: core distances and forest, to the host", forest[0])
+    edges = forest[1]
+    seconds, _ = bench.timed(lambda: linkage.single_linkage(edges.left, edges.right, edges.weights))
+    bench.add("steps: single linkage, host", seconds)
+    if bench.cuda:
+        bench.add("steps: memory", device_mb=xp.get_default_memory_pool().total_bytes() >> 20)

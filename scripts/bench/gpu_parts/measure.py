@@ -1,0 +1,157 @@
+"""Timing that waits for the device, the machine's own ceilings, and results that are written as they come."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PACKAGES = (
+    "torch", "cupy-cuda13x", "cuml-cu13", "cuvs-cu13", "numpy", "numba", "scikit-learn", "transformers",
+    "sentence-transformers", "FlagEmbedding", "hdbscan", "umap-learn", "milvus-lite",
+)  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """What a part is given. `out`: where results go; `scratch`: where parts find each other's data on one machine."""
+
+    part: str
+    device: str
+    rows: int
+    dim: int
+    k: int
+    shape: str
+    out: Path
+    scratch: Path
+    seed: int = 0
+    _peaks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def cuda(self) -> bool:
+        return self.device == "cuda"
+
+    def add(self, name: str, seconds: float | None = None, **facts: Any) -> None:
+        """Append one line of JSON to `results.jsonl`, flushed to the disk, and print it."""
+        line = {"part": self.part, "name": name, "seconds": None if seconds is None else round(seconds, 4)} | facts
+        self.out.mkdir(parents=True, exist_ok=True)
+        with (self.out / "results.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        print(in_words(line), flush=True)
+
+    def attempt(self, name: str, work: Callable[[], T], **facts: Any) -> tuple[float, T] | None:
+        """Time `work`; what it raises is a result too, and the next one is still measured."""
+        try:
+            seconds, result = self.timed(work)
+        except Exception as error:
+            traceback.print_exc(limit=-6)
+            self.add(name, failed=f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}", **facts)
+            return None
+        return seconds, result
+
+    def timed(self, work: Callable[[], T]) -> tuple[float, T]:
+        """Seconds until the device is done with `work`, and its result."""
+        self.wait()
+        start = time.perf_counter()
+        result = work()
+        self.wait()
+        return time.perf_counter() - start, result
+
+    def wait(self) -> None:
+        if self.cuda:
+            import torch
+
+            torch.cuda.synchronize()
+            # CuPy and cuML may work on streams of their own
+            torch.cuda.current_stream().synchronize()
+
+    def peak(self, what: str) -> float:
+        """This machine's `bf16` FLOP/s in a large product, or `copy` bytes/s read and written; measured once."""
+        if not self._peaks:
+            self._peaks = ceilings(self.device)
+        return self._peaks[what]
+
+
+def in_words(line: dict[str, Any]) -> str:
+    """A line of results for people."""
+    seconds = "" if line["seconds"] is None else f"{line['seconds']:9.3f} s"
+    facts = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("part", "name", "seconds"))
+    return f"{line['part']:<8} {line['name']:<46} {seconds:>11}  {facts}"
+
+
+def ceilings(device: str) -> dict[str, float]:
+    """The best of 10, on random data: products of zeros run faster."""
+    import torch
+
+    side, length = (8192, 1 << 30) if device == "cuda" else (256, 1 << 20)
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    b = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    source = torch.randint(0, 255, (length,), device=device, dtype=torch.uint8)
+    target = torch.empty_like(source)
+
+    def best(work: Callable[[], Any]) -> float:
+        work()
+        seconds = []
+        for _ in range(10):
+            if device == "cuda":
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            work()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    return {"bf16": 2 * side**3 / best(lambda: a @ b), "copy": 2 * length / best(lambda: target.copy_(source))}
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The device, its driver, and the versions that a figure depends on."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    about: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count(), "versions": versions}
+    if device == "cuda":
+        import torch
+
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        try:
+            about["nvidia_smi"] = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout.strip()
+        except (OSError, subprocess.SubprocessError) as error:
+            about["nvidia_smi"] = str(error)
+        about["device"], about["cuda"] = torch.cuda.get_device_name(), torch.version.cuda
+    return about
+
+
+def device_peak_mb(reset: bool = False) -> int | None:
+    """The most that torch held on the device so far, in MiB; None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    peak = torch.cuda.max_memory_allocated() >> 20
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+    return peak
+
+
+def has_rapids(bench: Bench) -> bool:
+    """Whether cuML can be used here; if not, the results say so."""
+    from importlib.util import find_spec
+
+    if bench.cuda and find_spec("cuml") and find_spec("cupy"):
+        return True
+    bench.add("cuML", left_out="cuML is not here" if bench.cuda else "no CUDA device")
+    return False

@@ -1,0 +1,177 @@
+"""Exact neighbors: ours, a plain float32 loop, cuVS brute force, cuML; on a CPU scikit-learn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gpu_parts.measure import Bench, has_rapids
+from gpu_parts.texts import clustered
+
+from job.data import Floats, Ints
+
+SPARE = 9
+CHECKED = 1_000
+
+
+def run(bench: Bench) -> None:
+    vectors = clustered(bench.rows, bench.dim, bench.device, bench.seed)
+    found = bench.attempt("ours", lambda: candidates(bench, vectors))
+    work = 2.0 * bench.rows**2 * bench.dim
+    if found is not None:
+        seconds, near = found
+        bench.add(
+            "ours: candidates",
+            seconds,
+            rows=bench.rows,
+            dim=bench.dim,
+            k=bench.k,
+            tflops=round(work / seconds / 1e12, 3),
+            share_of_peak=round(work / seconds / bench.peak("bf16"), 4),
+            floor_s=round(work / bench.peak("bf16"), 4),
+            recall=recall(bench, vectors, near),
+        )
+        measured(bench, vectors, near)
+    ours = found[0] if found else None
+    for name, search in _contenders(bench, vectors).items():
+        other = bench.attempt(name, search)
+        if other is not None:
+            facts = {"recall": recall(bench, vectors, other[1]), "ours_times_faster": _times(other[0], ours)}
+            bench.add(name, other[0], **facts)
+
+
+def candidates(bench: Bench, vectors: Floats) -> Ints:
+    from job.backends.exact_knn import ExactKnn
+
+    finder = ExactKnn(vectors, min(bench.k + SPARE, len(vectors) - 1), bench.device)
+    size = finder.rows_at_once
+    return np.concatenate(
+        [finder.find(np.arange(start, min(start + size, len(vectors)))) for start in range(0, len(vectors), size)]
+    )
+
+
+def measured(bench: Bench, vectors: Floats, near: Ints) -> tuple[Ints, Floats]:
+    """The graph with the vectors' own distances, on the host; kept for the parts that come after."""
+    from job.backends import exact
+
+    rows = np.arange(len(vectors))
+    exact.pair_distances(vectors, rows[:2], near[:2])
+    seconds, distances = bench.timed(lambda: exact.pair_distances(vectors, rows, near))
+    bench.add("ours: the vectors' own distances, host", seconds, pairs=near.size)
+    seconds, graph = bench.timed(lambda: exact.sort_rows(near, distances, min(bench.k, near.shape[1])))
+    bench.add("ours: rows in order, host", seconds)
+    np.savez(_file(bench), indices=graph[0], distances=graph[1])
+    return graph
+
+
+def graph_of(bench: Bench) -> tuple[Ints, Floats]:
+    """The graph of `clustered`'s vectors: the one that part `knn` left on this machine, or made now."""
+    if _file(bench).exists():
+        with np.load(_file(bench)) as file:
+            return file["indices"], file["distances"]
+    vectors = clustered(bench.rows, bench.dim, bench.device, bench.seed)
+    return measured(bench, vectors, candidates(bench, vectors))
+
+
+def recall(bench: Bench, vectors: Floats, near: Ints) -> float:
+    """Of some rows: the share of the k found that are no farther than the k-th by float64; ties count as found."""
+    import torch
+
+    rows = np.random.default_rng(1).choice(len(vectors), min(CHECKED, len(vectors)), replace=False)
+    device = torch.device(bench.device)
+    k = min(bench.k, near.shape[1])
+    queries = torch.from_numpy(vectors[rows]).to(device).double()
+    best = torch.full((len(rows), k), torch.inf, dtype=torch.float64, device=device)
+    own = torch.from_numpy(rows).to(device)
+    for start in range(0, len(vectors), 50_000):
+        block = torch.from_numpy(vectors[start : start + 50_000]).to(device).double()
+        far = torch.cdist(queries, block, compute_mode="donot_use_mm_for_euclid_dist")
+        inside = (own >= start) & (own < start + len(block))
+        far[inside, own[inside] - start] = torch.inf
+        best = torch.cat([best, far], 1).topk(k, largest=False).values
+    names = torch.from_numpy(near[rows].astype(np.int64)).to(device)
+    theirs = torch.from_numpy(vectors[near[rows].clip(0)]).to(device).double()
+    mine = (theirs - queries[:, None]).norm(dim=2).masked_fill(names < 0, torch.inf)
+    nearest = mine.topk(k, largest=False).values
+    return round(float((nearest <= best[:, -1:] + 1e-9).double().mean()), 5)
+
+
+def _contenders(bench: Bench, vectors: Floats) -> dict[str, Callable[[], Ints]]:
+    k = bench.k
+    found: dict[str, Callable[[], Ints]] = {"torch float32, a plain loop": lambda: _plain(bench, vectors)}
+    if not bench.cuda:
+        return found | {"scikit-learn brute": lambda: _scikit_learn(vectors, k)}
+    if has_rapids(bench):
+        found["cuVS brute force, float32"] = lambda: _cuvs(vectors, k)
+        found["cuVS nn_descent (approximate)"] = lambda: _nn_descent(vectors, k)
+        found["cuML NearestNeighbors brute"] = lambda: _cuml(vectors, k)
+    return found
+
+
+def _plain(bench: Bench, vectors: Floats) -> Ints:
+    """What one writes without a library: products in float32 and top-k, a block of queries at a time."""
+    import torch
+
+    everything = torch.from_numpy(vectors).to(bench.device)
+    parts = []
+    for start in range(0, len(vectors), 4096):
+        scores = everything[start : start + 4096] @ everything.T
+        scores[torch.arange(len(scores)), torch.arange(start, start + len(scores))] = -torch.inf
+        parts.append(scores.topk(bench.k, dim=1).indices.int().cpu())
+    return torch.cat(parts).numpy()
+
+
+def _scikit_learn(vectors: Floats, k: int) -> Ints:
+    from sklearn.neighbors import NearestNeighbors
+
+    found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(vectors).kneighbors(return_distance=False)
+    return found.astype(np.int32)
+
+
+def _cuvs(vectors: Floats, k: int) -> Ints:
+    import cupy
+    from cuvs.neighbors import brute_force
+
+    data = cupy.asarray(vectors)
+    index = brute_force.build(data, metric="sqeuclidean")
+    parts = []
+    for start in range(0, len(vectors), 16_384):
+        _, near = brute_force.search(index, data[start : start + 16_384], k + 1)
+        parts.append(_without_self(cupy.asnumpy(cupy.asarray(near)), start, k))
+    return np.concatenate(parts)
+
+
+def _nn_descent(vectors: Floats, k: int) -> Ints:
+    import cupy
+    from cuvs.neighbors import all_neighbors, nn_descent
+
+    degree = max(64, k + 1)
+    inner = nn_descent.IndexParams(metric="sqeuclidean", graph_degree=degree, intermediate_graph_degree=2 * degree)
+    parameters = all_neighbors.AllNeighborsParams(algo="nn_descent", metric="sqeuclidean", nn_descent_params=inner)
+    distances = cupy.empty((len(vectors), k + 1), cupy.float32)
+    near, _ = all_neighbors.build(cupy.asarray(vectors), k + 1, parameters, distances=distances)
+    return _without_self(cupy.asnumpy(cupy.asarray(near)), 0, k)
+
+
+def _cuml(vectors: Floats, k: int) -> Ints:
+    import cupy
+    from cuml.neighbors import NearestNeighbors
+
+    data = cupy.asarray(vectors)
+    model = NearestNeighbors(n_neighbors=k + 1, algorithm="brute", output_type="numpy").fit(data)
+    return _without_self(np.asarray(model.kneighbors(data, return_distance=False)), 0, k)
+
+
+def _without_self(near: Any, start: int, k: int) -> Ints:
+    """The first k of each row [m, k + 1] that are not the row itself."""
+    rows = np.arange(start, start + len(near))[:, None]
+    order = np.argsort(near == rows, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(near, order, 1).astype(np.int32)
+
+
+def _times(theirs: float, ours: float | None) -> float | None:
+    return round(theirs / ours, 2) if ours else None
+
+
+def _file(bench: Bench) -> Any:
+    bench.scratch.mkdir(parents=True, exist_ok=True)
+    return bench.scratch / f"graph-{bench.rows}x{bench.dim}-{bench.k}.npz"
