@@ -49,7 +49,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: None = None) -> Self:  # noqa: N803 (scikit-learn's name)
         """Cluster the graph `X`: a pair (indices, distances) of arrays [n, k], or a SciPy sparse matrix [n, n] of
-        distances, what is not stored being infinite, or a dense one, inf being none.
+        distances, what is not stored being infinite, or a dense one, inf and NaN being none.
 
         Raises:
             ValueError: `X` is no such graph, or a parameter is out of range.
@@ -106,7 +106,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         from hdbscan.plots import CondensedTree as Plot
 
         tree = two_by_two(self._fitted().tree)
-        return Plot(_records(tree), self.cluster_selection_method, self.allow_single_cluster)
+        return Plot(_records(tree), self.labels_)
 
     @property
     def single_linkage_tree_(self) -> Any:
