@@ -167,4 +167,8 @@ def flat(
         owner = _outermost(_widen(chosen, above, birth, epsilon, allow_single_cluster), above)
     level = 1.0 / epsilon if epsilon > 0.0 else death[0]
     labels, probabilities, persistence = _label(*columns, n, owner, death, stability, level)
-    return labels, probabilities, persistence, n + np.flatnonzero(owner == np.arange(len(owner)))
+    clusters = n + np.flatnonzero(owner == np.arange(len(owner)))
+    if owner[0] == 0 and labels.max() < 0:
+        # no point stays in the root until `level`: a cluster of nobody is none
+        persistence, clusters = persistence[:0], clusters[:0]
+    return labels, probabilities, persistence, clusters
