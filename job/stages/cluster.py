@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def load_linkage(run: RunDir, key: str) -> Linkage | None:
             if str(file["key"]) != key:
                 return None
             return Linkage(int(file["n"]), file["merges"], "tutorial" if bool(file["tutorial"]) else "canonical")
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
