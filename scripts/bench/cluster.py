@@ -205,21 +205,15 @@ def measured(name: str, cores: int, folder: Path, small: Path, limit: float) -> 
 
 
 def agreement(left: Any, right: Any) -> float:
+    """The adjusted Rand index, noise counted as one cluster; 1 only where the noise is the same too."""
     from sklearn.metrics import adjusted_rand_score
 
-    return float(adjusted_rand_score(left, right)) if ((left < 0) == (right < 0)).all() else _without_noise(left, right)
-
-
-def _without_noise(left: Any, right: Any) -> float:
-    """Of clusterings whose noise differs: each point of noise a cluster of its own, never quite 1."""
-    from sklearn.metrics import adjusted_rand_score
-
-    alone = [np.where(labels < 0, labels.max() + 1 + np.arange(len(labels)), labels) for labels in (left, right)]
-    return min(float(adjusted_rand_score(*alone)), 0.9999)
+    index = float(adjusted_rand_score(left, right))
+    return index if ((left < 0) == (right < 0)).all() else min(index, 0.9999)
 
 
 def compare(n: int, names: list[str], core_counts: list[int], repeat: int, limit: float) -> dict[str, Any]:
-    """Print the table of one size. Returns the ratios over our figures by (name, cores)."""
+    """Print the table of one size. Returns, by name and cores, the ratios to our figures and if the labels equal."""
     ratios: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         folder, small = Path(one), Path(other)
@@ -248,8 +242,8 @@ def compare(n: int, names: list[str], core_counts: list[int], repeat: int, limit
                     continue
                 figures = best[name]
                 times = {key: figures[key] / best["ours"][key] for key in ("seconds", "memory")}
-                ratios[f"{name}, {cores}"] = times
                 labels = np.load(folder / f"{name}-{cores}.npy")
+                ratios[f"{name}, {cores}"] = times | {"equal": agreement(labels, mine) == 1}
                 print(
                     f"{row} {figures['seconds']:>8.2f} {times['seconds']:>6.1f}x {figures['memory']:>8.0f} "
                     f"{times['memory']:>6.1f}x {figures['input']:>7.1f} {labels.max() + 1:>9,} "
@@ -293,8 +287,12 @@ def main() -> None:
         ratios = compare(n, here, arguments.cores, arguments.repeat, arguments.limit)
     against = [times for key, times in ratios.items() if key.startswith("fast_hdbscan")]
     if against:
-        lesser = {key: round(min(times[key] for times in against), 1) for key in ("seconds", "memory")}
-        print(json.dumps({"speedup_vs_fast_hdbscan": lesser["seconds"], "memory_vs_fast_hdbscan": lesser["memory"]}))
+        result: dict[str, Any] = {
+            f"{words}_vs_fast_hdbscan": round(min(times[key] for times in against), 1)
+            for words, key in (("speedup", "seconds"), ("memory", "memory"))
+        }
+        equal = [times["equal"] for key, times in ratios.items() if key.startswith("prototype")]
+        print(json.dumps(result | ({"labels_equal_prototype": all(equal)} if equal else {})))
 
 
 if __name__ == "__main__":
