@@ -105,8 +105,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def condensed_tree_(self) -> Any:
         from hdbscan.plots import CondensedTree as Plot
 
-        tree = two_by_two(self._fitted().tree)
-        return Plot(_records(tree), self.labels_)
+        return Plot(_records(two_by_two(self._fitted().tree)), self.labels_)
 
     @property
     def single_linkage_tree_(self) -> Any:
