@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     takes_config(
         command("doctor", "say what this machine has: packages, devices, model, Milvus, memory", _doctor), True
     )
+    fetch = command("fetch-model", "download a model's needed files from the Hugging Face hub into a folder", _fetch)
+    fetch.add_argument("id", help="such as BAAI/bge-m3")
+    fetch.add_argument("dir", type=Path)
     return parser
 
 
@@ -154,3 +157,14 @@ def _doctor(arguments: argparse.Namespace) -> None:
         config = load(arguments.config, arguments.settings)
     for line in examine(config):
         print(line)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from job.backends.hub import fetch
+    from job.backends.models import find_model
+
+    folder = arguments.dir.expanduser()
+    for name in fetch(arguments.id, folder):
+        print(f"{(folder / name).stat().st_size:>15,}  {name}")
+    model = find_model(str(folder), "auto")
+    print(f"{arguments.id}: {model.pooling} pooling{', BGE-M3 heads' if model.m3 else ''}; set embed.model={folder}")

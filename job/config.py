@@ -50,14 +50,19 @@ class Input(Section):
 
 
 class Embed(Section):
-    """Which model, and how. `token_budget`: tokens a batch; None: 16,384 on a GPU, 4,096 on a CPU."""
+    """Which model, and how. `token_budget`: tokens a batch; None: 16,384 on a GPU, 4,096 on a CPU.
+
+    `sparse`: BGE-M3's lexical weights too, from the same pass. `shard_rows`: headlines a file, the most that a kill
+    can cost; None: 100,000 on a GPU, 10,000 on a CPU.
+    """
 
     model: Name = "BAAI/bge-m3"
     max_length: int = Field(default=512, ge=8, le=8192)
     precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
     token_budget: int | None = Field(default=None, ge=64)
     pooling: Literal["auto", "cls", "mean"] = "auto"
-    shard_rows: int = Field(default=100_000, ge=1)
+    shard_rows: int | None = Field(default=None, ge=1)
+    sparse: bool = False
 
 
 class Store(Section):
@@ -155,6 +160,25 @@ class Report(Section):
     hover_rows: int = Field(default=200_000, ge=1)
 
 
+class RanksConfig(Section):
+    """Several processes for one run. None: as torchrun or Slurm say; neither: one process.
+
+    `wait`: seconds that `run` waits for other ranks that make no progress.
+    """
+
+    rank: int | None = Field(default=None, ge=0)
+    world: int | None = Field(default=None, ge=1)
+    wait: float = Field(default=1800.0, gt=0)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.rank is None) != (self.world is None):
+            raise ValueError(f"ranks.rank = {self.rank}, ranks.world = {self.world}: set both or neither")
+        if self.rank is not None and self.world is not None and self.rank >= self.world:
+            raise ValueError(f"ranks.rank = {self.rank}: ranks count from 0 to ranks.world - 1 = {self.world - 1}")
+        return self
+
+
 class Config(Section):
     run_dir: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -166,6 +190,7 @@ class Config(Section):
     cluster: Cluster = Cluster()
     project: Project = Project()
     report: Report = Report()
+    ranks: RanksConfig = RanksConfig()
 
     @field_validator("run_dir", mode="before")
     @classmethod
@@ -198,8 +223,8 @@ class Config(Section):
         return max(self.neighbors.k, self.project.n_neighbors - 1, reduction - 1)
 
     def public(self) -> dict[str, Any]:
-        """The resolved configuration as JSON values, without the token and a password in the uri."""
-        values = self.model_dump(mode="json", exclude={"store": {"token"}})
+        """The resolved configuration as JSON values, without the token, a password in the uri and the ranks."""
+        values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})
         if self.store.uri is not None:
             values["store"]["uri"] = without_password(self.store.uri)
         return values

@@ -9,6 +9,7 @@ from job.backends.models import Model, find_model
 from job.config import Config
 from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
+from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
 
 
@@ -23,6 +24,7 @@ class Job:
         self.precision = resolve_precision(config.embed.precision, self.device)
         self.rapids = resolve_rapids(self.device)
         self.graph_code = resolve_graph_code(self.device)
+        self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
 
     @cached_property
     def model(self) -> Model:
@@ -41,7 +43,7 @@ class Job:
     def embeddings(self) -> Embeddings:
         from job.stages.embed import load_embeddings
 
-        return load_embeddings(self.config.embed, self.headlines, self.run)
+        return load_embeddings(self.headlines.ids, self.run)
 
     @cached_property
     def graph(self) -> KnnGraph:

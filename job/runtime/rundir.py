@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from job.runtime.errors import BadInput, JobError
+from job.runtime.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def digest_file(path: Path) -> str:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; when the block ends well, fsync it and rename it to `path`."""
-    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+    # ranks may write the same file at once, each its own copy of the same content
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -79,6 +82,19 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _held_by(file: Path) -> str | None:
+    """Who holds the lock on a file, or None."""
+    try:
+        with file.open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return lock.read().strip() or "another process"
+    except FileNotFoundError:
+        pass
+    return None
+
+
 class RunDir:
     """A run's folder. Reading needs no lock; whoever writes holds `locked()`."""
 
@@ -92,20 +108,20 @@ class RunDir:
     def _holder_file(self) -> Path:
         return self.path / "lock"
 
+    def _rank_files(self) -> list[Path]:
+        return sorted(self.path.glob("lock.rank-*"))
+
     def holder(self) -> str | None:
         """Who is running in this folder now, or None."""
-        if not self._holder_file.exists():
-            return None
-        with self._holder_file.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return file.read().strip() or "another process"
-        return None
+        held = [who for file in (self._holder_file, *self._rank_files()) if (who := _held_by(file)) is not None]
+        return "; ".join(held) or None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, ranks: Ranks = ALONE) -> Iterator[None]:
         """Hold the folder for this process; the kernel lets go of it even after `kill -9`.
+
+        Ranks of one world hold it together, each its own place in it. A run that is alone and ranks, ranks of
+        different worlds, and the same rank twice refuse each other.
 
         Raises:
             BadInput: the folder cannot be made or written.
@@ -113,7 +129,10 @@ class RunDir:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = self._holder_file.open("a+")
+            if ranks.alone:
+                file = self._holder_file.open("a+")
+            else:
+                file = self.file(f"lock.rank-{ranks.rank}-of-{ranks.world}").open("a+")
         except OSError as error:
             raise BadInput(
                 f"run_dir = '{self.path}': cannot write there ({error.strerror}); choose another folder"
@@ -123,15 +142,24 @@ class RunDir:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 file.seek(0)
-                raise JobError(
-                    f"run_dir = '{self.path}' is in use by {file.read().strip() or 'another process'}: "
-                    "wait for that run to end, or give this one another run_dir"
-                ) from None
+                self._refuse(file.read().strip() or "another process")
+            for other in (self._holder_file, *self._rank_files()):
+                same_world = not ranks.alone and other.name.endswith(f"-of-{ranks.world}")
+                if other != Path(file.name) and not same_world and (who := _held_by(other)) is not None:
+                    self._refuse(who)
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            which = "" if ranks.alone else f"{ranks}, "
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            file.write(f"{which}process {os.getpid()} on {socket.gethostname()} since {now}\n")
             file.flush()
-            self._sweep()
+            if ranks.alone:
+                self._sweep()
             yield
+
+    def _refuse(self, holder: str) -> None:
+        raise JobError(
+            f"run_dir = '{self.path}' is in use by {holder}: wait for that run to end, or give this one another run_dir"
+        )
 
     def _sweep(self) -> None:
         """Remove what a killed run left half-written."""

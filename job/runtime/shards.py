@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.runtime import preempt
+from job.runtime.ranks import ALONE, Ranks
 from job.runtime.rundir import atomic, write_json
 
 Array = npt.NDArray[Any]
@@ -37,7 +38,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path, key: str, rows: int, rows_per_shard: int) -> None:
-        self._folder, self._key = folder, key
+        self._folder, self.key = folder, key
         self.all = [
             Shard(number, start, min(start + rows_per_shard, rows))
             for number, start in enumerate(range(0, rows, rows_per_shard))
@@ -49,27 +50,38 @@ class Shards:
     def _marker(self, shard: Shard) -> Path:
         return self._folder / f"{shard.number:05d}.json"
 
-    def missing(self) -> Iterator[Shard]:
-        """The shards still to be made, one after the other; between two of them a stop signal takes effect."""
+    def left(self, ranks: Ranks = ALONE) -> list[Shard]:
+        """The shards of this rank's share that are still to be made; those that are there are read and checked."""
         self._folder.mkdir(exist_ok=True)
         self._drop_foreign()
-        for shard in self.all:
-            if self._good(shard) is None:
-                yield shard
-                preempt.check()
+        return [shard for shard in ranks.mine(self.all) if self._good(shard) is None]
+
+    def missing(self, ranks: Ranks = ALONE) -> Iterator[Shard]:
+        """The shards left, one after the other; between two of them a stop signal takes effect."""
+        for shard in self.left(ranks):
+            yield shard
+            preempt.check()
+
+    def unmarked(self) -> list[Shard]:
+        """The shards of all ranks that no marker vouches for; their content is not read."""
+        return [shard for shard in self.all if self._marked(shard) is None]
+
+    def begun(self, key: str, rows: int) -> int:
+        """How many shards in the folder were made with `key`; 0 if those of another key are all of its `rows` rows."""
+        made = [marker for path in self._folder.glob("*.json") if (marker := _read(path)).get("key") == key]
+        whole = sum(int(marker["rows"]) for marker in made) >= rows
+        return 0 if whole and key != self.key else len(made)
 
     def _drop_foreign(self) -> None:
         keep = {path for shard in self.all for path in (self._array(shard), self._marker(shard))}
         for path in self._folder.iterdir():
-            if path not in keep and path.is_file():
-                path.unlink()
+            # another rank may be writing: what has a temporary name is `RunDir`'s to remove
+            if path not in keep and path.is_file() and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
 
     def _marked(self, shard: Shard) -> dict[str, Any] | None:
-        try:
-            marker = dict(json.loads(self._marker(shard).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        return marker if marker.get("key") == self._key and marker.get("rows") == len(shard) else None
+        marker = _read(self._marker(shard))
+        return marker if marker.get("key") == self.key and marker.get("rows") == len(shard) else None
 
     def _good(self, shard: Shard) -> Array | None:
         marker = self._marked(shard)
@@ -87,7 +99,7 @@ class Shards:
         self._marker(shard).unlink(missing_ok=True)
         with atomic(self._array(shard)) as temporary:
             np.save(temporary, array)
-        write_json(self._marker(shard), {"key": self._key, "rows": len(shard), "crc32": zlib.crc32(array.data)})
+        write_json(self._marker(shard), {"key": self.key, "rows": len(shard), "crc32": zlib.crc32(array.data)})
 
     def digest_parts(self) -> list[int]:
         """The shards' checksums, in order."""
@@ -103,3 +115,11 @@ class Shards:
     def remove(self) -> None:
         """Delete the folder: what it held stands elsewhere by now."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _read(marker: Path) -> dict[str, Any]:
+    """What a marker says; nothing where it cannot be read."""
+    try:
+        return dict(json.loads(marker.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}

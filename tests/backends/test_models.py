@@ -226,5 +226,5 @@ except BadInput as error:
     assert text.startswith("embed.model = 'nobody/nothing': no folder 'nobody/nothing' here")
     assert f"nothing in the hub's cache ({tmp_path}/hub)" in text
     assert "the hub did not answer" in text
-    assert "hf download nobody/nothing --local-dir DIR" in text
+    assert "python -m job fetch-model nobody/nothing DIR" in text
     assert "embed.model=minilm" in text

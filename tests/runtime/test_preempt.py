@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,3 +57,16 @@ def test_a_new_block_starts_without_the_old_signal() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
     with preempt.stop_signals():
         preempt.check()
+
+
+def test_a_long_piece_of_work_is_given_time_to_end() -> None:
+    with preempt.stop_signals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        preempt.check(after=60)
+        os.kill(os.getpid(), signal.SIGTERM)  # the time counts from the first
+        preempt.check(after=60)
+        with pytest.raises(Resumable):
+            preempt.check()
+        time.sleep(0.02)
+        with pytest.raises(Resumable):
+            preempt.check(after=0.01)

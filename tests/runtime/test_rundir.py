@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
+from job.runtime.ranks import ALONE, Ranks
 from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
 
 HOLD = """
@@ -225,3 +226,53 @@ def test_a_run_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"run_dir = .*cannot write there"), RunDir(tmp_path / "file" / "run").locked():
         pass
+
+
+# ---- ranks
+
+
+def refused(run: RunDir, ranks: Ranks = ALONE) -> str:
+    with pytest.raises(JobError, match="in use by") as caught, run.locked(ranks):
+        pass
+    return str(caught.value)
+
+
+def test_ranks_of_one_world_hold_a_folder_together_each_its_place_once(run: RunDir) -> None:
+    with run.locked(Ranks(0, 4)), run.locked(Ranks(3, 4)):
+        assert "rank 0 of 4, process " in str(run.holder())
+        assert "rank 3 of 4, process " in str(run.holder())
+        assert "in use by rank 3 of 4, process " in refused(run, Ranks(3, 4))
+    assert run.holder() is None
+    with run.locked(Ranks(3, 4)):
+        pass
+
+
+def test_ranks_and_a_run_alone_and_other_worlds_refuse_each_other(run: RunDir) -> None:
+    with run.locked(Ranks(1, 4)):
+        assert "rank 1 of 4" in refused(run)
+        assert "rank 1 of 4" in refused(run, Ranks(0, 2))
+    with run.locked():
+        assert "process " in refused(run, Ranks(1, 4))
+    with run.locked(Ranks(0, 2)):
+        assert "rank 0 of 2" in str(run.holder())
+
+
+def test_a_rank_sweeps_nothing_away_that_another_may_be_writing(run: RunDir) -> None:
+    half = run.file(".layout.npy.tmp.npy")
+    half.write_bytes(b"another rank is writing this")
+    with run.locked(Ranks(1, 4)):
+        assert half.exists()
+    with run.locked():
+        assert not half.exists()
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with atomic(path) as first:
+        first.write_text("first")
+        with atomic(path) as second:
+            assert second != first
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

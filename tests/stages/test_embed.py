@@ -1,0 +1,349 @@
+"""The embed stage: killed, resumed, split over ranks, refused, failing; the vectors stay the same to the bit."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import ROOT, SAMPLE, Run, clean_environment
+
+from job.backends.encoder import FlagEncoder
+from job.backends.models import find_model
+from job.backends.probe import read_probe
+from job.runtime import preempt
+from job.runtime.errors import JobError, Resumable
+from job.runtime.progress import Progress
+from job.runtime.rundir import RunDir
+from job.runtime.shards import Shards
+from job.stages.embed import _chunks, _texts, embed_shards, load_sparse
+
+DEMO = ROOT / "configs" / "demo.yaml"
+SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
+
+
+def words(folder: Path, model: Path, *more: str) -> list[str]:
+    return ["stage", "embed", str(DEMO), f"run_dir={folder}", f"embed.model={model}", *SETTINGS, *more]
+
+
+def start(*command: str, **environment: str) -> subprocess.Popen[str]:
+    # one thread each: what is tested is the order of events, and four processes share the machine
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def shard_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "embeddings").glob("*.npy"))}
+
+
+def ingested(job: Run, folder: Path) -> Path:
+    done = job("stage", "ingest", DEMO, f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder embedded by one process that nobody disturbed."""
+    folder = ingested(job, tmp_path_factory.mktemp("whole") / "run")
+    done = job(*words(folder, tiny_m3), env=clean_environment() | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+# ---- kill and resume
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_then_resume_gives_the_same_bits(
+    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+) -> None:
+    folder = ingested(job, tmp_path / "run")
+    for least in (1, 4, 9):  # killed three times, further on each time
+        process = start(*words(folder, tiny_m3))
+        while len(list((folder / "embeddings").glob("*.json"))) < least and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+    assert not (folder / "markers" / "embed.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "embeddings").glob("*.json")}
+    assert kept
+    process = start(*words(folder, tiny_m3))
+    assert process.wait(120) == 0
+    assert process.stderr is not None
+    process.stderr.close()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "finished shards were made again"
+    assert shard_bytes(folder) == shard_bytes(whole)
+    assert not list(folder.rglob(".*.tmp*"))
+
+
+def test_a_damaged_shard_is_made_again_and_no_other(job: Run, whole: Path, tiny_m3: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
+    (folder / "markers" / "embed.json").unlink()
+    shard = folder / "embeddings" / "00003.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert job(*words(folder, tiny_m3), env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode == 0
+    assert shard_bytes(folder) == shard_bytes(whole)
+    assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
+
+
+def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
+    folder = ingested(job, tmp_path / "run")
+    assert job(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
+    texts = pq.read_table(folder / "headlines.parquet")["text"].to_pylist()
+    weights = load_sparse(RunDir(folder))
+    assert weights.shape[0] == len(texts)
+    encoder = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 64, None, sparse=True)
+    expected = encoder.forward(encoder.tokenize(texts), False).lexical()
+    np.testing.assert_array_equal(np.repeat(np.arange(len(texts)), np.diff(weights.indptr)), expected["row"])
+    np.testing.assert_array_equal(weights.indices, expected["token"])
+    np.testing.assert_allclose(weights.data, expected["weight"], atol=1e-5)
+    (folder / "sparse" / "00002.npy").write_bytes(b"damaged")
+    done = job(*words(folder, tiny_m3, "embed.sparse=true"))
+    assert done.returncode == 0
+    assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
+    assert job(*words(folder, tiny_m3)).returncode == 0
+    assert load_sparse(RunDir(folder)) is None
+
+
+# ---- ranks
+
+
+@pytest.mark.slow
+def test_four_ranks_one_killed_and_started_again_are_as_one(
+    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+) -> None:
+    folder = ingested(job, tmp_path / "run")
+    command = words(folder, tiny_m3)
+    ranks = [start(*command, SLURM_PROCID=str(rank), SLURM_NTASKS="4") for rank in range(4)]
+    ranks[2].kill()  # before it has done anything at all
+    said = [process.communicate()[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0, -signal.SIGKILL, 0], said
+    assert not (folder / "markers" / "embed.json").exists()
+    finishing = job("stage", "store", DEMO, f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS)
+    assert finishing.returncode == 2
+    assert "stage embed is not done" in finishing.stderr
+    assert "00002, 00006, 00010" in finishing.stderr
+    again = start(*command, SLURM_PROCID="2", SLURM_NTASKS="4")
+    assert again.wait(120) == 0
+    assert again.stderr is not None
+    again.stderr.close()
+    assert (folder / "markers" / "embed.json").exists()
+    assert shard_bytes(folder) == shard_bytes(whole)
+    outputs = [json.loads((path / "markers" / "embed.json").read_text())["output"] for path in (folder, whole)]
+    assert outputs[0] == outputs[1]
+
+
+def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest(
+    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+) -> None:
+    folder = ingested(job, tmp_path / "run")
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    first = job(*words(folder, tiny_m3, "ranks.rank=1", "ranks.world=3"), env=environment)
+    assert first.returncode == 0
+    assert "rank 1 of 3: its share is done; still to come: shards 00000, 00003, 00006" in first.stderr
+    assert sorted(shard_bytes(folder)) == ["00001.npy", "00004.npy", "00007.npy", "00010.npy"]
+    rest = job(*words(folder, tiny_m3), env=environment)
+    assert rest.returncode == 0
+    assert shard_bytes(folder) == shard_bytes(whole)
+
+
+@pytest.mark.slow
+def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = ["run", str(DEMO), f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS]
+    ranks = [start(*command, RANK=str(rank), WORLD_SIZE="2") for rank in range(2)]
+    said = [process.communicate(timeout=250)[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], said
+    assert "report:" in said[0]
+    assert "report:" not in said[1]
+    alone = tmp_path / "alone"
+    one_thread = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    assert job("run", DEMO, f"run_dir={alone}", f"embed.model={tiny_m3}", *SETTINGS, env=one_thread).returncode == 0
+    for name in ("headlines_clustered.csv", "topics.csv"):
+        assert (folder / name).read_bytes() == (alone / name).read_bytes()
+
+
+def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    settings = (f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS, "ranks.wait=1", "ranks.world=2")
+    first = job("run", DEMO, *settings, "ranks.rank=1")
+    assert first.returncode == 75
+    assert "ingest: waited 1 s (ranks.wait)" in first.stderr
+    assert "rank 0's work" in first.stderr
+    zero = job("run", DEMO, *settings, "ranks.rank=0")
+    assert zero.returncode == 75
+    assert "(6 of rank 1)" in zero.stderr
+
+
+# ---- another model
+
+
+@pytest.mark.slow
+def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
+    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+) -> None:
+    folder, model = tmp_path / "run", tmp_path / "model"
+    subprocess.run(["cp", "-a", str(tiny_m3), str(model)], check=True)
+    ingested(job, folder)
+    assert job(*words(folder, model, "ranks.rank=0", "ranks.world=2")).returncode == 0
+    before = shard_bytes(folder)
+    assert 0 < len(before) < len(shard_bytes(whole))
+
+    other = job(*words(folder, Path("minilm")))
+    assert other.returncode == 2
+    assert "it is not the model that 7 shards" in other.stderr
+    assert f"delete '{folder}/embeddings'" in other.stderr
+
+    # what an upgrade of the tokenizer's library does: the same files, other ids
+    probe = json.loads((folder / "embed_probe.json").read_text())
+    changed = probe | {"tokens": [[*ids, 7] for ids in probe["tokens"]]}
+    (folder / "embed_probe.json").write_text(json.dumps(changed))
+    split = job(*words(folder, model))
+    assert split.returncode == 2
+    assert "its tokenizer splits texts otherwise" in split.stderr
+    vectors = np.frombuffer(base64.b64decode(probe["vectors_float32"]), np.float32)
+    changed = probe | {"vectors_float32": base64.b64encode((-vectors).tobytes()).decode()}
+    (folder / "embed_probe.json").write_text(json.dumps(changed))
+    turned = job(*words(folder, model))
+    assert turned.returncode == 2
+    assert "it gives other vectors" in turned.stderr
+
+    assert shard_bytes(folder) == before
+    for damaged in ("", "{", json.dumps(probe | {"vectors_float32": "?"}), "[]", "{}"):
+        (folder / "embed_probe.json").write_text(damaged)
+        assert read_probe(Shards(folder / "embeddings", "key", 496, 40), RunDir(folder)) is None
+    (folder / "embed_probe.json").write_text(json.dumps(probe))
+    assert job(*words(folder, model)).returncode == 0
+
+
+def test_a_finished_stage_is_done_again_with_another_model(job: Run, whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
+    done = job(*words(folder, Path("minilm")))
+    assert done.returncode == 0, done.stderr
+    assert np.load(folder / "embeddings" / "00000.npy").shape == (40, 384)
+
+
+# ---- streaming and errors
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """250 texts in row groups of 60."""
+    lines = (SAMPLE.read_text(encoding="utf-8").splitlines()[1:] * 2)[:250]
+    pq.write_table(pa.table({"text": lines, "more": lines}), tmp_path / "rows.parquet", row_group_size=60)
+    return tmp_path / "rows.parquet"
+
+
+@pytest.mark.parametrize("numbers", [range(9), [0], [8], [2, 3], [1, 5, 8], []])
+@pytest.mark.parametrize("at_once", [7, 60, 8192])
+def test_shards_get_their_own_texts_whatever_the_row_groups(
+    rows: Path, numbers: list[int], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.stages.embed._READ_ROWS", at_once)
+    everything = pq.read_table(rows)["text"].to_pylist()
+    shards = [Shards(Path("x"), "", 250, 30).all[number] for number in numbers]
+    found = list(_texts(rows, shards))
+    assert [shard for shard, _ in found] == shards
+    assert all(texts == everything[shard.start : shard.stop] for shard, texts in found)
+
+
+def test_row_groups_that_no_shard_needs_are_not_read(rows: Path) -> None:
+    last = Shards(Path("x"), "", 250, 30).all[-1]
+    assert [start for start, _ in _chunks(rows, [last])] == [240]
+
+
+@pytest.fixture
+def model(tiny_m3: Path) -> FlagEncoder:
+    return FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 64, 512)
+
+
+def embedded(model: FlagEncoder, rows: Path, to: Shards) -> None:
+    with Progress("embed", 250, "texts") as progress:
+        embed_shards(model, rows, to.left(), to, False, progress)
+
+
+def test_the_pipeline_gives_what_encode_gives(model: FlagEncoder, rows: Path, tmp_path: Path) -> None:
+    shards = Shards(tmp_path / "shards", "key", 250, 30)
+    embedded(model, rows, shards)
+    assert shards.left() == []
+    np.testing.assert_allclose(shards.load(), model.encode(pq.read_table(rows)["text"].to_pylist()), atol=1e-6)
+
+
+def fail_after(model: FlagEncoder, passes: int, error: Exception) -> None:
+    real, calls = model._module, 0
+
+    def forward(input_ids: torch.Tensor) -> object:
+        nonlocal calls
+        calls += 1
+        if calls > passes:
+            raise error
+        return real(input_ids=input_ids)
+
+    model._module = forward
+
+
+def test_an_error_names_the_shard_and_its_rows_and_keeps_what_was_done(
+    model: FlagEncoder, rows: Path, tmp_path: Path
+) -> None:
+    shards = Shards(tmp_path / "shards", "key", 250, 30)
+    fail_after(model, 40, RuntimeError("no kernel image is available"))
+    with pytest.raises(JobError, match=r"embedding shard \d{5}, rows \d.* of headlines\.parquet: a forward") as caught:
+        embedded(model, rows, shards)
+    assert "RuntimeError: no kernel image is available" in str(caught.value)
+    left = shards.left()
+    assert f"shard {left[0].number:05d}" in str(caught.value)
+    row = int(str(caught.value).split("rows ")[1].split()[0].rstrip(",").replace(",", ""))
+    assert left[0].start <= row < left[0].stop
+    assert left[0].number > 0
+
+
+def test_a_text_that_cannot_be_tokenized_and_a_full_disk_name_the_shard(
+    model: FlagEncoder, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pa.table({"text": pa.array(["fine"] * 35 + [None] + ["fine"] * 5)}), tmp_path / "null.parquet")
+    shards = Shards(tmp_path / "shards", "key", 41, 30)
+    with pytest.raises(JobError, match=r"tokenizing shard 00001, rows 30 to 40 of headlines\.parquet: TypeError"):
+        embedded(model, tmp_path / "null.parquet", shards)
+    shards = Shards(tmp_path / "other", "key", 250, 100)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shards, "write", full)
+    with pytest.raises(JobError, match=r"saving shard 00000, rows 0 to 99 .*No space left"):
+        embedded(model, rows, shards)
+
+
+def test_a_stop_signal_keeps_the_shard_at_hand_unless_it_takes_too_long(
+    model: FlagEncoder, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = model._module
+
+    def stopped(input_ids: torch.Tensor) -> object:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return real(input_ids=input_ids)
+
+    model._module = stopped
+    for grace, kept in ((60.0, 1), (0.0, 0)):
+        monkeypatch.setattr("job.stages.embed._GRACE_SECONDS", grace)
+        shards = Shards(tmp_path / str(kept), "key", 250, 100)
+        with preempt.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
+            embedded(model, rows, shards)
+        assert len(shards.all) - len(shards.left()) == kept
+    with preempt.stop_signals():  # forgets it
+        pass
