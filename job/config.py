@@ -95,20 +95,23 @@ class Neighbors(Section):
 
 # what each recipe sets where the configuration does not: by measurement, configs/README.md
 RECIPES: dict[str, dict[str, Any]] = {
-    "stories": {"input": "neighbors", "min_samples": 3, "min_cluster_size": 10},
-    "topics": {"input": "vectors", "reduce_to": 5, "min_samples": 5, "min_cluster_size": 15},
+    "stories": {"input": "neighbors", "k": 15, "min_samples": 5, "min_cluster_size": 10, "noise": "nearest"},
+    "topics": {"input": "vectors", "reduce_to": 5, "min_samples": 10, "min_cluster_size": 30, "noise": "nearest"},
 }
 
 
 class Cluster(Section):
     """HDBSCAN, on the neighbor graph or on the vectors.
 
-    `recipe`: sets what is not set here. `epsilon`: a distance below which clusters are not split. `max_cluster_size`:
-    0 is no limit. `noise`: `nearest` adds the column `assigned`.
+    `recipe`: sets what is not set here. `k`: neighbors read, of the `neighbors.k` there are (None: all). `parts`: how
+    parts of the graph that nothing joins are weighed. `epsilon`: a distance below which clusters are not split.
+    `max_cluster_size`: 0 is no limit. `noise`: `nearest` adds the column `assigned`, for noise the cluster that its
+    neighbors vote for where one in it is nearer than `noise_distance`.
     """
 
     recipe: Literal["stories", "topics"] | None = None
     input: Literal["neighbors", "vectors"] = "neighbors"
+    k: int | None = Field(default=None, ge=1, le=1024)
     reduce_to: int | None = Field(default=None, ge=2, le=100)
     mode: Literal["canonical", "tutorial"] = "canonical"
     min_samples: int = Field(default=3, ge=1, le=1023)
@@ -117,7 +120,9 @@ class Cluster(Section):
     epsilon: float = Field(default=0.0, ge=0.0)
     max_cluster_size: int = Field(default=0, ge=0)
     allow_single_cluster: bool = False
+    parts: Literal["apart", "joined"] = "apart"
     noise: Literal["keep", "nearest"] = "keep"
+    noise_distance: float = Field(default=1.1, gt=0.0)
 
     @model_validator(mode="before")
     @classmethod
@@ -194,10 +199,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.cluster.input == "neighbors" and self.cluster.min_samples > self.neighbors.k:
+        k, asked = self.neighbors.k, self.cluster.k
+        if asked is not None and asked > k:
+            # a recipe's own is what there is at most
+            if self.cluster.recipe is None:
+                raise ValueError(f"cluster.k = {asked} needs neighbors.k of at least that, not {k}")
+            asked = k
+        if self.cluster.input == "neighbors" and self.cluster.min_samples > (asked or k):
+            name = "neighbors.k" if asked is None or asked == k else "cluster.k"
             raise ValueError(
-                f"cluster.min_samples = {self.cluster.min_samples} needs neighbors.k of at least that, "
-                f"not {self.neighbors.k}"
+                f"cluster.min_samples = {self.cluster.min_samples} needs {name} of at least that, not {asked or k}"
             )
         return self
 

@@ -199,6 +199,10 @@ class Clusters:
     def count(self) -> int:
         return len(self.persistence)
 
+    def assigned(self, within: float) -> Ints:
+        """The labels int32 [n], noise with that of `nearest` where the distance to it is below `within`."""
+        return np.where((self.labels >= 0) | (self.nearest_distance < within), self.nearest, -1).astype(np.int32)
+
     @property
     def noise_share(self) -> float:
         return float((self.labels < 0).mean()) if len(self.labels) else 0.0

@@ -101,7 +101,7 @@ def _cluster(job: Job, key: str) -> dict[str, Any]:
 def tree_key(job: Job) -> str:
     """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
     config = job.config
-    shape = config.cluster.model_dump(mode="json", include={"input", "reduce_to", "mode", "min_samples"})
+    shape = config.cluster.model_dump(mode="json", include={"input", "k", "reduce_to", "mode", "min_samples"})
     of_vectors = [job.output("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
     return digest(job.output("ingest"), job.output("neighbors"), shape, of_vectors)
 
@@ -122,7 +122,8 @@ def _report(job: Job, key: str) -> dict[str, Any]:
     from job.stages.describe import load_topics
     from job.stages.report import report
 
-    assigned = job.config.cluster.noise == "nearest"
+    settings = job.config.cluster
+    assigned = job.clusters.assigned(settings.noise_distance) if settings.noise == "nearest" else None
     return report(job.config.report, assigned, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run)
 
 
@@ -221,7 +222,7 @@ STAGES = (
             job.output("ingest"),
             _marker_key(job, "ingest"),
             *(job.output(stage) for stage in ("cluster", "project", "describe")),
-            job.config.cluster.noise,
+            [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.model_dump(mode="json"),
         ],
         _report,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "job" / "sample" / "headlines.csv"
+DEMO = ROOT / "configs" / "demo.yaml"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def clean_environment() -> dict[str, str]:
     """The environment without what would change a run; offline, as CI is."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "HF_", "SLURM_"))}
+    others = ("MILVUS_", "HF_", "SLURM_", "RANK", "WORLD_SIZE", "LOCAL_RANK")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return kept | {"HF_HUB_OFFLINE": "1"}
 
 
@@ -30,6 +33,21 @@ def job() -> Run:
         return subprocess.run(command, **(settings | options))  # type: ignore[call-overload,no-any-return]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run of the demo, for all tests to read; `copy` is one to change."""
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    done = job("run", DEMO, f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copy(demo: Path, tmp_path: Path) -> Path:
+    """A finished run to play with; its Milvus file is at its own place."""
+    return Path(shutil.copytree(demo, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

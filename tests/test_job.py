@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, SAMPLE, Run, clean_environment
+from conftest import DEMO, ROOT, SAMPLE, Run, clean_environment
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from job.backends.milvus import Milvus
 from job.data import KnnGraph
 from job.pipeline import NAMES
 
-DEMO = ROOT / "configs" / "demo.yaml"
 TUTORIAL_DATA = ROOT.parent / "shared" / "data" / "tutorial_news_2024.csv"
 OUTPUTS = (
     "headlines_clustered.parquet",
@@ -39,20 +37,6 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def singletons(labels: list[str]) -> list[str]:
     return [f"noise {row}" if label == "-1" else label for row, label in enumerate(labels)]
-
-
-@pytest.fixture(scope="session")
-def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    done = job("run", DEMO, f"run_dir={folder}")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture
-def copy(demo: Path, tmp_path: Path) -> Path:
-    """A finished run to play with; its Milvus file is at its own place."""
-    return Path(shutil.copytree(demo, tmp_path / "run"))
 
 
 def test_all_outputs_are_written(demo: Path) -> None:

@@ -45,7 +45,7 @@ def read_probe(shards: Shards, run: RunDir) -> Before | None:
     """To be called before shards of other settings are dropped. None: nothing was embedded here yet."""
     try:
         said = dict(json.loads(_file(run).read_text(encoding="utf-8")))
-        vectors = np.frombuffer(base64.b64decode(said["vectors_float32"]), "<f4")
+        vectors = np.frombuffer(base64.b64decode(said["vectors_float32"], validate=True), "<f4")
         begun = shards.begun(str(said["shards_key"]), int(said["rows"]))
         if not {"model", "model_digest", "pooling", "tokens"} <= said.keys():
             return None

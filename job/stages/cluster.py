@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,7 +18,17 @@ from job.runtime.rundir import RunDir, atomic, digest
 
 TREE_FILE = "linkage.npz"
 # settings that cut the tree; all others shape it
-CUT_KEYS = ("min_cluster_size", "selection", "epsilon", "max_cluster_size", "allow_single_cluster", "noise")
+CUT_KEYS = (
+    "min_cluster_size",
+    "selection",
+    "epsilon",
+    "max_cluster_size",
+    "allow_single_cluster",
+    "parts",
+    "noise",
+    "noise_distance",
+)
+_NOT_OF_THE_TREE = {"noise", "noise_distance"}
 _COLLAPSED = 0.5
 
 
@@ -37,7 +48,7 @@ def cluster(
     `graph_code`: where the graph is clustered (`cpu`, `cuda`); `library`: who clusters vectors (`cpu`, `rapids`).
     `embeddings` are asked for with `cluster.input: vectors` alone, where there is no tree yet.
     """
-    near = graph.first(graph.columns)
+    near = graph.first(min(graph.columns, config.k or graph.columns))
     tree = load_linkage(run, tree_key)
     reused = tree is not None
     if config.input == "neighbors":
@@ -56,7 +67,10 @@ def cluster(
             vectors = _reduced(config, seed, library, graph, np.asarray(embeddings().vectors, np.float32))
             if library.value != "rapids":
                 tree = cpu.linkage_of_vectors(vectors, config.min_samples)
-    found = cut_as(config, tree) if tree is not None else rapids.hdbscan_vectors(vectors, **_parameters(config))
+    if tree is not None:
+        found = cut_as(config, tree)
+    else:
+        found = rapids.hdbscan_vectors(vectors, min_samples=config.min_samples, **_parameters(config, "parts"))
     if tree is not None and not reused:
         _save_linkage(tree, tree_key, run)
     nearest, distance = nearest_cluster(found.labels, near.indices, near.distances)
@@ -79,10 +93,10 @@ def cluster(
         "tree_reused": reused,
         "clusters": clusters.count,
         "noise_share": round(clusters.noise_share, 4),
-        "assigned_share": round(float((clusters.nearest >= 0).mean()), 4) if len(graph) else 0.0,
+        **_assigned(config, clusters),
         "largest": int(clusters.sizes[0]) if clusters.count else 0,
         "warnings": warnings,
-        "output": digest(clusters.labels, clusters.probabilities, clusters.nearest, config.noise),
+        "output": digest(clusters.labels, clusters.probabilities, clusters.nearest),
     }
 
 
@@ -93,7 +107,7 @@ def load_linkage(run: RunDir, key: str) -> Linkage | None:
             if str(file["key"]) != key:
                 return None
             return Linkage(int(file["n"]), file["merges"], "tutorial" if bool(file["tutorial"]) else "canonical")
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
@@ -104,11 +118,11 @@ def _save_linkage(tree: Linkage, key: str, run: RunDir) -> None:
 
 def cut_as(config: Cluster, tree: Linkage) -> Result:
     """The tree's clusters as the configuration asks for them."""
-    return cut(tree, **{key: value for key, value in _parameters(config).items() if key != "min_samples"})
+    return cut(tree, **_parameters(config))
 
 
-def _parameters(config: Cluster) -> dict[str, Any]:
-    return config.model_dump(include={"min_samples", *CUT_KEYS} - {"noise"})
+def _parameters(config: Cluster, *without: str) -> dict[str, Any]:
+    return config.model_dump(include={*CUT_KEYS} - _NOT_OF_THE_TREE - {*without})
 
 
 def _reduced(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vectors: Floats) -> Floats:
@@ -118,6 +132,12 @@ def _reduced(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vecto
     neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
     reduced: Floats = backend.umap_from_graph(graph, vectors, config.reduce_to, neighbors, 0.0, seed)
     return reduced
+
+
+def _assigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
+    if config.noise == "keep" or not len(clusters.labels):
+        return {}
+    return {"unassigned_share": round(float((clusters.assigned(config.noise_distance) < 0).mean()), 4)}
 
 
 def _warnings(clusters: Clusters) -> list[str]:

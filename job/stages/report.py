@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from job.backends.answer_csv import CsvAnswer, harmless
 from job.backends.plotly_map import MapPoints, write_map
 from job.config import Report
-from job.data import Clusters, Floats, Headlines, Topic
+from job.data import Clusters, Floats, Headlines, Ints, Topic
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
 
@@ -22,7 +22,7 @@ _ROWS = 65_536
 
 def report(
     config: Report,
-    assigned: bool,
+    assigned: Ints | None,
     headlines: Headlines,
     clusters: Clusters,
     topics: list[Topic],
@@ -31,17 +31,17 @@ def report(
 ) -> dict[str, Any]:
     """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`.
 
-    `assigned`: noise is given to its nearest cluster, in a column of that name and on the map.
+    `assigned`: int32 [n], labels with noise given to clusters, for a column of that name and the map's colors.
     """
     ours = _our_columns(headlines, clusters, topics, layout)
-    if assigned:
-        ours = ours.add_column(2, "assigned", pa.array(clusters.nearest))
+    if assigned is not None:
+        ours = ours.add_column(2, "assigned", pa.array(assigned))
     rows = _write_answer(ours, run)
     titles = headlines.column("title")
     _write_topics(topics, titles, headlines, run)
     points = MapPoints(
         layout,
-        clusters.nearest if assigned else clusters.labels,
+        clusters.labels if assigned is None else assigned,
         [topic.name for topic in topics],
         titles,
         headlines.column("description"),

@@ -64,6 +64,7 @@ def whole(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 # ---- kill and resume
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_then_resume_gives_the_same_bits(
     job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny
 # ---- ranks
 
 
+@pytest.mark.slow
 def test_four_ranks_one_killed_and_started_again_are_as_one(
     job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +192,7 @@ def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job: Run, tiny_m
 # ---- another model
 
 
+@pytest.mark.slow
 def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:

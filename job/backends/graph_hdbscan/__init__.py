@@ -10,7 +10,8 @@ The contract
 - `indices` int32 [n, k], `distances` float32 [n, k] >= 0: row i's neighbors, itself not among them, none twice,
   ascending by distance. -1 (at distance inf) is none, and only at a row's end.
 - Missing means infinitely far. Parts of the graph that no edge joins are joined at distance inf (lambda 0): they
-  fall apart at the root, and nothing is refused.
+  fall apart at the root, and nothing is refused. Counted from there, excess of mass takes a large part whole as soon
+  as there is a second one; `parts="apart"` counts each from its own largest distance instead.
 - Asymmetry: a neighbor found from either side is an edge of both, at the smaller distance where the two differ;
   core distances are read from these edges. `min_samples` does not count the point itself; a point with fewer edges
   has core distance inf, and is a part of its own.
@@ -45,6 +46,7 @@ __all__ = ["GraphHDBSCAN", "Linkage", "Result", "by_size", "cluster_graph", "cut
 
 Mode = Literal["canonical", "tutorial"]
 Selection = Literal["eom", "leaf"]
+Parts = Literal["joined", "apart"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def cluster_graph(
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
+    parts: Parts = "joined",
     threads: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Result:
@@ -105,6 +108,7 @@ def cluster_graph(
         epsilon=epsilon,
         max_cluster_size=max_cluster_size,
         allow_single_cluster=allow_single_cluster,
+        parts=parts,
     )
 
 
@@ -156,6 +160,7 @@ def cut(
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
+    parts: Parts = "joined",
 ) -> Result:
     """The clusters of a single linkage tree; see `select.flat`. `epsilon` is a distance in either mode.
 
@@ -174,7 +179,13 @@ def cut(
     tutorial = tree.mode == "tutorial"
     condensed = (condense.binary if tutorial else condense.multiway)(tree.merges, min_cluster_size)
     labels, probabilities, persistence, clusters = select.flat(
-        condensed, tree.n, selection, epsilon**2 if tutorial else epsilon, max_cluster_size, allow_single_cluster
+        condensed,
+        tree.n,
+        selection,
+        epsilon**2 if tutorial else epsilon,
+        max_cluster_size,
+        allow_single_cluster,
+        "joined" if tutorial else parts,
     )
     labels, order = by_size(labels, len(clusters))
     return Result(

@@ -38,8 +38,9 @@ def from_columns(indices: Ints, distances: Floats, m: int) -> Floats:
 
 @nb.njit(cache=True, nogil=True)
 def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-untyped-def]
-    """Edges i -> j shorter than reach[j] that j does not have among its own m nearest, or has there as longer."""
+    """Edges i -> j shorter than reach[j] that j does not have, at this length, among its own m nearest."""
     k = indices.shape[1]
+    near = min(m, k)
     count = 0
     found = np.empty(1024, np.int32)
     finder = np.empty(1024, np.int32)
@@ -52,12 +53,10 @@ def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-unty
             d = distances[i, t]
             if not d < reach[j]:
                 continue
-            known = False
-            for q in range(min(m, k)):
-                if indices[j, q] == i:
-                    known = distances[j, q] <= d
-                    break
-            if known:
+            at = np.searchsorted(distances[j, :near], d)
+            while at < near and distances[j, at] == d and indices[j, at] != i:
+                at += 1
+            if at < near and indices[j, at] == i:
                 continue
             if count == len(found):
                 found = np.concatenate((found, found))

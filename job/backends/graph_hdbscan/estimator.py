@@ -34,6 +34,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         cluster_selection_epsilon: float = 0.0,
         max_cluster_size: int = 0,
         allow_single_cluster: bool = False,
+        parts: Literal["joined", "apart"] = "joined",
         n_jobs: int | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
@@ -44,12 +45,13 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.cluster_selection_epsilon = cluster_selection_epsilon
         self.max_cluster_size = max_cluster_size
         self.allow_single_cluster = allow_single_cluster
+        self.parts = parts
         self.n_jobs = n_jobs
         self.device = device
 
     def fit(self, X: Any, y: None = None) -> Self:  # noqa: N803 (scikit-learn's name)
         """Cluster the graph `X`: a pair (indices, distances) of arrays [n, k], or a SciPy sparse matrix [n, n] of
-        distances, what is not stored being infinite, or a dense one, inf being none.
+        distances, what is not stored being infinite, or a dense one, inf and NaN being none.
 
         Raises:
             ValueError: `X` is no such graph, or a parameter is out of range.
@@ -71,6 +73,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             epsilon=self.cluster_selection_epsilon,
             max_cluster_size=self.max_cluster_size,
             allow_single_cluster=self.allow_single_cluster,
+            parts=self.parts,
         )
         self.labels_: npt.NDArray[np.int64] = self._result.labels.astype(np.int64)
         self.probabilities_: Floats = self._result.probabilities

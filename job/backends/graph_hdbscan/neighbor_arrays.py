@@ -25,8 +25,7 @@ def from_pair(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Ints, F
         raise ValueError(f"indices must be integers, got {raw.dtype}")
     if raw.size and (raw.min() < -1 or raw.max() >= n):
         raise ValueError(f"indices from {raw.min()} to {raw.max()}, expected -1 (none) to {n - 1}")
-    if np.isnan(lengths).any() or (lengths < 0).any():
-        raise ValueError("distances must be 0 or larger, and not NaN")
+    _check_lengths(lengths)
     near = raw.astype(np.int32)
     far = lengths.astype(np.float32) + np.float32(0)  # no -0
     gone = (near < 0) | ~np.isfinite(far) | (near == np.arange(n, dtype=np.int32)[:, None])
@@ -38,6 +37,14 @@ def from_pair(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Ints, F
     if twice >= 0:
         raise ValueError(f"row {twice} names a neighbor twice")
     return near, far
+
+
+def _check_lengths(lengths: npt.NDArray[Any]) -> None:
+    if np.isnan(lengths).any():
+        raise ValueError("NaN among the distances: leave the neighbor out (-1 at distance inf)")
+    if (lengths < 0).any():
+        # scikit-learn's checks ask for these words
+        raise ValueError(f"Negative values in data: distances must be 0 or larger, the least is {lengths.min()}")
 
 
 @nb.njit(cache=True)
@@ -68,8 +75,7 @@ def from_sparse(graph: Any) -> tuple[Ints, Floats]:
     n = graph.shape[0]
     entries = graph.tocoo()
     lengths = entries.data.astype(np.float32) + np.float32(0)
-    if np.isnan(lengths).any() or (lengths < 0).any():
-        raise ValueError("distances must be 0 or larger, and not NaN")
+    _check_lengths(lengths)
     edge = (entries.row != entries.col) & np.isfinite(lengths)
     low = np.minimum(entries.row, entries.col)[edge].astype(np.int64)
     high = np.maximum(entries.row, entries.col)[edge].astype(np.int64)
@@ -93,16 +99,17 @@ def from_sparse(graph: Any) -> tuple[Ints, Floats]:
 
 
 def from_dense(matrix: npt.NDArray[Any]) -> tuple[Ints, Floats]:
-    """Neighbor arrays of a dense matrix [n, n] of distances: row i holds i's own neighbors, inf is none.
+    """Neighbor arrays of a dense matrix [n, n] of distances: row i holds i's own neighbors; inf, or NaN where the
+    distance is not known, is none.
 
     Raises:
-        ValueError: the matrix is not square, or a distance is negative or NaN.
+        ValueError: the matrix is not square, or a distance is negative.
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a matrix of distances is square, this one is {matrix.shape}")
     n = len(matrix)
     found = np.isfinite(matrix) & ~np.eye(n, dtype=bool)
     k = max(1, int(found.sum(1).max(initial=0)))
-    lengths = np.where(found | np.isnan(matrix), matrix, np.inf)
+    lengths = np.where(found | (matrix < 0), matrix, np.inf)
     nearest = np.argsort(lengths, axis=1, kind="stable")[:, :k]
     return from_pair(nearest, np.take_along_axis(lengths, nearest, 1))

@@ -13,8 +13,11 @@ from job.data import CondensedTree, Ints
 
 
 @nb.njit(cache=True)
-def _lives(parent, child, lambdas, sizes, n):  # type: ignore[no-untyped-def]
-    """Of each cluster: parent, lambda of birth and of death, stability, points, whether it splits."""
+def _lives(parent, child, lambdas, sizes, n, apart):  # type: ignore[no-untyped-def]
+    """Of each cluster: parent, lambda of birth and of death, stability, points, whether it splits.
+
+    `apart`: a part of the graph, hung from the root at lambda 0, is born when it is whole.
+    """
     count = 1
     for t in range(len(parent)):
         count = max(count, child[t] - n + 1)
@@ -26,6 +29,13 @@ def _lives(parent, child, lambdas, sizes, n):  # type: ignore[no-untyped-def]
             above[child[t] - n] = parent[t] - n
             birth[child[t] - n] = lambdas[t]
             points[child[t] - n] = sizes[t]
+    if apart:
+        whole = np.full(count, np.inf)
+        for t in range(len(parent)):
+            whole[parent[t] - n] = min(whole[parent[t] - n], lambdas[t])
+        for c in range(1, count):
+            if above[c] == 0 and birth[c] == 0.0 and whole[c] < np.inf:
+                birth[c] = whole[c]
     death = np.zeros(count)
     stability = np.zeros(count)
     splits = np.zeros(count, np.bool_)
@@ -141,6 +151,7 @@ def flat(
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
+    parts: Literal["joined", "apart"] = "joined",
 ) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Labels int32 [n], probabilities [n], persistence [c] of the selected clusters, and their numbers in the tree [c].
 
@@ -150,11 +161,13 @@ def flat(
     their nearest ancestor that did not (Malzer, Baum (2020), "A hybrid approach to hierarchical density-based cluster
     selection"). `max_cluster_size`: eom passes over larger ones (0: no limit). `allow_single_cluster`: eom may choose
     the root, whose points are then those that stay in it until it splits, or until `epsilon` where it is given.
+    `parts`, where nothing joins parts of the graph: `joined` counts each part's stability from lambda 0, which makes a
+    large one win over all that is in it; `apart` counts it from the lambda at which the part is whole, its own lowest.
     Probability: the point's lambda over its cluster's largest. Persistence: stability over size times the tree's
     largest finite lambda; 1 where it is infinite.
     """
     columns = (tree.parent, tree.child, tree.lambdas)
-    above, birth, death, stability, points, splits = _lives(*columns, tree.sizes, n)
+    above, birth, death, stability, points, splits = _lives(*columns, tree.sizes, n, parts == "apart")
     if selection == "leaf":
         selected = ~splits
         selected[0] = False
@@ -167,4 +180,8 @@ def flat(
         owner = _outermost(_widen(chosen, above, birth, epsilon, allow_single_cluster), above)
     level = 1.0 / epsilon if epsilon > 0.0 else death[0]
     labels, probabilities, persistence = _label(*columns, n, owner, death, stability, level)
-    return labels, probabilities, persistence, n + np.flatnonzero(owner == np.arange(len(owner)))
+    clusters = n + np.flatnonzero(owner == np.arange(len(owner)))
+    if owner[0] == 0 and labels.max() < 0:
+        # no point stays in the root until `level`: a cluster of nobody is none
+        persistence, clusters = persistence[:0], clusters[:0]
+    return labels, probabilities, persistence, clusters

@@ -1,0 +1,171 @@
+"""The cluster stage on graphs made here: its warnings, its tree's file, its record; and what recipes set."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from job.backends import exact
+from job.config import RECIPES, Cluster
+from job.data import HEADLINES, Clusters, Embeddings, Headlines, KnnGraph
+from job.runtime.device import Choice
+from job.runtime.rundir import RunDir
+from job.stages.cluster import TREE_FILE, cluster, load_linkage
+
+CPU = Choice("cpu", "as asked")
+
+
+def headlines(n: int) -> Headlines:
+    columns = [list(range(n)), [f"t{i}" for i in range(n)], [None] * n, [f"t{i}" for i in range(n)], [1] * n]
+    return Headlines(pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES))
+
+
+def points(sizes: list[int], spread: float = 0.05, seed: int = 0) -> np.ndarray:
+    """Groups far apart, one of each size."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(len(sizes), 8)) * 5
+    return (np.repeat(centers, sizes, axis=0) + rng.normal(size=(sum(sizes), 8)) * spread).astype(np.float32)
+
+
+def graph_of(vectors: np.ndarray, k: int) -> KnnGraph:
+    rows = np.arange(len(vectors))
+    indices = exact.nearest(vectors, rows, k)
+    return KnnGraph(*exact.sort_rows(indices, exact.pair_distances(vectors, rows, indices), k), k)
+
+
+def no_vectors() -> Embeddings:
+    raise AssertionError("the graph is enough")
+
+
+def run_stage(folder: Path, vectors: np.ndarray, k: int, key: str = "key", **settings: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    given = Embeddings(np.arange(len(vectors)), vectors)
+    embeddings = no_vectors if settings.get("input") != "vectors" else lambda: given
+    config = Cluster(**{"min_samples": 2, "min_cluster_size": 5, **settings})
+    return cluster(config, 0, key, CPU, CPU, headlines(len(vectors)), graph_of(vectors, k), embeddings, RunDir(folder))
+
+
+def labels_in(folder: Path) -> np.ndarray:
+    return Clusters.load(folder / "clusters.parquet", folder / "tree.npz").labels
+
+
+def test_groups_are_found_recorded_and_not_warned_of(tmp_path: Path) -> None:
+    stats = run_stage(tmp_path, points([30, 20, 10]), 8)
+    assert (stats["clusters"], stats["largest"], stats["rows"], stats["warnings"]) == (3, 30, 60, [])
+    assert (stats["implementation"], stats["noise_share"], stats["assigned_share"]) == ("graph_hdbscan", 0, 1)
+    assert np.bincount(labels_in(tmp_path)).tolist() == [30, 20, 10]
+
+
+def test_all_noise_is_warned_of_with_what_to_lower(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        stats = run_stage(tmp_path, points([30]), 8, min_cluster_size=1_000)
+    expected = "all 30 headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"
+    assert stats["warnings"] == [expected]
+    assert f"cluster: {expected}" in caplog.text
+
+
+def test_a_collapse_of_a_graph_in_one_piece_is_warned_of_with_the_recipe(tmp_path: Path) -> None:
+    stats = run_stage(tmp_path, points([60, 10]), 65)
+    assert stats["warnings"] == ["one cluster holds 60 of 70 headlines: for broad topics try cluster.recipe=topics"]
+
+
+def test_a_collapse_of_a_graph_in_pieces_is_warned_of_with_a_larger_k(tmp_path: Path) -> None:
+    stats = run_stage(tmp_path, points([60, 10]), 6)
+    assert stats["warnings"] == [
+        "one cluster holds 60 of 70 headlines: the graph falls into 2 unconnected parts, try a larger neighbors.k; "
+        "for broad topics try cluster.recipe=topics"
+    ]
+
+
+def test_half_of_the_headlines_and_a_handful_are_no_collapse(tmp_path: Path) -> None:
+    assert run_stage(tmp_path / "a", points([20, 10, 10]), 8)["warnings"] == []
+    assert run_stage(tmp_path / "b", points([12, 7]), 6)["warnings"] == []
+
+
+# ---- the tree's file
+
+
+def test_the_tree_is_kept_under_its_key(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10])
+    first = run_stage(tmp_path, vectors, 8)
+    again = run_stage(tmp_path, vectors, 8, min_cluster_size=15)
+    other = run_stage(tmp_path, vectors, 8, key="another")
+    assert [stats["tree_reused"] for stats in (first, again, other)] == [False, True, False]
+    assert again["clusters"] == 2
+    assert load_linkage(RunDir(tmp_path), "key") is None
+    tree = load_linkage(RunDir(tmp_path), "another")
+    assert tree is not None
+    assert (tree.n, tree.merges.shape, tree.mode) == (60, (59, 4), "canonical")
+
+
+def test_a_cut_of_the_kept_tree_is_that_of_a_new_one(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10], spread=1.5)
+    run_stage(tmp_path / "a", vectors, 8)
+    kept = run_stage(tmp_path / "a", vectors, 8, selection="leaf", min_cluster_size=3)
+    new = run_stage(tmp_path / "b", vectors, 8, selection="leaf", min_cluster_size=3)
+    assert kept["output"] == new["output"]
+    np.testing.assert_array_equal(labels_in(tmp_path / "a"), labels_in(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", None])
+def test_a_damaged_tree_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
+    vectors = points([30, 20, 10])
+    run_stage(tmp_path, vectors, 8)
+    file = tmp_path / TREE_FILE
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    stats = run_stage(tmp_path, vectors, 8)
+    assert (stats["tree_reused"], stats["clusters"]) == (False, 3)
+
+
+def test_the_tutorials_tree_stays_the_tutorials(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10], spread=1.5)
+    run_stage(tmp_path, vectors, 8, mode="tutorial")
+    tree = load_linkage(RunDir(tmp_path), "key")
+    assert tree is not None
+    assert tree.mode == "tutorial"
+    reused = run_stage(tmp_path, vectors, 8, mode="tutorial", epsilon=0.5)
+    fresh = run_stage(tmp_path / "fresh", vectors, 8, mode="tutorial", epsilon=0.5)
+    assert reused["tree_reused"]
+    assert reused["output"] == fresh["output"]
+
+
+def test_vectors_are_clustered_and_cut_again_without_them(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10])
+    stats = run_stage(tmp_path, vectors, 8, input="vectors")
+    assert (stats["implementation"], stats["clusters"]) == ("hdbscan", 3)
+    config = Cluster(input="vectors", min_samples=2, min_cluster_size=15)
+    run, graph = RunDir(tmp_path), graph_of(vectors, 8)
+    again = cluster(config, 0, "key", CPU, CPU, headlines(60), graph, no_vectors, run)
+    assert (again["tree_reused"], again["clusters"]) == (True, 2)
+
+
+def test_noise_is_in_the_digest_of_the_answer(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10], spread=1.5)
+    keep, nearest = (run_stage(tmp_path, vectors, 8, noise=noise) for noise in ("keep", "nearest"))
+    assert keep["output"] != nearest["output"]
+
+
+# ---- recipes
+
+
+def test_a_recipe_sets_what_is_not_set() -> None:
+    for name, values in RECIPES.items():
+        config = Cluster(recipe=name)  # type: ignore[arg-type]
+        assert config.model_dump(include=set(values)) == values
+
+
+def test_a_recipe_gives_way_to_what_is_set() -> None:
+    config = Cluster(recipe="topics", min_cluster_size=7, reduce_to=None)
+    assert (config.min_cluster_size, config.reduce_to) == (7, None)
+    assert config.input == RECIPES["topics"]["input"]
+    assert config.min_samples == RECIPES["topics"]["min_samples"]
+
+
+def test_an_unknown_recipe_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'stories' or 'topics'"):
+        Cluster(recipe="both")  # type: ignore[arg-type]

@@ -1,0 +1,130 @@
+"""`recut` of a finished run, and the cluster stage's settings, as a user has them: the command line, the sample."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DEMO, Run
+
+SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "map.html")
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "headlines_clustered.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stage(folder: Path, name: str = "cluster") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "run.json").read_text())["stages"][name]
+    return found
+
+
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_relative_to(folder / "milvus.db"))
+    return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job: Run, demo: Path, copy: Path) -> None:
+    there = job("recut", copy, "min_cluster_size=8")
+    assert there.returncode == 0, there.stderr
+    fewer = json.loads((copy / "run.json").read_text())
+    assert 0 < fewer["clusters"] < json.loads((demo / "run.json").read_text())["clusters"]
+    assert fewer["this_run"]["stages"] == ["cluster", "describe", "report"]
+    assert fewer["config"]["cluster"]["min_cluster_size"] == 8
+    assert stage(copy)["tree_reused"]
+    sizes = np.unique([row["cluster"] for row in rows_of(copy) if row["cluster"] != "-1"], return_counts=True)[1]
+    # of copies one is counted
+    assert sizes.min() >= 8
+    # and back: the demo was run with 4 from the start
+    back = job("recut", copy, "cluster.min_cluster_size=4")
+    assert back.returncode == 0, back.stderr
+    for name in SAME:
+        assert (copy / name).read_bytes() == (demo / name).read_bytes(), name
+
+
+def test_a_run_goes_on_from_a_recut(job: Run, copy: Path) -> None:
+    # settle the copy's own place first
+    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job("recut", copy, "selection=leaf").returncode == 0
+    leaf = (copy / SAME[0]).read_bytes()
+    again = job("run", DEMO, f"run_dir={copy}", "cluster.selection=leaf")
+    assert again.stderr.count("up to date") == 8
+    assert (copy / SAME[0]).read_bytes() == leaf
+
+
+def test_several_values_are_a_table_and_nothing_is_written(job: Run, copy: Path) -> None:
+    before = everything(copy)
+    said = job("recut", copy, "min_cluster_size=3,4,30", "selection=eom")
+    assert said.returncode == 0, said.stderr
+    assert everything(copy) == before
+    head, *lines = said.stdout.splitlines()
+    assert head.split() == ["clusters", "noise", "largest"]
+    found = {line.split()[0]: line.split()[1:] for line in lines}
+    assert list(found) == [f"cluster.min_cluster_size={value}" for value in (3, 4, 30)]
+    record = json.loads((copy / "run.json").read_text())
+    clusters, noise, largest = found["cluster.min_cluster_size=4"]
+    assert int(clusters) == record["clusters"]
+    assert float(noise.rstrip("%")) / 100 == pytest.approx(record["noise_share"], abs=0.001)
+    assert int(largest) == stage(copy)["largest"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["min_samples=2"], "'min_samples=2': recut takes min_cluster_size, selection"),
+        (["neighbors.k=9"], "'neighbors.k=9': recut takes"),
+        (["leaf"], "'leaf': recut takes"),
+        (["min_cluster_size=1"], "cluster.min_cluster_size"),
+        (["min_cluster_size=three"], "cluster.min_cluster_size"),
+        (["selection=all"], "cluster.selection"),
+        (["min_cluster_size=3,4", "epsilon=0.1,0.2"], "give several values to one setting only"),
+        (["min_cluster_size=3,1"], "cluster.min_cluster_size"),
+    ],
+)
+def test_what_does_not_cut_is_refused_and_nothing_is_written(job: Run, demo: Path, words: list[str], said: str) -> None:
+    before = everything(demo)
+    refused = job("recut", demo, *words)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert everything(demo) == before
+
+
+def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job: Run, tmp_path: Path, copy: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        refused = job("recut", folder, "min_cluster_size=5")
+        assert refused.returncode == 2
+        assert f"'{folder}' is no run folder" in refused.stderr
+    (copy / "neighbors.npz").unlink()
+    refused = job("recut", copy, "min_cluster_size=5")
+    assert refused.returncode == 2
+    assert "stage neighbors is not done" in refused.stderr
+    assert "`run` first" in refused.stderr
+
+
+def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, copy: Path) -> None:
+    tree = copy / "linkage.npz"
+    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    before = tree.stat().st_mtime_ns
+    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.noise=nearest")
+    assert done.returncode == 0, done.stderr
+    assert (stage(copy)["tree_reused"], tree.stat().st_mtime_ns) == (True, before)
+    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.min_samples=2")
+    assert done.returncode == 0, done.stderr
+    assert not stage(copy)["tree_reused"]
+    assert tree.stat().st_mtime_ns > before
+
+
+def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path, copy: Path) -> None:
+    done = job("recut", copy, "noise=nearest")
+    assert done.returncode == 0, done.stderr
+    kept, given = rows_of(demo), rows_of(copy)
+    assert "assigned" not in kept[0]
+    assert [row["cluster"] for row in given] == [row["cluster"] for row in kept]
+    assert [row["assigned"] for row in given] == [row["nearest_cluster"] for row in kept]
+    assert all(row["assigned"] == row["cluster"] for row in given if row["cluster"] != "-1")
+    noise = [row["assigned"] for row in given if row["cluster"] == "-1"]
+    assert sum(label != "-1" for label in noise) > len(noise) / 2
