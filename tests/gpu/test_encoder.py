@@ -79,9 +79,7 @@ def test_the_device_gives_what_the_cpu_gives(tiny_m3: Path, texts: list[str]) ->
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_text_has_the_same_vector_alone_and_in_any_company(
-    tiny_m3: Path, texts: list[str], precision: str
-) -> None:
+def test_a_text_has_the_same_vector_alone_and_in_any_company(tiny_m3: Path, texts: list[str], precision: str) -> None:
     model = encoder(tiny_m3, precision, longest=128)
     together = model.encode(texts)
     near = {"fp32": 1e-5, "fp16": 2e-3}[precision]

@@ -1,4 +1,4 @@
-"""The graph's clustering by CuPy on a CUDA device: the CPU's labels, on every graph of the CPU's tests and larger ones."""
+"""The graph's clustering by CuPy on a CUDA device: the CPU's labels, on the CPU tests' graphs and larger ones."""
 
 from typing import Any
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from gpu_parts.measure import Bench, device_peak_mb
 from gpu_parts.model import checkpoint
 from gpu_parts.texts import headlines
-
 from job.data import Ids
 
 MAX_LENGTH = 512
@@ -30,6 +30,7 @@ def run(bench: Bench) -> None:
     rate = _ours(bench, folder, texts, precision)
     for name, make in (("FlagEmbedding", _flagembedding), ("sentence-transformers", _sentence_transformers)):
         _alternative(bench, f"{name} {precision}", lambda make=make: make(bench, folder, precision), few, rate)
+        _forget(bench)
 
 
 def written(bench: Bench) -> list[str]:
@@ -48,7 +49,9 @@ def _ours(bench: Bench, folder: Path, texts: list[str], precision: str) -> float
     encoder.encode(texts[:2000])
     seconds, tokens = bench.timed(lambda: encoder.tokenize(texts))
     lengths = tokens.lengths
-    bench.add("tokenizing alone", seconds, texts_per_s=round(len(texts) / seconds), tokens_mean=round(lengths.mean(), 1))
+    bench.add(
+        "tokenizing alone", seconds, texts_per_s=round(len(texts) / seconds), tokens_mean=round(lengths.mean(), 1)
+    )
     device_peak_mb(reset=True)
     found = bench.attempt(f"ours {precision}, disk to disk", lambda: through(bench, encoder, texts, "timed"))
     if found is None:
@@ -137,7 +140,7 @@ def _alternative(bench: Bench, name: str, make: Callable[[], Any], texts: list[s
     loaded = bench.attempt(f"{name}: loading", make)
     if loaded is None:
         return
-    encode = loaded[1]
+    encode: Callable[..., Any] = loaded[1]
     tried = {}
     for size in BATCHES:
         encode(texts[:64], size)
@@ -152,8 +155,6 @@ def _alternative(bench: Bench, name: str, make: Callable[[], Any], texts: list[s
         rate = len(texts) / found[0]
         times = round(ours / rate, 2) if ours else None
         bench.add(name, found[0], rows=len(texts), texts_per_s=round(rate), batch=size, ours_times_faster=times)
-    del loaded, encode
-    _forget(bench)
 
 
 def _flagembedding(bench: Bench, folder: Path, precision: str) -> Callable[[list[str], int], Any]:

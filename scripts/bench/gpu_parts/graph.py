@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from gpu_parts.measure import Bench
 from gpu_parts.neighbors import graph_of
 

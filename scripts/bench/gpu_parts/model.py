@@ -21,7 +21,10 @@ def checkpoint(folder: Path, shape: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = pieces(vocabulary)
     # as a tokenizer learns them: the likelier the earlier, and one piece likelier than two
-    scores = [(name, 0.0 if i < 4 else -12.0 if len(name) == 1 else -8.0 - 4.0 * i / vocabulary) for i, name in enumerate(names)]
+    scores = [
+        (name, 0.0 if i < 4 else -12.0 if len(name) == 1 else -8.0 - 4.0 * i / vocabulary)
+        for i, name in enumerate(names)
+    ]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from gpu_parts.measure import Bench, has_rapids
 from gpu_parts.texts import clustered
-
 from job.data import Floats, Ints
 
 SPARE = 9

@@ -27,9 +27,7 @@ def lengths(count: int, chance: np.random.Generator) -> Integers:
     """Tokens of each text, int64 [count]."""
     at = 100 * chance.random(count)
     described = chance.random(count) < DESCRIBED
-    drawn = np.where(
-        described, np.interp(at, PERCENTILES, WITH_DESCRIPTION), np.interp(at, PERCENTILES, TITLES)
-    )
+    drawn = np.where(described, np.interp(at, PERCENTILES, WITH_DESCRIPTION), np.interp(at, PERCENTILES, TITLES))
     return np.rint(drawn).astype(np.int64)
 
 

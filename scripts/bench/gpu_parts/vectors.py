@@ -4,10 +4,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from gpu_parts.measure import Bench, has_rapids
 from gpu_parts.neighbors import graph_of
 from gpu_parts.texts import clustered
-
 from job.data import Floats, KnnGraph
 
 MIN_SAMPLES = 3

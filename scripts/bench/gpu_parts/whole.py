@@ -34,7 +34,7 @@ def run(bench: Bench) -> None:
                 meter = Meter()
                 if stage.name == "store":
                     key = pipeline._key(stage, job)
-                    job.run.finish("store", key, key, [], 0.0, {"left_out": "measured apart: scripts/bench/gpu.sh store"})
+                    job.run.finish("store", key, key, [], 0.0, {"left_out": "measured apart: gpu.sh store"})
                     continue
                 pipeline.carry_out(stage, job, done)
                 marker = job.run.marker(stage.name)
