@@ -125,7 +125,7 @@ def test_one_error_is_one_error() -> None:
 def test_what_is_missing_is_named() -> None:
     text = complaint(text="{}")
     assert "run_dir: missing; give it in the file or as run_dir=VALUE" in text
-    assert "input: missing" in text
+    assert "input.path: missing; give it in the file" in complaint(text="run_dir: x\n")
     assert "input.path: missing" in complaint(text="run_dir: x\ninput: {}\n")
 
 
@@ -138,7 +138,7 @@ def test_what_is_missing_is_named() -> None:
             "cluster.min_cluster_sise = 3: unknown key; did you mean cluster.min_cluster_size?",
         ),
         ("embed.modell=x", "did you mean embed.model?"),
-        ("store.zzz=1", "valid here: uri, token, collection, index, metric"),
+        ("store.zzz=1", "valid here: uri, token, db_name, tls_ca, collection, scope"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_and_all_valid_ones(word: str, hint: str) -> None:

@@ -91,7 +91,7 @@ def test_an_index_of_another_kind_is_replaced(milvus: Milvus, run: RunDir) -> No
     rows = headlines(MANY)
     store(Store(), milvus, rows, vectors(rows), run)
     assert store(Store(index="HNSW"), milvus, rows, vectors(rows), run)["index"] == "HNSW"
-    assert milvus.index_kind() == ("HNSW", "IP")
+    assert (milvus.index().kind, milvus.index().metric) == ("HNSW", "IP")
 
 
 def test_a_long_text_is_cut_at_a_character_for_milvus_and_counted(milvus: Milvus, run: RunDir) -> None:
