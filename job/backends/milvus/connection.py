@@ -6,6 +6,7 @@ with a jittered back-off for `patience` seconds, then ends as `Resumable`; any o
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,12 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
 # Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; not loaded; and replicas,
 # channels, segments and nodes that are not there yet, as after a restart
 _AWAY_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
+# what a server says, under the code for anything else, while its own parts look for each other
+_AWAY_WORDS = re.compile(
+    r"attempt #\d+|connection refused|unavailable|not ready|not healthy|node not (?:match|found)|not available|"
+    r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired|service \w+ not|timed? ?out waiting",
+    re.IGNORECASE,
+)
 
 
 class Connection:
@@ -161,7 +168,7 @@ def is_away(error: BaseException) -> bool:
         if code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return "message larger than max" not in str(error)
         return code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-    return code in _AWAY_CODES
+    return code in _AWAY_CODES or bool(_AWAY_WORDS.search(str(getattr(error, "message", ""))))
 
 
 def _unreachable(uri: str, lite: bool, db_name: str, error: BaseException) -> str:

@@ -81,13 +81,13 @@ def build_params(kind: str, rows: int, nlist: int | None, cache_on_device: bool)
 
 
 def first_effort(kind: str, build: dict[str, Any], top_k: int, nprobe: int | None) -> Effort:
-    """Where a search starts: a sixteenth of the lists, a beam of twice the top-k. `build`: as the server says."""
+    """Where a search starts: a 64th of the lists, a beam of twice the top-k. `build`: as the server says."""
     if kind not in _EFFORT:
         return Effort(None, 0, 0)
     name, most = _EFFORT[kind]
     if name == "nprobe":
         nlist = int(build.get("nlist", 128))
-        return Effort(name, min(nprobe or max(8, nlist // 16), nlist), nlist)
+        return Effort(name, min(nprobe or max(8, nlist // 64), nlist), nlist)
     if name == "level":
         return Effort(name, 2, most)
     return Effort(name, min(max(2 ** int(np.ceil(np.log2(2 * top_k))), 128), most), most)
