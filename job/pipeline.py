@@ -60,7 +60,7 @@ def _embed(job: Job, key: str) -> dict[str, Any]:
 
     if not job.config.input.paths:
         return {"rows": 0, "output": "no input"}
-    return embed(job.config.embed, job.model, job.device, job.precision, key, job.headlines, job.run)
+    return embed(job.config.embed, job.model, job.device, job.precision, key, job.input_headlines, job.run)
 
 
 def _store(job: Job, key: str) -> dict[str, Any]:
@@ -282,12 +282,12 @@ def _fail_early(job: Job) -> None:
     if job.run.marker("embed") is None and job.config.input.paths:
         _ = job.model
     store = job.config.store
+    if job.living:
+        job.milvus.adopt(writes=bool(job.config.input.paths))
     if job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
         milvus = job.milvus
         if store.index != "auto" and job.run.marker("store") is None:
             require(milvus.connection, store.index, store.metric, job.config.graph_k + SPARE_HITS)
-        if job.living:
-            milvus.adopt(None)
 
 
 def check(config: Config) -> None:

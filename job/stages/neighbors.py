@@ -126,7 +126,7 @@ def neighbors(
 
 def _see_that_all_is_there(milvus: Milvus, embeddings: Embeddings, run: RunDir, living: bool) -> None:
     if living:
-        milvus.adopt(None)
+        milvus.adopt()
         milvus.load()
         return
     milvus.prepare(embeddings.dim)

@@ -51,7 +51,7 @@ def store(
     living = config.scope == "collection"
     ids = headlines.ids
     if living:
-        milvus.adopt(embeddings.dim)
+        milvus.adopt(embeddings.dim, writes=True)
     else:
         milvus.prepare(embeddings.dim)
     stale = np.zeros(0, np.int64) if living else _stale(milvus, ids, run)
@@ -114,7 +114,7 @@ def survey(config: Config, milvus: Milvus, headlines: Headlines, run: RunDir) ->
         BadInput: no such collection, a field is missing, nothing is selected, or its vectors cannot be compared.
     """
     settings = config.store
-    milvus.adopt(None)
+    milvus.adopt()
     if not milvus.has_index():
         if settings.index == "auto":
             raise BadInput(

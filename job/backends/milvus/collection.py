@@ -72,19 +72,23 @@ class Milvus:
                 f"this run needs ({ours}): set store.collection to another name"
             )
 
-    def adopt(self, dim: int | None) -> None:
-        """See that a collection of whatever origin can be clustered, and written to where `dim` is given.
+    def adopt(self, dim: int | None = None, writes: bool = False) -> None:
+        """See that a collection of whatever origin can be clustered; with `writes`, that this run's rows fit too.
+
+        With `dim` a collection that is not there is made.
 
         Raises:
             BadInput: it is not there, lacks a field, or cannot take this run's rows.
         """
         where = f"store.collection = '{self.collection}' at '{self.uri}'"
         if not self.exists():
-            if dim is None:
+            if dim is not None:
+                self.prepare(dim)
+            elif not writes:
                 raise BadInput(f"{where}: no such collection; name the one to cluster, or give input.path")
-            self.prepare(dim)
+            return
         why = unfit(self.layout, self.fields)
-        if why is None and dim is not None and self.layout.auto_id:
+        if why is None and writes and self.layout.auto_id:
             why = "it makes its own ids (auto_id), so no row can be put there twice without being there twice: "
             why += "cluster it without an input, or set store.collection to another name"
         if why is None and dim not in (None, self.layout.dim):

@@ -30,7 +30,7 @@ _AWAY_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902
 # what a server says, under the code for anything else, while its own parts look for each other
 _AWAY_WORDS = re.compile(
     r"attempt #\d+|connection refused|unavailable|not ready|not healthy|node not (?:match|found)|not available|"
-    r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired|service \w+ not|timed? ?out waiting",
+    r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired",
     re.IGNORECASE,
 )
 
