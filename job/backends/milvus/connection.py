@@ -67,6 +67,9 @@ class Connection:
             self.client = client(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
             server = f"Lite {installed('milvus-lite')}" if self.lite else self.client.get_server_version()
             self.version = f"Milvus {server}"
+            if db_name:
+                # connecting alone does not say that the database is not there
+                self.client.list_collections()
         except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
             raise BadInput(_unreachable(self.uri, self.lite, db_name, error)) from None
 
