@@ -72,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     takes_config(stage)
     status = command("status", "say which stages of a run folder are done", _status)
     status.add_argument("run_dir", type=Path)
+    recut = command("recut", "cut a finished run's cluster tree anew: other granularity in seconds", _recut)
+    recut.add_argument("run_dir", type=Path)
+    recut.add_argument(
+        "settings",
+        nargs="+",
+        metavar="key=value",
+        help="min_cluster_size, selection, epsilon, max_cluster_size, allow_single_cluster, noise; "
+        "several values, as in min_cluster_size=5,10,20: only say what each would give",
+    )
     takes_config(
         command("doctor", "say what this machine has: packages, devices, model, Milvus, memory", _doctor), True
     )
@@ -128,6 +137,13 @@ def _status(arguments: argparse.Namespace) -> None:
         )
     holder = run.holder()
     print(f"running: {holder}" if holder else "not running")
+
+
+def _recut(arguments: argparse.Namespace) -> None:
+    from job.recut import recut
+
+    for line in recut(arguments.run_dir, arguments.settings):
+        print(line)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

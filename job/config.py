@@ -129,15 +129,38 @@ class Neighbors(Section):
     audit: Literal["sample", "full"] = "sample"
 
 
-class Cluster(Section):
-    """HDBSCAN, on the neighbor graph or on the vectors."""
+# what each recipe sets where the configuration does not: by measurement, configs/README.md
+RECIPES: dict[str, dict[str, Any]] = {
+    "stories": {"input": "neighbors", "min_samples": 3, "min_cluster_size": 10},
+    "topics": {"input": "vectors", "reduce_to": 5, "min_samples": 5, "min_cluster_size": 15},
+}
 
+
+class Cluster(Section):
+    """HDBSCAN, on the neighbor graph or on the vectors.
+
+    `recipe`: sets what is not set here. `epsilon`: a distance below which clusters are not split. `max_cluster_size`:
+    0 is no limit. `noise`: `nearest` adds the column `assigned`.
+    """
+
+    recipe: Literal["stories", "topics"] | None = None
     input: Literal["neighbors", "vectors"] = "neighbors"
     reduce_to: int | None = Field(default=None, ge=2, le=100)
     mode: Literal["canonical", "tutorial"] = "canonical"
     min_samples: int = Field(default=3, ge=1, le=1023)
     min_cluster_size: int = Field(default=10, ge=2)
     selection: Literal["eom", "leaf"] = "eom"
+    epsilon: float = Field(default=0.0, ge=0.0)
+    max_cluster_size: int = Field(default=0, ge=0)
+    allow_single_cluster: bool = False
+    noise: Literal["keep", "nearest"] = "keep"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipe(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("recipe") not in RECIPES:
+            return values
+        return {**RECIPES[values["recipe"]], **values}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -145,6 +168,11 @@ class Cluster(Section):
             raise ValueError("cluster.reduce_to needs cluster.input = vectors: the graph is not reduced")
         if self.mode == "tutorial" and self.input == "vectors":
             raise ValueError("cluster.mode = tutorial needs cluster.input = neighbors: it defines a graph's clusters")
+        if 0 < self.max_cluster_size < self.min_cluster_size:
+            raise ValueError(
+                f"cluster.max_cluster_size = {self.max_cluster_size} is below "
+                f"cluster.min_cluster_size = {self.min_cluster_size}"
+            )
         return self
 
 
@@ -224,12 +252,21 @@ def load(path: Path, words: list[str]) -> Config:
         store = values.setdefault(section, {})
         if isinstance(store, dict):
             store[key] = value
+    return resolve(values, words, str(path))
+
+
+def resolve(values: dict[str, Any], words: list[str], where: str) -> Config:
+    """The configuration that `values` and `key=value` words over them make; `where` names it in errors.
+
+    Raises:
+        BadInput: as `load`.
+    """
     for word in words:
         _set(values, word)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise BadInput(explain(error, Config, str(path))) from None
+        raise BadInput(explain(error, Config, where)) from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -9,19 +9,21 @@ from job.backends.milvus import Fields, Milvus
 from job.backends.models import Model, find_model
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
-from job.runtime.device import resolve_device, resolve_precision, resolve_rapids
+from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.rundir import RunDir
 
 
 class Job:
     """One run. What is on disk, the model and Milvus are fetched when first asked for, and kept."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, device: str | None = None) -> None:
+        """`device` instead of the configuration's, for what runs on another machine than the run did."""
         self.config = config
         self.run = RunDir(config.run_dir)
-        self.device = resolve_device(config.device)
+        self.device = resolve_device(device or config.device)
         self.precision = resolve_precision(config.embed.precision, self.device)
         self.rapids = resolve_rapids(self.device)
+        self.graph_code = resolve_graph_code(self.device)
 
     @cached_property
     def model(self) -> Model:

@@ -101,8 +101,26 @@ def _neighbors(job: Job, key: str) -> dict[str, Any]:
 def _cluster(job: Job, key: str) -> dict[str, Any]:
     from job.stages.cluster import cluster
 
-    vectors = job.embeddings if job.config.cluster.input == "vectors" else None
-    return cluster(job.config.cluster, job.config.seed, job.rapids, job.headlines, job.graph, vectors, job.run)
+    config = job.config
+    return cluster(
+        config.cluster,
+        config.seed,
+        tree_key(job),
+        job.graph_code,
+        job.rapids,
+        job.headlines,
+        job.graph,
+        lambda: job.embeddings,
+        job.run,
+    )
+
+
+def tree_key(job: Job) -> str:
+    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
+    config = job.config
+    shape = config.cluster.model_dump(mode="json", include={"input", "reduce_to", "mode", "min_samples"})
+    of_vectors = [job.clustered("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
+    return digest(job.clustered("ingest"), job.output("neighbors"), shape, of_vectors)
 
 
 def _project(job: Job, key: str) -> dict[str, Any]:
@@ -121,8 +139,18 @@ def _report(job: Job, key: str) -> dict[str, Any]:
     from job.stages.describe import load_topics
     from job.stages.report import report
 
+    assigned = job.config.cluster.noise == "nearest"
     source = job.run.file(population.FOLDER) if job.living else job.run.path
-    return report(job.config.report, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run, source)
+    return report(
+        job.config.report,
+        assigned,
+        job.headlines,
+        job.clusters,
+        load_topics(job.run),
+        job.layout,
+        job.run,
+        source,
+    )
 
 
 def _shards(job: Job) -> list[str]:
@@ -187,19 +215,15 @@ STAGES = (
             job.output("store"),
             job.config.graph_k,
             job.config.neighbors.model_dump(mode="json", exclude={"batch", "parallel"}),
+            [job.config.cluster.model_dump(mode="json")] * (job.config.neighbors.audit == "full"),
         ],
         _neighbors,
     ),
     Stage(
         "cluster",
-        1,
+        2,
         _these("clusters.parquet", "tree.npz"),
-        lambda job: [
-            job.clustered("ingest"),
-            job.output("neighbors"),
-            job.config.cluster.model_dump(mode="json"),
-            [job.clustered("embed"), job.config.seed, job.config.device] * (job.config.cluster.input == "vectors"),
-        ],
+        lambda job: [tree_key(job), job.config.cluster.model_dump(mode="json", exclude={"recipe"})],
         _cluster,
     ),
     Stage(
@@ -230,6 +254,7 @@ STAGES = (
             job.clustered("ingest"),
             _marker_key(job, "ingest"),
             *(job.output(stage) for stage in ("cluster", "project", "describe")),
+            job.config.cluster.noise,
             job.config.report.model_dump(mode="json"),
         ],
         _report,
@@ -255,7 +280,7 @@ def run(config: Config, only: str | None = None) -> None:
     with job.run.locked(), log.to_file(job.run.file("job.log")), preempt.stop_signals():
         done: list[str] = []
         try:
-            _note_config(job)
+            note_config(job)
             logger.info("run: %s, device %s (%s)", job.run.path, job.device.value, job.device.reason)
             if only is None:
                 _fail_early(job)
@@ -263,7 +288,7 @@ def run(config: Config, only: str | None = None) -> None:
                 if only not in (None, stage.name):
                     _demand(stage, job)
                     continue
-                _carry_out(stage, job, done)
+                carry_out(stage, job, done)
                 preempt.check()
                 if only:
                     break
@@ -272,7 +297,7 @@ def run(config: Config, only: str | None = None) -> None:
             raise
         finally:
             job.close()
-            _record(job, done, meter)
+            record(job, done, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
 
 
@@ -319,7 +344,8 @@ def _demand(stage: Stage, job: Job) -> None:
         )
 
 
-def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
+def carry_out(stage: Stage, job: Job, done: list[str]) -> None:
+    """Do the stage, unless it is up to date; its name is added to `done`."""
     key = _key(stage, job)
     # what a living collection holds is seen anew each time; what follows from it is redone if it changed
     marker = None if job.living and stage.name == "store" else _up_to_date(stage, job, key)
@@ -337,7 +363,7 @@ def _carry_out(stage: Stage, job: Job, done: list[str]) -> None:
     done.append(stage.name)
 
 
-def _note_config(job: Job) -> None:
+def note_config(job: Job) -> None:
     """Save the resolved configuration, and say which settings differ from the last run's in this folder."""
     file = job.run.file("config.json")
     now = job.config.public()
@@ -360,8 +386,14 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _record(job: Job, done: list[str], meter: Meter) -> None:
-    choices = {"device": job.device, "precision": job.precision, "cluster_and_layout": job.rapids}
+def record(job: Job, done: list[str], meter: Meter) -> None:
+    """Write `run.json`."""
+    choices = {
+        "device": job.device,
+        "precision": job.precision,
+        "graph_clustering": job.graph_code,
+        "cluster_and_layout": job.rapids,
+    }
     fallbacks = []
     if job.config.device == "auto" and job.device.value == "cpu":
         fallbacks.append(f"device cpu: {job.device.reason}")

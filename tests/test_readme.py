@@ -4,8 +4,10 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from scipy.spatial import cKDTree
 
 from job.cli import _parser
 from job.config import load
@@ -35,7 +37,17 @@ def test_every_command_of_the_documentation_is_understood(command: str) -> None:
         assert (ROOT / words[1]).exists()
         return
     arguments = _parser().parse_args(words[3:])
-    assert load(ROOT / arguments.config, arguments.settings)
+    if "config" in arguments:
+        assert load(ROOT / arguments.config, arguments.settings)
+
+
+def test_the_library_example_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    points = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0, 0], [30, 0], [0, 30]], 20, axis=0)
+    distances, indices = cKDTree(points).query(points, 9)
+    names = {"indices": indices, "distances": distances}
+    exec(code, names)
+    assert names["model"].labels_.max() == 2
 
 
 def test_there_are_commands_to_test() -> None:

@@ -1,47 +1,24 @@
 """Clustering of vectors and the layout on a plain machine: `hdbscan` and `umap-learn`."""
 
 import warnings
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from job.backends.graph_hdbscan import Result, by_size
-from job.data import CondensedTree, Floats, Ints, KnnGraph
+from job.backends.graph_hdbscan import Linkage
+from job.data import Floats, Ints, KnnGraph
 
 
-def hdbscan_vectors(
-    vectors: Floats, min_samples: int, min_cluster_size: int, selection: Literal["eom", "leaf"]
-) -> Result:
-    """HDBSCAN on vectors [n, d], Euclidean."""
+def linkage_of_vectors(vectors: Floats, min_samples: int) -> Linkage:
+    """The single linkage tree of HDBSCAN on vectors [n, d], Euclidean, by `hdbscan`."""
     import hdbscan
 
     n = len(vectors)
     if n < 2:
-        none = np.zeros(n, np.float32)
-        return Result(np.full(n, -1, np.int32), none, none[:0], CondensedTree.empty())
-    found = hdbscan.HDBSCAN(
-        min_samples=min(min_samples, n - 1),
-        min_cluster_size=min_cluster_size,
-        cluster_selection_method=selection,
-        core_dist_n_jobs=-1,
-    ).fit(np.asarray(vectors, np.float64))
-    raw = found.condensed_tree_.to_numpy()
-    tree = CondensedTree(
-        raw["parent"].astype(np.int64),
-        raw["child"].astype(np.int64),
-        raw["lambda_val"].astype(np.float64),
-        raw["child_size"].astype(np.int64),
+        return Linkage(n, np.zeros((0, 4)), "canonical")
+    found = hdbscan.HDBSCAN(min_samples=min(min_samples, n - 1), min_cluster_size=2, core_dist_n_jobs=-1).fit(
+        np.asarray(vectors, np.float64)
     )
-    return numbered(found.labels_, found.probabilities_, found.cluster_persistence_, tree)
-
-
-def numbered(
-    labels: npt.NDArray[Any], probabilities: npt.NDArray[Any], persistence: npt.NDArray[Any], tree: CondensedTree
-) -> Result:
-    """A library's answer in our numbering: by size, then by first row."""
-    new, order = by_size(labels)
-    return Result(new, probabilities.astype(np.float32), np.asarray(persistence, np.float32)[order], tree)
+    return Linkage(n, np.asarray(found.single_linkage_tree_.to_numpy(), np.float64), "canonical")
 
 
 def umap_from_graph(

@@ -11,6 +11,15 @@ from job.config import Cluster
 from job.data import Floats, Ints, KnnGraph
 
 ROWS = 50_000
+_SETTINGS = {
+    "mode",
+    "min_samples",
+    "min_cluster_size",
+    "selection",
+    "epsilon",
+    "max_cluster_size",
+    "allow_single_cluster",
+}
 
 
 def audit_labels(graph: KnnGraph, vectors: Floats, config: Cluster, seed: int, truth: ExactKnn) -> dict[str, Any]:
@@ -46,9 +55,6 @@ def _labels(indices: Ints, vectors: Floats, config: Cluster, columns: int) -> In
     result = cluster_graph(
         np.ascontiguousarray(indices[:, :columns]),
         np.ascontiguousarray(distances[:, :columns]),
-        mode=config.mode,
-        min_samples=config.min_samples,
-        min_cluster_size=config.min_cluster_size,
-        selection=config.selection,
+        **config.model_dump(include=_SETTINGS),
     )
     return result.labels

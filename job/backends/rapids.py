@@ -4,15 +4,21 @@ from typing import Literal
 
 import numpy as np
 
-from job.backends.cpu import numbered, self_first
-from job.backends.graph_hdbscan import Result
+from job.backends.cpu import self_first
+from job.backends.graph_hdbscan import Result, by_size
 from job.data import CondensedTree, Floats, KnnGraph
 
 
 def hdbscan_vectors(
-    vectors: Floats, min_samples: int, min_cluster_size: int, selection: Literal["eom", "leaf"]
+    vectors: Floats,
+    min_samples: int,
+    min_cluster_size: int,
+    selection: Literal["eom", "leaf"],
+    epsilon: float,
+    max_cluster_size: int,
+    allow_single_cluster: bool,
 ) -> Result:
-    """cuML's HDBSCAN on float32 vectors [n, d], brute force: exact. Its condensed tree is not fetched."""
+    """cuML's HDBSCAN on float32 vectors [n, d], brute force: exact. Its trees are not fetched."""
     import cupy
     from cuml.cluster import HDBSCAN
 
@@ -21,15 +27,16 @@ def hdbscan_vectors(
         min_samples=min(min_samples, len(vectors) - 1),
         min_cluster_size=min_cluster_size,
         cluster_selection_method=selection,
+        cluster_selection_epsilon=epsilon,
+        max_cluster_size=max_cluster_size,
+        allow_single_cluster=allow_single_cluster,
         build_algo="brute_force",
         output_type="numpy",
     ).fit(cupy.asarray(vectors, dtype=cupy.float32))
-    return numbered(
-        np.asarray(found.labels_),
-        np.asarray(found.probabilities_),
-        np.asarray(found.cluster_persistence_),
-        CondensedTree.empty(),
-    )
+    persistence = np.asarray(found.cluster_persistence_, np.float32)
+    labels, order = by_size(np.asarray(found.labels_), len(persistence))
+    probabilities = np.asarray(found.probabilities_, np.float32)
+    return Result(labels, probabilities, persistence[order], CondensedTree.empty(), order)
 
 
 def umap_from_graph(

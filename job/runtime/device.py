@@ -73,6 +73,15 @@ def resolve_rapids(device: Choice) -> Choice:
     return Choice("rapids", f"{device.reason}, cuML found")
 
 
+def resolve_graph_code(device: Choice) -> Choice:
+    """Where the neighbor graph is clustered: `cuda` (CuPy) or `cpu` (numba); the labels are the same."""
+    if device.value != "cuda":
+        return Choice("cpu", device.reason)
+    if importlib.util.find_spec("cupy") is None:
+        return Choice("cpu", "CuPy is not installed (environment.yml)")
+    return Choice("cuda", f"{device.reason}, CuPy found")
+
+
 def resolve_precision(asked: str, device: Choice) -> Choice:
     """The encoder's arithmetic: fp16 on CUDA, bf16 on a CPU that has it in hardware, else fp32."""
     if asked != "auto":

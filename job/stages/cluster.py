@@ -1,73 +1,123 @@
-"""Cluster: HDBSCAN from the neighbor graph, or on the vectors."""
+"""Cluster: HDBSCAN from the neighbor graph, or on the vectors; one tree, cut as asked."""
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from job.backends import cpu, rapids
-from job.backends.graph_hdbscan import Result, cluster_graph
+from job.backends.graph_hdbscan import Linkage, Result, cut, linkage_of
 from job.backends.votes import nearest_cluster
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import Choice
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, digest
+from job.runtime.rundir import RunDir, atomic, digest
 
+TREE_FILE = "linkage.npz"
+# settings that cut the tree; all others shape it
+CUT_KEYS = ("min_cluster_size", "selection", "epsilon", "max_cluster_size", "allow_single_cluster", "noise")
 _COLLAPSED = 0.5
 
 
 def cluster(
     config: Cluster,
     seed: int,
+    tree_key: str,
+    graph_code: Choice,
     library: Choice,
     headlines: Headlines,
     graph: KnnGraph,
-    embeddings: Embeddings | None,
+    embeddings: Callable[[], Embeddings],
     run: RunDir,
 ) -> dict[str, Any]:
-    """Write `clusters.parquet` and `tree.npz`. `embeddings` are needed for `cluster.input: vectors` alone."""
+    """Write `clusters.parquet`, `tree.npz` and `linkage.npz`; the last is kept where it was made with `tree_key`.
+
+    `graph_code`: where the graph is clustered (`cpu`, `cuda`); `library`: who clusters vectors (`cpu`, `rapids`).
+    `embeddings` are asked for with `cluster.input: vectors` alone, where there is no tree yet.
+    """
     near = graph.first(graph.columns)
+    tree = load_linkage(run, tree_key)
+    reused = tree is not None
     if config.input == "neighbors":
-        found = cluster_graph(
-            near.indices,
-            near.distances,
-            mode=config.mode,
-            min_samples=config.min_samples,
-            min_cluster_size=config.min_cluster_size,
-            selection=config.selection,
-        )
-        implementation = "graph_hdbscan"
+        choice, implementation = graph_code, "graph_hdbscan"
+        if tree is None:
+            tree = linkage_of(
+                near.indices,
+                near.distances,
+                mode=config.mode,
+                min_samples=config.min_samples,
+                device="cuda" if graph_code.value == "cuda" else "cpu",
+            )
     else:
-        assert embeddings is not None
-        found = _on_vectors(config, seed, library, graph, np.asarray(embeddings.vectors, np.float32))
-        implementation = "cuml" if library.value == "rapids" else "hdbscan"
+        choice, implementation = library, "cuml" if library.value == "rapids" else "hdbscan"
+        if tree is None:
+            vectors = _reduced(config, seed, library, graph, np.asarray(embeddings().vectors, np.float32))
+            if library.value != "rapids":
+                tree = cpu.linkage_of_vectors(vectors, config.min_samples)
+    found = cut_as(config, tree) if tree is not None else rapids.hdbscan_vectors(vectors, **_parameters(config))
+    if tree is not None and not reused:
+        _save_linkage(tree, tree_key, run)
     nearest, distance = nearest_cluster(found.labels, near.indices, near.distances)
     clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
     clusters.save(run.file("clusters.parquet"), run.file("tree.npz"), headlines.ids)
     warnings = _warnings(clusters)
     for warning in warnings:
         logger.warning("cluster: %s", warning)
-    logger.info("cluster: %d clusters, %.1f%% noise (%s)", clusters.count, 100 * clusters.noise_share, implementation)
+    logger.info(
+        "cluster: %s clusters, %.1f%% noise (%s%s)",
+        f"{clusters.count:,}",
+        100 * clusters.noise_share,
+        implementation,
+        ", from the tree there is" if reused else "",
+    )
     return {
         "rows": len(graph),
         "implementation": implementation,
-        "device_reason": library.reason if config.input == "vectors" else "the graph code runs on the CPU",
+        "device_reason": choice.reason,
+        "tree_reused": reused,
         "clusters": clusters.count,
         "noise_share": round(clusters.noise_share, 4),
+        "assigned_share": round(float((clusters.nearest >= 0).mean()), 4) if len(graph) else 0.0,
         "largest": int(clusters.sizes[0]) if clusters.count else 0,
         "warnings": warnings,
-        "output": digest(clusters.labels, clusters.probabilities, clusters.nearest),
+        "output": digest(clusters.labels, clusters.probabilities, clusters.nearest, config.noise),
     }
 
 
-def _on_vectors(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vectors: Floats) -> Result:
+def load_linkage(run: RunDir, key: str) -> Linkage | None:
+    """The run's single linkage tree, None where there is none or it was made with another key."""
+    try:
+        with np.load(run.file(TREE_FILE)) as file:
+            if str(file["key"]) != key:
+                return None
+            return Linkage(int(file["n"]), file["merges"], "tutorial" if bool(file["tutorial"]) else "canonical")
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _save_linkage(tree: Linkage, key: str, run: RunDir) -> None:
+    with atomic(run.file(TREE_FILE)) as temporary:
+        np.savez(temporary, merges=tree.merges, n=tree.n, tutorial=tree.mode == "tutorial", key=key)
+
+
+def cut_as(config: Cluster, tree: Linkage) -> Result:
+    """The tree's clusters as the configuration asks for them."""
+    return cut(tree, **{key: value for key, value in _parameters(config).items() if key != "min_samples"})
+
+
+def _parameters(config: Cluster) -> dict[str, Any]:
+    return config.model_dump(include={"min_samples", *CUT_KEYS} - {"noise"})
+
+
+def _reduced(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vectors: Floats) -> Floats:
+    if config.reduce_to is None or len(vectors) <= config.reduce_to + 1:
+        return vectors
     backend: ModuleType = rapids if library.value == "rapids" else cpu
-    if config.reduce_to is not None and len(vectors) > config.reduce_to + 1:
-        neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
-        vectors = backend.umap_from_graph(graph, vectors, config.reduce_to, neighbors, 0.0, seed)
-    found: Result = backend.hdbscan_vectors(vectors, config.min_samples, config.min_cluster_size, config.selection)
-    return found
+    neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
+    reduced: Floats = backend.umap_from_graph(graph, vectors, config.reduce_to, neighbors, 0.0, seed)
+    return reduced
 
 
 def _warnings(clusters: Clusters) -> list[str]:
@@ -80,7 +130,4 @@ def _warnings(clusters: Clusters) -> list[str]:
     tree = clusters.tree
     parts = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
     graph = f"the graph falls into {parts} unconnected parts, try a larger neighbors.k; " if parts else ""
-    return [
-        f"one cluster holds {largest:,} of {n:,} headlines: {graph}"
-        "for broad topics try cluster.input=vectors cluster.reduce_to=5"
-    ]
+    return [f"one cluster holds {largest:,} of {n:,} headlines: {graph}for broad topics try cluster.recipe=topics"]

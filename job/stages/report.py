@@ -23,6 +23,7 @@ _ROWS = 65_536
 
 def report(
     config: Report,
+    assigned: bool,
     headlines: Headlines,
     clusters: Clusters,
     topics: list[Topic],
@@ -32,15 +33,18 @@ def report(
 ) -> dict[str, Any]:
     """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`.
 
-    `source`: the folder with `rows.parquet` and `input.parquet`, the rows that are answered for.
+    `assigned`: noise is given to its nearest cluster, in a column of that name and on the map. `source`: the folder
+    with `rows.parquet` and `input.parquet`, the rows that are answered for.
     """
     ours = _our_columns(headlines, clusters, topics, layout)
+    if assigned:
+        ours = ours.add_column(2, "assigned", pa.array(clusters.nearest))
     rows = _write_answer(ours, run, source)
     titles = headlines.column("title")
     _write_topics(topics, titles, headlines, run)
     points = MapPoints(
         layout,
-        clusters.labels,
+        clusters.nearest if assigned else clusters.labels,
         [topic.name for topic in topics],
         titles,
         headlines.column("description"),

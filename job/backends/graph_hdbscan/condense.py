@@ -56,8 +56,8 @@ def _binary(merges, least):  # type: ignore[no-untyped-def]
     label[root] = n
     out = _space(n)
     parent, child, lambdas, sizes = out
-    queue = np.empty(root + 3, np.int64)
-    nodes = np.empty(root + 3, np.int64)
+    queue = np.empty(root + 1, np.int32)
+    nodes = np.empty(n, np.int32)
     nodes[0] = root
     head, tail, at, new = 0, 1, 0, n + 1
     while head < tail:
@@ -89,22 +89,38 @@ def _binary(merges, least):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _by_first(parts, count, first):  # type: ignore[no-untyped-def]
+    """Order the parts by their smallest point; nearly always there are two."""
+    if count > 16:
+        here = parts[:count].copy()
+        parts[:count] = here[np.argsort(first[here])]
+        return
+    for a in range(1, count):
+        x = parts[a]
+        b = a
+        while b > 0 and first[parts[b - 1]] > first[x]:
+            parts[b] = parts[b - 1]
+            b -= 1
+        parts[b] = x
+
+
+@nb.njit(cache=True)
 def _multiway(merges, least):  # type: ignore[no-untyped-def]
     n = len(merges) + 1
     root = 2 * n - 2
-    first = np.empty(root + 1, np.int64)
+    first = np.empty(root + 1, np.int32)
     for i in range(n):
         first[i] = i
     for e in range(n - 1):
         first[n + e] = min(first[np.int64(merges[e, 0])], first[np.int64(merges[e, 1])])
-    label = np.zeros(root + 1, np.int64)
+    label = np.zeros(root + 1, np.int32)
     label[root] = n
     out = _space(n)
     parent, child, lambdas, sizes = out
-    queue = np.empty(root + 3, np.int64)
-    nodes = np.empty(root + 3, np.int64)
-    stack = np.empty(root + 3, np.int64)
-    parts = np.empty(root + 3, np.int64)
+    queue = np.empty(root + 1, np.int32)
+    nodes = np.empty(n, np.int32)
+    stack = np.empty(n + 1, np.int32)
+    parts = np.empty(n, np.int32)
     nodes[0] = root
     head, tail, at, new = 0, 1, 0, n + 1
     while head < tail:
@@ -126,9 +142,9 @@ def _multiway(merges, least):  # type: ignore[no-untyped-def]
                 parts[count] = y
                 count += 1
                 large += _size(merges, n, y) >= least
-        here = parts[:count].copy()
-        here = here[np.argsort(first[here])]
-        for y in here:
+        _by_first(parts, count, first)
+        for p in range(count):
+            y = parts[p]
             if _size(merges, n, y) < least:
                 at = _fall_out(merges, n, y, label[x], level, queue, out, at)
                 continue

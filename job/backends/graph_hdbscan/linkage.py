@@ -1,5 +1,7 @@
 """Single linkage: spanning tree edges, ascending, to the tree of merges."""
 
+from typing import Any
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -20,26 +22,27 @@ def _find(parents, x):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _single_linkage(edges):  # type: ignore[no-untyped-def]
-    m = len(edges)
+def _single_linkage(left, right, weights):  # type: ignore[no-untyped-def]
+    m = len(weights)
     n = m + 1
     merges = np.empty((m, 4))
-    parents = np.full(n + m, -1, np.int64)
-    sizes = np.ones(n + m, np.int64)
+    parents = np.full(n + m, -1, np.int32)
     for e in range(m):
-        a = _find(parents, np.int64(edges[e, 0]))
-        b = _find(parents, np.int64(edges[e, 1]))
-        sizes[n + e] = sizes[a] + sizes[b]
+        a = _find(parents, np.int32(left[e]))
+        b = _find(parents, np.int32(right[e]))
         parents[a] = n + e
         parents[b] = n + e
         merges[e, 0] = a
         merges[e, 1] = b
-        merges[e, 2] = edges[e, 2]
-        merges[e, 3] = sizes[n + e]
+        merges[e, 2] = weights[e]
+        merges[e, 3] = (merges[a - n, 3] if a >= n else 1.0) + (merges[b - n, 3] if b >= n else 1.0)
     return merges
 
 
-def single_linkage(edges: npt.NDArray[np.float64]) -> Merges:
-    """Merges float64 [n-1, 4] as SciPy writes them: left node, right node, height, size; merge e makes node n + e."""
-    merges: Merges = _single_linkage(edges)
+def single_linkage(left: npt.NDArray[Any], right: npt.NDArray[Any], weights: npt.NDArray[np.floating]) -> Merges:
+    """Merges float64 [n-1, 4] as SciPy writes them: left node, right node, height, size; merge e makes node n + e.
+
+    The edges, [n-1] each, make a spanning tree and come in ascending order of weight.
+    """
+    merges: Merges = _single_linkage(left, right, weights)
     return merges

@@ -1,8 +1,9 @@
-"""Minimum spanning trees of the mutual reachability graph, by Prim's walk with a heap.
+"""Prim's walk over the rows of the tutorial's matrix, as `hdbscan` 0.8.43 walks it, with a heap instead of its scans.
 
-Mutual reachability of an edge is max(distance, core of one end, core of the other). The walk starts at point 0;
+Mutual reachability of an entry is max(distance, core of the row, core of the column). The walk starts at point 0;
 equal weights go to the smallest point; where nothing is within reach it goes on at the smallest point not yet
-visited, over an edge of weight inf.
+visited, over an edge of weight inf. A row knows its own neighbors only, so this is no spanning tree of an undirected
+graph, and where it starts matters.
 """
 
 import numba as nb
@@ -58,8 +59,7 @@ def _pop(keys, points, size):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _prim(indices, distances, cores, starts, sources, back):  # type: ignore[no-untyped-def]
-    """`starts`, `sources`, `back`: who found each point and at what distance (CSR); empty to walk rows alone."""
+def _walk(indices, distances, cores):  # type: ignore[no-untyped-def]
     n, k = indices.shape
     edges = np.empty((n - 1, 3))
     reach = np.full(n, np.inf, np.float32)
@@ -73,8 +73,7 @@ def _prim(indices, distances, cores, starts, sources, back):  # type: ignore[no-
     for step in range(n - 1):
         visited[here] = True
         core = cores[here]
-        found_by = starts[here + 1] - starts[here]
-        while size + k + found_by + 1 > capacity:
+        while size + k + 1 > capacity:
             keys = np.concatenate((keys, np.empty(capacity, np.float32)))
             points = np.concatenate((points, np.empty(capacity, np.int32)))
             capacity *= 2
@@ -85,13 +84,6 @@ def _prim(indices, distances, cores, starts, sources, back):  # type: ignore[no-
                     break
                 if not visited[j]:
                     weight = max(distances[here, t], core, cores[j])
-                    if weight < reach[j]:
-                        reach[j] = weight
-                        size = _push(keys, points, size, weight, j)
-            for p in range(starts[here], starts[here + 1]):
-                j = sources[p]
-                if not visited[j]:
-                    weight = max(back[p], core, cores[j])
                     if weight < reach[j]:
                         reach[j] = weight
                         size = _push(keys, points, size, weight, j)
@@ -117,40 +109,7 @@ def _prim(indices, distances, cores, starts, sources, back):  # type: ignore[no-
     return edges
 
 
-@nb.njit(cache=True)
-def _found_by(indices, distances):  # type: ignore[no-untyped-def]
-    n, k = indices.shape
-    starts = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        for t in range(k):
-            if indices[i, t] < 0:
-                break
-            starts[indices[i, t] + 1] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    at = starts[:-1].copy()
-    sources = np.empty(starts[n], np.int32)
-    back = np.empty(starts[n], np.float32)
-    for i in range(n):
-        for t in range(k):
-            j = indices[i, t]
-            if j < 0:
-                break
-            sources[at[j]] = i
-            back[at[j]] = distances[i, t]
-            at[j] += 1
-    return starts, sources, back
-
-
 def walk_rows(indices: Ints, distances: Floats, cores: Floats) -> Edges:
     """Prim's walk over each row's own neighbors: edges float64 [n-1, 3] (from, to, weight), in walking order."""
-    starts = np.zeros(len(indices) + 1, np.int64)
-    edges: Edges = _prim(indices, distances, cores, starts, np.zeros(0, np.int32), np.zeros(0, np.float32))
-    return edges
-
-
-def walk_both_sides(indices: Ints, distances: Floats, cores: Floats) -> Edges:
-    """Prim's walk over the neighbors found from either side: edges as of `walk_rows`. 8 n k bytes beside the input."""
-    starts, sources, back = _found_by(indices, distances)
-    edges: Edges = _prim(indices, distances, cores, starts, sources, back)
+    edges: Edges = _walk(indices, distances, cores)
     return edges
