@@ -27,12 +27,12 @@ class ExactKnn:
     def __init__(self, vectors: Floats, k: int, device: str) -> None:
         self._vectors, self._k = vectors, k
         self._find: Callable[[npt.NDArray[np.int64]], Ints] = self._on_torch if device == "cuda" else self._on_cpu
-        self._device = device
+        self.device = device
         self._kept: list[Any] | None = None
 
     @property
     def rows_at_once(self) -> int:
-        return _ROWS[self._device]
+        return _ROWS[self.device]
 
     def find(self, rows: npt.NDArray[np.int64]) -> Ints:
         """Row numbers int32 [m, >= k] of each row's nearest, unordered, itself left out; -1 where there are fewer."""

@@ -22,6 +22,9 @@ from job.runtime.shards import Shard, Shards
 
 SHARD_ROWS = 16_384
 _CALIBRATION_ROWS = 200
+_TIED_ROWS = 256
+# distances closer than this may stand in either order in float32 scores
+_NEAR_TIE = 4e-6
 Rows = npt.NDArray[np.int64]
 
 
@@ -182,16 +185,28 @@ def _fill(shards: Shards, wanted: list[Shard], finder: MilvusKnn | ExactKnn) -> 
 def _measured(shards: Shards, vectors: Floats, k: int, columns: int, truth: ExactKnn) -> tuple[KnnGraph, int]:
     """The graph of what was found, with the vectors' own distances, the nearest k kept in order.
 
-    Rows for which an approximate index found fewer than k are searched exactly; also returns how many.
+    Rows for which an approximate index found fewer than k are searched exactly; also returns how many. So are rows
+    whose last candidate is as near as their k-th: more that are equal may have been left out.
     """
-    indices = np.empty((len(vectors), k), np.int32)
-    distances = np.empty((len(vectors), k), np.float32)
+    n = len(vectors)
+    indices, distances = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
 
-    def put(rows: Rows, part: Ints) -> None:
-        indices[rows], distances[rows] = exact.sort_rows(part, exact.pair_distances(vectors, rows, part), k)
+    def put(rows: Rows, found: Ints) -> Rows:
+        """Returns the rows whose candidates end in a tie."""
+        width = max(k, found.shape[1])
+        near, far = exact.sort_rows(found, exact.pair_distances(vectors, rows, found), width)
+        indices[rows], distances[rows] = near[:, :k], far[:, :k]
+        if not k or k == width or width >= n - 1:
+            return rows[:0]
+        return rows[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + _NEAR_TIE)]
 
-    for shard in shards.all:
-        put(np.arange(shard.start, shard.stop), shards.read(shard))
+    tied = [put(np.arange(shard.start, shard.stop), shards.read(shard)) for shard in shards.all]
+    left, width = np.concatenate(tied), k + SPARE_HITS
+    while len(left):
+        width = min(4 * width, n - 1)
+        wide = ExactKnn(vectors, width, truth.device)
+        parts = [left[start : start + _TIED_ROWS] for start in range(0, len(left), _TIED_ROWS)]
+        left = np.concatenate([put(part, wide.find(part)) for part in parts])
     short = np.flatnonzero((indices < 0).any(axis=1))
     for start in range(0, len(short), truth.rows_at_once):
         rows = short[start : start + truth.rows_at_once]

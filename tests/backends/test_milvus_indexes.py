@@ -26,13 +26,15 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         self.created: list[Any] = []
         self.searched: list[Any] = []
         self.failures: list[Any] = []
-        self.extra: list[Any] = []
 
     def Connect(self, request: Any, context: Any) -> Any:  # noqa: N802
         return milvus_pb2.ConnectResponse(status=common_pb2.Status(), identifier=1)
 
     def GetVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
         return milvus_pb2.GetVersionResponse(status=common_pb2.Status(), version="v2.6.13-gpu")
+
+    def ShowCollections(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return milvus_pb2.ShowCollectionsResponse(status=common_pb2.Status())
 
     def CreateIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.created.append(request)
