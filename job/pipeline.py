@@ -141,16 +141,8 @@ def _report(job: Job, key: str) -> dict[str, Any]:
 
     assigned = job.config.cluster.noise == "nearest"
     source = job.run.file(population.FOLDER) if job.living else job.run.path
-    return report(
-        job.config.report,
-        assigned,
-        job.headlines,
-        job.clusters,
-        load_topics(job.run),
-        job.layout,
-        job.run,
-        source,
-    )
+    topics = load_topics(job.run)
+    return report(job.config.report, assigned, job.headlines, job.clusters, topics, job.layout, job.run, source)
 
 
 def _shards(job: Job) -> list[str]:
@@ -174,13 +166,7 @@ def _these(*names: str) -> Callable[[Job], list[str]]:
 # the asked precision and device are in the keys, not the resolved ones: a run that embedded on a GPU node
 # may end on a CPU node
 STAGES = (
-    Stage(
-        "ingest",
-        1,
-        _ingested,
-        _ingest_key,
-        _ingest,
-    ),
+    Stage("ingest", 1, _ingested, _ingest_key, _ingest),
     Stage(
         "embed",
         1,
