@@ -112,8 +112,10 @@ def _validate(arguments: argparse.Namespace) -> None:
     from job.config import load
 
     config = load(arguments.config, arguments.settings)
+    from job.pipeline import check
     from job.stages.ingest import open_sources
 
+    check(config)
     for source in open_sources(config.input):
         print(f"{source.path}: {', '.join(source.schema.names)}")
     print(f"{arguments.config}: valid; run_dir {config.run_dir}")

@@ -17,8 +17,11 @@ from job.runtime.secrets import without_password
 
 # UMAP's n_neighbors where it reduces for clustering, as BERTopic has it
 REDUCE_NEIGHBORS = 15
+# asked of Milvus beyond k: the headline itself, and enough that near ties of float32 scores do not decide who is in
+SPARE_HITS = 9
 
 Name = Annotated[str, Field(min_length=1)]
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 
 
 class Section(BaseModel):
@@ -26,9 +29,9 @@ class Section(BaseModel):
 
 
 class Input(Section):
-    """What is read. `path`: a file, a glob, or a list of either."""
+    """What is read. `path`: a file, a glob, or a list of either; None where a collection alone is clustered."""
 
-    path: Name | Annotated[list[Name], Field(min_length=1)]
+    path: Name | Annotated[list[Name], Field(min_length=1)] | None = None
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
     title: Name = "title"
     description: Name | None = "description"
@@ -46,7 +49,7 @@ class Input(Section):
 
     @property
     def paths(self) -> list[str]:
-        return [self.path] if isinstance(self.path, str) else self.path
+        return [self.path] if isinstance(self.path, str) else self.path or []
 
 
 class Embed(Section):
@@ -66,13 +69,31 @@ class Embed(Section):
 
 
 class Store(Section):
-    """Where Milvus is. `uri`: a file for Milvus Lite (None: `milvus.db` in the run folder), or a server's address."""
+    """Where Milvus is. `uri`: a file for Milvus Lite (None: `milvus.db` in the run folder), or a server's address.
+
+    `scope`: cluster this run's headlines, or everything in the collection (that `filter` selects). `extra_fields`:
+    input columns kept there too. `patience`: seconds that a server which went away is waited for.
+    """
 
     uri: Name | None = None
     token: SecretStr | None = None
+    db_name: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,254})?$")
+    tls_ca: Path | None = None
     collection: str = Field(default="news_data", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
-    index: Literal["auto", "FLAT", "IVF_FLAT", "HNSW"] = "auto"
+    scope: Literal["run", "collection"] = "run"
+    filter: str = ""
+    id_field: FieldName = "id"
+    vector_field: FieldName = "embedding"
+    text_field: FieldName = "text"
+    extra_fields: tuple[FieldName, ...] = ()
+    index: Literal["auto", "GPU_IVF_FLAT", "GPU_CAGRA", "GPU_BRUTE_FORCE", "IVF_FLAT", "HNSW", "FLAT", "AUTOINDEX"] = (
+        "auto"
+    )
+    nlist: int | None = Field(default=None, ge=1, le=65_536)
+    cache_dataset_on_device: bool = False
     metric: Literal["IP", "COSINE", "L2"] = "IP"
+    parallel: int = Field(default=2, ge=1, le=64)
+    patience: float = Field(default=180.0, ge=0)
 
     @field_validator("uri")
     @classmethod
@@ -83,14 +104,34 @@ class Store(Section):
             )
         return value
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        names = [self.id_field, self.vector_field, self.text_field, *self.extra_fields]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f"the field '{twice[0]}' stands twice among id_field, vector_field, text_field, extra_fields"
+            )
+        if self.filter and self.scope == "run":
+            raise ValueError("store.filter needs store.scope = collection: a run clusters all of its own headlines")
+        return self
+
 
 class Neighbors(Section):
-    """The graph. `k`: neighbors a headline that clustering reads, itself not counted."""
+    """The graph. `k`: neighbors a headline that clustering reads, itself not counted.
+
+    `batch`: queries a request (None: 4,096, on Lite 1,024, within the message's size). `min_recall`: below it on a
+    sample of `recall_sample` rows the search tries harder. `audit`: full clusters the exact graph too, and compares.
+    """
 
     k: int = Field(default=50, ge=1, le=1024)
-    batch: int = Field(default=1024, ge=1, le=16_384)
+    backend: Literal["milvus", "exact"] = "milvus"
+    batch: int | None = Field(default=None, ge=1, le=16_384)
     parallel: int = Field(default=2, ge=1, le=64)
+    nprobe: int | None = Field(default=None, ge=1, le=65_536)
+    min_recall: float = Field(default=0.95, ge=0.0, le=1.0)
     recall_sample: int = Field(default=500, ge=0)
+    audit: Literal["sample", "full"] = "sample"
 
 
 # what each recipe sets where the configuration does not: by measurement, configs/README.md
@@ -183,7 +224,7 @@ class Config(Section):
     run_dir: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    input: Input
+    input: Input = Input()
     embed: Embed = Embed()
     store: Store = Store()
     neighbors: Neighbors = Neighbors()
@@ -209,6 +250,11 @@ class Config(Section):
             name = "neighbors.k" if asked is None or asked == k else "cluster.k"
             raise ValueError(
                 f"cluster.min_samples = {self.cluster.min_samples} needs {name} of at least that, not {asked or k}"
+            )
+        if not self.input.paths and self.store.scope == "run":
+            raise ValueError(
+                "input.path: missing; give it in the file or as input.path=VALUE (store.scope = collection alone does "
+                "without: it clusters what is in Milvus already)"
             )
         return self
 

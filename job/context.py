@@ -4,10 +4,11 @@ from functools import cached_property
 
 import numpy as np
 
-from job.backends.milvus import Milvus
+from job.backends import population
+from job.backends.milvus import Fields, Milvus
 from job.backends.models import Model, find_model
 from job.config import Config
-from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
+from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
@@ -32,18 +33,33 @@ class Job:
 
     @cached_property
     def milvus(self) -> Milvus:
-        token = self.config.store.token
-        return Milvus(self.config.store_uri, token.get_secret_value() if token else None, self.config.store.collection)
+        return open_milvus(self.config)
+
+    @property
+    def living(self) -> bool:
+        """Whether everything in the collection is clustered, not this input's headlines alone."""
+        return self.config.store.scope == "collection"
+
+    @cached_property
+    def input_headlines(self) -> Headlines:
+        """This input's headlines; none where there is no input."""
+        file = self.run.file("headlines.parquet")
+        return Headlines.load(file) if self.config.input.paths else Headlines(HEADLINES.empty_table())
+
+    @cached_property
+    def input_embeddings(self) -> Embeddings:
+        from job.stages.embed import load_embeddings
+
+        return load_embeddings(self.input_headlines.ids, self.run)
 
     @cached_property
     def headlines(self) -> Headlines:
-        return Headlines.load(self.run.file("headlines.parquet"))
+        """What is clustered."""
+        return Headlines.load(self.run.file(population.FILES[0])) if self.living else self.input_headlines
 
     @cached_property
     def embeddings(self) -> Embeddings:
-        from job.stages.embed import load_embeddings
-
-        return load_embeddings(self.headlines.ids, self.run)
+        return population.load_vectors(self.headlines, self.run) if self.living else self.input_embeddings
 
     @cached_property
     def graph(self) -> KnnGraph:
@@ -64,7 +80,25 @@ class Job:
         assert marker is not None, stage
         return marker.output
 
+    def clustered(self, stage: str) -> str:
+        """The digest of the headlines (`ingest`) or vectors (`embed`) that are clustered, wherever they came from."""
+        return self.output("store" if self.living else stage)
+
     def close(self) -> None:
         """Let go of Milvus, if it was asked for."""
         if "milvus" in self.__dict__:
             self.milvus.close()
+
+
+def open_milvus(config: Config) -> Milvus:
+    """A connection to the configured collection; see `job.backends.milvus.Connection` for its errors."""
+    store = config.store
+    return Milvus(
+        config.store_uri,
+        store.token.get_secret_value() if store.token else None,
+        store.collection,
+        Fields(store.id_field, store.vector_field, store.text_field, store.extra_fields),
+        db_name=store.db_name,
+        tls_ca=store.tls_ca,
+        patience=store.patience,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from job.backends.models import find_model
-from job.config import Config
+from job.config import SPARE_HITS, Config
 from job.runtime.device import installed, resolve_device, resolve_precision, resolve_rapids
 from job.runtime.errors import JobError
 from job.runtime.record import machine, versions
@@ -37,7 +37,8 @@ def examine(config: Config | None) -> Iterator[str]:
     except JobError as error:
         yield f"model      {error}"
     if config is not None:
-        yield f"milvus     {_milvus(config)}"
+        for line in _milvus(config):
+            yield f"milvus     {line}"
     dim = 1024 if config is None or config.embed.model != "minilm" else 384
     k = config.graph_k if config else 50
     yield f"memory     GiB needed at the peak of each stage, {dim} dimensions, k = {k}:"
@@ -59,19 +60,36 @@ def _needs(rows: int, dim: int, k: int) -> list[float]:
     ]
 
 
-def _milvus(config: Config) -> str:
-    from job.backends.milvus import Milvus, is_lite
+def _milvus(config: Config) -> Iterator[str]:
+    from job.backends.milvus import is_lite
+    from job.backends.milvus.indexes import GPU_KINDS, LITE_KINDS, MAX_TOP_K
+    from job.backends.milvus.probe import probe
+    from job.context import open_milvus
 
     uri = config.store_uri
-    if is_lite(uri) and not Path(uri).exists():
-        return f"Milvus Lite, a new file at {uri}"
-    token = config.store.token
+    if is_lite(uri) and not Path(uri).expanduser().exists():
+        yield f"Milvus Lite, a new file at {uri}: {', '.join(LITE_KINDS)}, up to about 100,000 headlines"
+        return
     try:
-        milvus = Milvus(uri, token.get_secret_value() if token else None, config.store.collection)
+        milvus = open_milvus(config)
     except JobError as error:
-        return str(error)
-    milvus.close()
-    return f"{milvus.version} at {milvus.uri}"
+        yield str(error)
+        return
+    try:
+        here = "Zilliz Cloud, " if milvus.connection.zilliz else ""
+        database = f", database {config.store.db_name}" if config.store.db_name else ""
+        yield f"{here}{milvus.version} at {milvus.uri}{database}"
+        asked = config.store.index if config.store.index in GPU_KINDS else "GPU_IVF_FLAT"
+        gpu = milvus.connection.gpu(asked, probe)
+        yield f"GPU indexes: {gpu.value}, {gpu.reason}"
+        limits = f"top-k {MAX_TOP_K:,}, queries a search {MAX_TOP_K:,}, messages 64 MiB"
+        yield f"limits: {'none met' if milvus.lite else limits}; this run asks for top-k {config.graph_k + SPARE_HITS}"
+        there = "is there" if milvus.exists() else "is not there yet"
+        yield f"collection '{config.store.collection}' {there}"
+    except JobError as error:
+        yield str(error)
+    finally:
+        milvus.close()
 
 
 def _memory_gib() -> float:

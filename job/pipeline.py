@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from job import __version__
+from job.backends import population
 from job.backends.milvus import is_lite
-from job.config import Config
+from job.backends.milvus.choice import require
+from job.backends.milvus.indexes import complaint
+from job.config import SPARE_HITS, Config
 from job.context import Job
 from job.runtime import log, preempt
 from job.runtime.errors import BadInput
@@ -47,6 +50,8 @@ class Stage:
 def _ingest(job: Job, key: str) -> dict[str, Any]:
     from job.stages.ingest import ingest
 
+    if not job.config.input.paths:
+        return {"rows": 0, "headlines": 0, "rejects": 0, "output": "no input"}
     return ingest(job.config.input, job.run)
 
 
@@ -59,26 +64,52 @@ def _ingest_key(job: Job) -> list[Any]:
 def _embed(job: Job, key: str) -> dict[str, Any] | None:
     from job.stages.embed import Part, embed
 
+    if not job.config.input.paths:
+        return {"rows": 0, "output": "no input"}
     return embed(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
 
 
 def _embed_missing(job: Job, key: str) -> list[str]:
     from job.stages.embed import Part, missing_shards
 
+    if not job.config.input.paths:
+        return []
     return missing_shards(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
 
 
 def _store(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.store import store
+    from job.stages.ingest import extra_values
+    from job.stages.store import store, survey
 
-    return store(job.config.store, job.milvus, job.headlines, job.embeddings, job.run)
+    config = job.config
+    stats: dict[str, Any] = {}
+    if config.input.paths:
+        extra = extra_values(config.store.extra_fields, job.input_headlines, job.run)
+        top_k = config.graph_k + SPARE_HITS
+        written = job.input_headlines, job.input_embeddings
+        stats = store(config.store, job.milvus, *written, job.run, key=key, top_k=top_k, extra=extra)
+    if job.living:
+        stats |= survey(config, job.milvus, job.input_headlines, job.run)
+    return stats
 
 
 def _neighbors(job: Job, key: str) -> dict[str, Any]:
     from job.stages.neighbors import neighbors
 
     config = job.config
-    return neighbors(config.neighbors, config.graph_k, config.seed, job.milvus, key, job.embeddings, job.run)
+    return neighbors(
+        config.neighbors,
+        config.graph_k,
+        config.seed,
+        job.milvus,
+        key,
+        job.embeddings,
+        job.run,
+        device=job.device.value,
+        filter=config.store.filter,
+        living=job.living,
+        clustering=config.cluster,
+    )
 
 
 def _cluster(job: Job, key: str) -> dict[str, Any]:
@@ -102,8 +133,8 @@ def tree_key(job: Job) -> str:
     """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
     config = job.config
     shape = config.cluster.model_dump(mode="json", include={"input", "k", "reduce_to", "mode", "min_samples"})
-    of_vectors = [job.output("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
-    return digest(job.output("ingest"), job.output("neighbors"), shape, of_vectors)
+    of_vectors = [job.clustered("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
+    return digest(job.clustered("ingest"), job.output("neighbors"), shape, of_vectors)
 
 
 def _project(job: Job, key: str) -> dict[str, Any]:
@@ -124,7 +155,9 @@ def _report(job: Job, key: str) -> dict[str, Any]:
 
     settings = job.config.cluster
     assigned = job.clusters.assigned(settings.noise_distance) if settings.noise == "nearest" else None
-    return report(job.config.report, assigned, job.headlines, job.clusters, load_topics(job.run), job.layout, job.run)
+    source = job.run.file(population.FOLDER) if job.living else job.run.path
+    topics = load_topics(job.run)
+    return report(job.config.report, assigned, job.headlines, job.clusters, topics, job.layout, job.run, source)
 
 
 def _shards(job: Job) -> list[str]:
@@ -134,7 +167,12 @@ def _shards(job: Job) -> list[str]:
 
 def _database(job: Job) -> list[str]:
     uri = job.config.store_uri
-    return [str(Path(uri).expanduser().resolve())] if is_lite(uri) else []
+    database = [str(Path(uri).expanduser().resolve())] if is_lite(uri) else []
+    return database + (list(population.FILES) if job.living else [])
+
+
+def _ingested(job: Job) -> list[str]:
+    return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.config.input.paths else []
 
 
 def _these(*names: str) -> Callable[[Job], list[str]]:
@@ -144,21 +182,14 @@ def _these(*names: str) -> Callable[[Job], list[str]]:
 # the asked precision and device are in the keys, not the resolved ones: a run that embedded on a GPU node
 # may end on a CPU node
 STAGES = (
-    Stage(
-        "ingest",
-        1,
-        _these("headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"),
-        _ingest_key,
-        _ingest,
-    ),
+    Stage("ingest", 1, _ingested, _ingest_key, _ingest),
     Stage(
         "embed",
         2,
         _shards,
         lambda job: [
             job.output("ingest"),
-            job.model.identity,
-            job.model.pooling,
+            *([job.model.identity, job.model.pooling] if job.config.input.paths else []),
             job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows", "sparse"}),
         ],
         _embed,
@@ -172,7 +203,10 @@ STAGES = (
             job.output("ingest"),
             job.output("embed"),
             without_password(job.config.store_uri),
-            job.config.store.model_dump(mode="json", include={"collection", "index", "metric"}),
+            job.config.store.model_dump(
+                mode="json", exclude={"uri", "token", "tls_ca", "parallel", "patience", "scope", "filter"}
+            ),
+            [job.config.store.scope, job.config.store.filter] if job.living else [],
         ],
         _store,
     ),
@@ -183,7 +217,8 @@ STAGES = (
         lambda job: [
             job.output("store"),
             job.config.graph_k,
-            job.config.neighbors.model_dump(mode="json", include={"k", "recall_sample"}),
+            job.config.neighbors.model_dump(mode="json", exclude={"batch", "parallel"}),
+            [job.config.cluster.model_dump(mode="json")] * (job.config.neighbors.audit == "full"),
         ],
         _neighbors,
     ),
@@ -199,7 +234,7 @@ STAGES = (
         1,
         _these("layout.npy"),
         lambda job: [
-            job.output("embed"),
+            job.clustered("embed"),
             job.output("neighbors"),
             job.config.project.model_dump(mode="json"),
             job.config.seed,
@@ -211,7 +246,7 @@ STAGES = (
         "describe",
         1,
         _these("topics.parquet"),
-        lambda job: [job.output("ingest"), job.output("embed"), job.output("cluster")],
+        lambda job: [job.clustered("ingest"), job.clustered("embed"), job.output("cluster")],
         _describe,
     ),
     Stage(
@@ -219,7 +254,7 @@ STAGES = (
         1,
         _these("headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"),
         lambda job: [
-            job.output("ingest"),
+            job.clustered("ingest"),
             _marker_key(job, "ingest"),
             *(job.output(stage) for stage in ("cluster", "project", "describe")),
             [job.config.cluster.noise, job.config.cluster.noise_distance],
@@ -304,10 +339,31 @@ def _still_missing(stage: Stage, job: Job) -> list[str]:
 
 def _fail_early(job: Job) -> None:
     """See that the model and the server are there before an hour is spent on what comes before them."""
-    if job.run.marker("embed") is None:
+    check(job.config)
+    if job.run.marker("embed") is None and job.config.input.paths:
         _ = job.model
-    if job.ranks.rank == 0 and job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
-        _ = job.milvus
+    if job.ranks.rank:
+        return
+    store = job.config.store
+    if job.living:
+        job.milvus.adopt(writes=bool(job.config.input.paths))
+    if job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
+        milvus = job.milvus
+        if store.index != "auto" and job.run.marker("store") is None:
+            require(milvus.connection, store.index, store.metric, job.config.graph_k + SPARE_HITS)
+
+
+def check(config: Config) -> None:
+    """See that what is known of Milvus's limits allows this configuration, without asking a server.
+
+    Raises:
+        BadInput: it does not.
+    """
+    uri, store = config.store_uri, config.store
+    if config.neighbors.backend == "milvus" and store.index != "auto":
+        why = complaint(store.index, store.metric, config.graph_k + SPARE_HITS, is_lite(uri), "zillizcloud" in uri)
+        if why is not None:
+            raise BadInput(why)
 
 
 def _up_to_date(stage: Stage, job: Job, key: str) -> Marker | None:
@@ -332,7 +388,8 @@ def _demand(stage: Stage, job: Job) -> None:
 def carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
     """Do the stage, unless it is up to date, and add its name to `done`; False if parts are left to other ranks."""
     key = _key(stage, job)
-    marker = _up_to_date(stage, job, key)
+    # what a living collection holds is seen anew each time; what follows from it is redone if it changed
+    marker = None if job.living and stage.name == "store" else _up_to_date(stage, job, key)
     if marker is not None:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
         return True

@@ -1,12 +1,15 @@
 """What several tests share: the repository's root, a runner of the real command line, a tiny BGE-M3."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -48,6 +51,28 @@ def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(demo: Path, tmp_path: Path) -> Path:
     """A finished run to play with; its Milvus file is at its own place."""
     return Path(shutil.copytree(demo, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def serve() -> ModuleType:
+    """`scripts/milvus/serve.py` as a module."""
+    spec = importlib.util.spec_from_file_location("serve", ROOT / "scripts" / "milvus" / "serve.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def milvus_server(serve: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real Milvus server on a free port, with data of its own."""
+    try:
+        server = serve.Server(tmp_path_factory.mktemp("milvus"))
+        server.start()
+    except serve.ServerError as error:
+        pytest.skip(f"no Milvus server here: {error}")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

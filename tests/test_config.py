@@ -49,7 +49,36 @@ def test_a_folder_and_a_file_are_enough_and_the_rest_has_defaults() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_in_the_repository_validates(path: Path) -> None:
-    assert load(path, []).input.paths
+    config = load(path, [])
+    assert config.input.paths or config.store.scope == "collection"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["store.filter=id > 3"], "store.filter needs store.scope = collection"),
+        (["store.extra_fields=[text]"], "the field 'text' stands twice"),
+        (["store.id_field=my-id"], "store.id_field = 'my-id'"),
+        (["store.index=GPU"], "store.index = 'GPU'"),
+        (["neighbors.min_recall=95"], "neighbors.min_recall = 95"),
+        (["store.nlist=0"], "store.nlist = 0"),
+    ],
+)
+def test_what_milvus_could_not_do_is_refused(words: list[str], said: str) -> None:
+    assert said in complaint(*words)
+
+
+def test_an_index_that_cannot_be_there_is_refused_without_asking(tmp_path: Path) -> None:
+    from job.pipeline import check
+
+    check(configured("store.index=HNSW"))
+    for words, said in (
+        (("store.index=GPU_IVF_FLAT",), "Milvus Lite builds"),
+        (("store.index=GPU_CAGRA", "store.uri=http://h:1", "neighbors.k=1020"), "at most 1,024 rows"),
+        (("store.index=GPU_IVF_FLAT", "store.uri=http://h:1", "store.metric=COSINE"), "store.metric=IP"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            check(configured(*words))
 
 
 def test_words_override_the_file_and_are_read_as_yaml() -> None:
@@ -125,7 +154,7 @@ def test_one_error_is_one_error() -> None:
 def test_what_is_missing_is_named() -> None:
     text = complaint(text="{}")
     assert "run_dir: missing; give it in the file or as run_dir=VALUE" in text
-    assert "input: missing" in text
+    assert "input.path: missing; give it in the file" in complaint(text="run_dir: x\n")
     assert "input.path: missing" in complaint(text="run_dir: x\ninput: {}\n")
 
 
@@ -138,7 +167,7 @@ def test_what_is_missing_is_named() -> None:
             "cluster.min_cluster_sise = 3: unknown key; did you mean cluster.min_cluster_size?",
         ),
         ("embed.modell=x", "did you mean embed.model?"),
-        ("store.zzz=1", "valid here: uri, token, collection, index, metric"),
+        ("store.zzz=1", "valid here: uri, token, db_name, tls_ca, collection, scope"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_and_all_valid_ones(word: str, hint: str) -> None:

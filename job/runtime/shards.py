@@ -105,6 +105,11 @@ class Shards:
         """The shards' checksums, in order."""
         return [marker["crc32"] for shard in self.all if (marker := self._marked(shard)) is not None]
 
+    def read(self, shard: Shard) -> Array:
+        """One shard's array."""
+        array: Array = np.load(self._array(shard))
+        return array
+
     def load(self) -> Array:
         """All shards as one array [rows, ...]."""
         arrays = [np.load(self._array(shard), mmap_mode="r") for shard in self.all]

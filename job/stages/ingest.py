@@ -3,8 +3,9 @@
 import csv
 import glob
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,33 @@ def open_sources(config: Input) -> list[Source]:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))
     return sources
+
+
+def extra_values(names: Sequence[str], headlines: Headlines, run: RunDir) -> list[dict[str, Any]]:
+    """For each headline a dict of these columns of the first input row with its text; nulls are left out.
+
+    Numbers and truth values stay what they are; all else (times, dates, lists) becomes text.
+
+    Raises:
+        BadInput: the input has no such column.
+    """
+    if not names:
+        return []
+    there = pq.read_schema(run.file("input.parquet")).names
+    for name in names:
+        if name not in there:
+            raise BadInput(f"store.extra_fields: the input has no column '{name}'; it has: {', '.join(there)}")
+    ids = pq.read_table(run.file("rows.parquet"), columns=["id"])["id"].to_numpy()
+    # of rows with one id, the first
+    first = np.unique(ids, return_index=True)[1]
+    table = pq.read_table(run.file("input.parquet"), columns=list(names)).take(first)
+    return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def _description(config: Input, sources: list[Source]) -> str | None:

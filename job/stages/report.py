@@ -2,6 +2,7 @@
 
 import csv
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,17 @@ def report(
     topics: list[Topic],
     layout: Floats,
     run: RunDir,
+    source: Path,
 ) -> dict[str, Any]:
     """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`.
 
     `assigned`: int32 [n], labels with noise given to clusters, for a column of that name and the map's colors.
+    `source`: the folder with `rows.parquet` and `input.parquet`, the rows that are answered for.
     """
     ours = _our_columns(headlines, clusters, topics, layout)
     if assigned is not None:
         ours = ours.add_column(2, "assigned", pa.array(assigned))
-    rows = _write_answer(ours, run)
+    rows = _write_answer(ours, run, source)
     titles = headlines.column("title")
     _write_topics(topics, titles, headlines, run)
     points = MapPoints(
@@ -70,11 +73,14 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
     return pa.table(columns)
 
 
-def _write_answer(ours: pa.Table, run: RunDir) -> int:
-    """Join the input's own columns with ours, a block of rows at a time; returns the number of rows."""
+def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
+    """Join the input's own columns with ours, a block of rows at a time; returns the number of rows.
+
+    An input row that `store.filter` left out has its id and nulls.
+    """
     ids = ours["id"].to_numpy()
-    row_ids = pq.read_table(run.file("rows.parquet"), columns=["id"])["id"].to_numpy()
-    source = pq.ParquetFile(run.file("input.parquet"))
+    row_ids = pq.read_table(folder / "rows.parquet", columns=["id"])["id"].to_numpy()
+    source = pq.ParquetFile(folder / "input.parquet")
     names = _renamed(source.schema_arrow.names, set(ours.schema.names))
     schema = pa.schema(
         [item.with_name(name) for item, name in zip(source.schema_arrow.remove_metadata(), names, strict=True)]
@@ -87,7 +93,9 @@ def _write_answer(ours: pa.Table, run: RunDir) -> int:
         parquet = stack.enter_context(pq.ParquetWriter(parquet_file, schema, compression="zstd"))
         as_csv = stack.enter_context(CsvAnswer(csv_file, schema))
         for batch in source.iter_batches(_ROWS):
-            mine = ours.take(np.searchsorted(ids, row_ids[done : done + batch.num_rows]))
+            here = row_ids[done : done + batch.num_rows]
+            place = np.minimum(np.searchsorted(ids, here), len(ids) - 1)
+            mine = ours.take(pa.array(place, mask=ids[place] != here)).set_column(0, "id", pa.array(here))
             done += batch.num_rows
             block = pa.Table.from_arrays([*batch.columns, *(c.combine_chunks() for c in mine.columns)], schema=schema)
             parquet.write_table(block)

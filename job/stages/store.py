@@ -1,66 +1,202 @@
-"""Store: every distinct headline into Milvus under its own id, indexed, loaded and counted."""
+"""Store: every distinct headline into Milvus under its own id, indexed, loaded, counted and compared."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from job.backends.milvus import MESSAGE_BYTES, TEXT_BYTES, Milvus, fit_text
-from job.config import Store
+from job.backends.milvus import TEXT_BYTES, Milvus, fit_text
+from job.backends.milvus.arrays import Rows
+from job.backends.milvus.choice import choose
+from job.backends.milvus.indexes import Index
+from job.backends.population import read_population
+from job.config import SPARE_HITS, Config, Store
 from job.data import Embeddings, Headlines, Ids
 from job.runtime import preempt
 from job.runtime.errors import BadInput, JobError
+from job.runtime.flight import in_flight
+from job.runtime.journal import Journal
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir, atomic
 
+# a server takes messages of up to 64 MiB; smaller ones overlap better
+MESSAGE_BYTES = 8 * 2**20
+_SAMPLE = 256
 
-def store(config: Store, milvus: Milvus, headlines: Headlines, embeddings: Embeddings, run: RunDir) -> dict[str, Any]:
-    """Upsert all headlines, build the index, load, and verify the number of rows.
+
+def store(
+    config: Store,
+    milvus: Milvus,
+    headlines: Headlines,
+    embeddings: Embeddings,
+    run: RunDir,
+    *,
+    key: str = "",
+    top_k: int = 50 + SPARE_HITS,
+    extra: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Upsert all headlines, build the index, load, and verify the number of rows and a sample of their vectors.
 
     The ids that this run ever wrote stand in `store_ids.npy` before they are written, so that headlines which
-    left the input are taken out of the collection again, and nobody else's rows are.
+    left the input are taken out of the collection again, and nobody else's rows are; with `store.scope:
+    collection` nothing is ever taken out. `store_done.txt` says which batches Milvus has acknowledged: they are
+    not written again. `extra`: a dict a headline, for `store.extra_fields`.
 
     Raises:
         BadInput: the collection has another schema, or holds rows that this run did not write.
+        Resumable: the server went away, and stayed away for `store.patience` seconds.
     """
+    living = config.scope == "collection"
     ids = headlines.ids
-    milvus.prepare(embeddings.dim)
-    stale = _stale(milvus, ids, run)
+    if living:
+        milvus.adopt(embeddings.dim, writes=True)
+    else:
+        milvus.prepare(embeddings.dim)
+    stale = np.zeros(0, np.int64) if living else _stale(milvus, ids, run)
     texts = headlines.table["text"].to_pylist()
-    cut = sum(len(text.encode()) > TEXT_BYTES for text in texts)
-    with Progress("store", len(ids), "rows") as progress:
-        for start, stop in _batches(texts, embeddings.dim):
-            milvus.upsert(
-                ids[start:stop],
-                embeddings.vectors[start:stop].astype(np.float32),
-                [fit_text(text) for text in texts[start:stop]],
-            )
-            progress.update(stop - start)
-            preempt.check()
-    kind = milvus.build_index(config.index, config.metric, len(ids))
-    if len(stale):
-        milvus.delete(stale)
-    count = milvus.count()
-    if count != len(ids):
+    batches = _batches(texts, embeddings.dim)
+    done = Journal(run.file("store_done.txt"), f"{key} {milvus.uri} {milvus.collection}")
+    with done as journal, ThreadPoolExecutor(1) as aside:
+        # whether a server builds GPU indexes may take 40 s to find out: meanwhile it is written to
+        chosen = aside.submit(_index, config, milvus, len(ids), top_k)
+        skipped = len(journal.done)
+        for last_try in (not skipped, True):
+            _write(milvus, batches, journal, headlines, texts, embeddings, extra, config.parallel)
+            index = chosen.result()
+            milvus.build_index(index)
+            if len(stale):
+                milvus.delete(stale)
+            wrong = _verify(milvus, ids, embeddings, living)
+            if wrong is None or last_try:
+                break
+            logger.warning("store: %s: all rows are written again", wrong)
+            journal.clear()
+    if wrong is not None:
         raise JobError(
-            f"store: collection '{config.collection}' at '{milvus.uri}' counts {count:,} rows after {len(ids):,} were "
-            "written: is another program writing to it? Set store.collection to another name"
+            f"store: collection '{config.collection}' at '{milvus.uri}': {wrong}: is another program writing to it? "
+            "Set store.collection to another name"
         )
-    _remember(run, ids)
+    if not living:
+        _remember(run, ids)
+    built = milvus.index()
     logger.info(
-        "store: %s rows in '%s' at %s, index %s/%s", f"{count:,}", config.collection, milvus.uri, kind, config.metric
+        "store: %s rows in '%s' at %s, index %s/%s (%s)",
+        f"{len(ids):,}",
+        config.collection,
+        milvus.uri,
+        built.kind,
+        built.metric,
+        index.reason,
     )
     return {
         "uri": milvus.uri,
         "server": milvus.version,
         "collection": config.collection,
-        "rows": count,
+        "rows": len(ids),
+        "batches": len(batches),
+        "batches_kept": skipped,
         "removed": len(stale),
-        "texts_cut": cut,
-        "index": kind,
+        "texts_cut": sum(len(text.encode()) > TEXT_BYTES for text in texts),
+        "index": built.kind,
         "index_asked": config.index,
-        "metric": config.metric,
+        "index_reason": index.reason,
+        "index_params": index.build,
+        "metric": built.metric,
     }
+
+
+def survey(config: Config, milvus: Milvus, headlines: Headlines, run: RunDir) -> dict[str, Any]:
+    """Read back everything in the collection that `store.filter` selects, also what this machine never saw.
+
+    Raises:
+        BadInput: no such collection, a field is missing, nothing is selected, or its vectors cannot be compared.
+    """
+    settings = config.store
+    milvus.adopt()
+    if not milvus.has_index():
+        if settings.index == "auto":
+            raise BadInput(
+                f"store.collection = '{milvus.collection}' at '{milvus.uri}' has no index on "
+                f"'{settings.vector_field}', so it cannot be searched: store.index=FLAT (or IVF_FLAT) makes one"
+            )
+        milvus.build_index(_index(settings, milvus, 0, config.graph_k + SPARE_HITS))
+    milvus.load()
+    found = read_population(milvus, settings.filter, headlines, run, config.input.title, config.input.description)
+    index = milvus.index()
+    if not found.unit and index.metric != "COSINE" and config.neighbors.backend == "milvus":
+        raise BadInput(
+            f"store.collection = '{milvus.collection}': its vectors are not of length 1, and its index compares them "
+            f"by {index.metric}, which ranks them otherwise than their directions: set neighbors.backend=exact"
+        )
+    logger.info("store: %s rows of '%s' to cluster", f"{found.rows:,}", milvus.collection)
+    return {
+        "uri": milvus.uri,
+        "server": milvus.version,
+        "collection": settings.collection,
+        "scope": "collection",
+        "filter": settings.filter,
+        "rows": found.rows,
+        "rows_of_others": found.others,
+        "index": index.kind,
+        "metric": index.metric,
+        "warnings": [f"{found.unusable:,} rows have no usable vector and are left out"] if found.unusable else [],
+        "output": found.digest,
+    }
+
+
+def _index(config: Store, milvus: Milvus, rows: int, top_k: int) -> Index:
+    """The index to build; one that is there stays as it is in a collection that others use too."""
+    if config.scope == "collection" and milvus.has_index():
+        return milvus.index()
+    return choose(
+        milvus.connection, config.index, config.metric, rows, top_k, config.nlist, config.cache_dataset_on_device
+    )
+
+
+def _write(
+    milvus: Milvus,
+    batches: list[tuple[int, int]],
+    journal: Journal,
+    headlines: Headlines,
+    texts: list[str],
+    embeddings: Embeddings,
+    extra: list[dict[str, Any]] | None,
+    parallel: int,
+) -> None:
+    """Upsert the batches that are not in yet, `parallel` in flight."""
+
+    def rows() -> Iterator[tuple[int, Rows]]:
+        for number, (start, stop) in enumerate(batches):
+            if number not in journal.done:
+                vectors = embeddings.vectors[start:stop].astype(np.float32)
+                fitting = [fit_text(text) for text in texts[start:stop]]
+                yield number, Rows(headlines.ids[start:stop], vectors, fitting, extra[start:stop] if extra else ())
+
+    total = sum(stop - start for number, (start, stop) in enumerate(batches) if number not in journal.done)
+    with Progress("store", total, "rows") as progress:
+        # Milvus Lite writes on one thread
+        acknowledged = in_flight(rows(), lambda item: milvus.upsert(item[1]), 1 if milvus.lite else parallel)
+        for (number, written), _ in acknowledged:
+            journal.add(number)
+            progress.update(len(written.ids))
+            preempt.check()
+
+
+def _verify(milvus: Milvus, ids: Ids, embeddings: Embeddings, living: bool) -> str | None:
+    """What is wrong with the number of rows or with a sample of their vectors; None where nothing is."""
+    count = milvus.count()
+    if not living and count != len(ids):
+        return f"it counts {count:,} rows after {len(ids):,} were written"
+    sample = np.sort(np.random.default_rng(0).choice(len(ids), min(_SAMPLE, len(ids)), replace=False))
+    stored = milvus.vectors(ids[sample])
+    missing = len(sample) - len(stored)
+    if missing:
+        return f"{missing} of a sample of {len(sample)} rows are not there"
+    sent = embeddings.vectors[sample].astype(np.float32)
+    differing = sum(not np.array_equal(stored[int(id)], vector) for id, vector in zip(ids[sample], sent, strict=True))
+    return f"{differing} of a sample of {len(sample)} vectors are not the ones written" if differing else None
 
 
 def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
@@ -84,7 +220,8 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
     if len(foreign):
         raise BadInput(
             f"store.collection = '{milvus.collection}' at '{milvus.uri}' holds {len(foreign):,} rows of another run "
-            f"(id {foreign[0]} is one): set store.collection to another name, or drop that collection"
+            f"(id {foreign[0]} is one): set store.collection to another name, drop that collection, or cluster all "
+            "that is in it with store.scope=collection"
         )
     _remember(run, np.union1d(mine, ids))
     return np.setdiff1d(there, ids)

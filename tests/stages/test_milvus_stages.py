@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from job.backends.milvus import TEXT_BYTES, Milvus, fit_text
-from job.config import Neighbors, Store
+from job.backends.milvus import TEXT_BYTES, Fields, Milvus, fit_text
+from job.config import Cluster, Neighbors, Store
 from job.data import HEADLINES, Embeddings, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
@@ -62,6 +62,36 @@ def test_storing_twice_stores_no_row_twice(milvus: Milvus, run: RunDir) -> None:
     assert milvus.count() == 300
 
 
+def test_rows_that_vanished_are_written_again_whatever_the_journal_says(milvus: Milvus, run: RunDir) -> None:
+    rows = headlines(MANY)
+    store(Store(), milvus, rows, vectors(rows), run, key="k")
+    milvus.connection.client.drop_collection("news_data")
+    stats = store(Store(), milvus, rows, vectors(rows), run, key="k")
+    assert (stats["batches_kept"], milvus.count()) == (1, 300)
+
+
+def test_vectors_that_are_not_the_ones_sent_are_noticed(milvus: Milvus, run: RunDir) -> None:
+    rows = headlines(MANY[:50])
+    store(Store(), milvus, rows, vectors(rows), run, key="k")
+    others = Embeddings(rows.ids, vectors(rows).vectors[::-1].copy())
+    # the journal says that all is in, but what is in is something else: written again
+    store(Store(), milvus, rows, others, run, key="k")
+    stored = milvus.vectors(rows.ids)
+    assert all((stored[int(id)] == vector).all() for id, vector in zip(rows.ids, others.vectors, strict=True))
+
+
+def test_extra_fields_stay_with_their_rows(milvus: Milvus, run: RunDir) -> None:
+    milvus.fields = Fields(extra=("source", "rank"))
+    rows = headlines(MANY[:40])
+    extra = [{"source": f"s{row % 3}", "rank": row} if row else {} for row in range(40)]
+    store(Store(extra_fields=("source", "rank")), milvus, rows, vectors(rows), run, extra=extra)
+    assert milvus.count('source == "s1"') == 13
+    assert milvus.count("rank >= 30") == 10
+    found = [row for batch in milvus.rows(["id", "source", "rank"], 'source == "s2"', 5) for row in batch]
+    assert {(row["source"], row["rank"] % 3) for row in found} == {("s2", 2)}
+    assert len(found) == 13
+
+
 def test_headlines_that_left_the_input_leave_the_collection(milvus: Milvus, run: RunDir) -> None:
     store(Store(), milvus, headlines(MANY), vectors(headlines(MANY)), run)
     fewer = headlines([*MANY[50:], "a new one"])
@@ -91,7 +121,7 @@ def test_an_index_of_another_kind_is_replaced(milvus: Milvus, run: RunDir) -> No
     rows = headlines(MANY)
     store(Store(), milvus, rows, vectors(rows), run)
     assert store(Store(index="HNSW"), milvus, rows, vectors(rows), run)["index"] == "HNSW"
-    assert milvus.index_kind() == ("HNSW", "IP")
+    assert (milvus.index().kind, milvus.index().metric) == ("HNSW", "IP")
 
 
 def test_a_long_text_is_cut_at_a_character_for_milvus_and_counted(milvus: Milvus, run: RunDir) -> None:
@@ -143,6 +173,23 @@ def test_the_graphs_file_has_what_clustering_reads_apart_from_the_rest(milvus: M
     with np.load(run.file("neighbors.npz")) as file:
         assert file["indices"].shape == (300, 10)
         assert file["more_indices"].shape == (300, 5)
+
+
+def test_the_exact_backend_gives_the_same_graph_and_an_audit_says_what_milvus_costs(
+    milvus: Milvus, run: RunDir
+) -> None:
+    rows = headlines(MANY)
+    embeddings = vectors(rows, twins=30)
+    store(Store(), milvus, rows, embeddings, run)
+    graphs = []
+    for backend in ("milvus", "exact"):
+        settings = Neighbors(k=10, backend=backend, audit="full")
+        stats = neighbors(settings, 12, 42, milvus, backend, embeddings, run, clustering=Cluster(min_cluster_size=5))
+        assert stats["audit"]["ari"] == 1.0
+        assert stats["recall"] == 1.0
+        graphs.append(KnnGraph.load(run.file("neighbors.npz")))
+    assert (graphs[0].indices == graphs[1].indices).all()
+    assert (graphs[0].distances == graphs[1].distances).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -1,0 +1,118 @@
+"""Exact nearest neighbors by blocked matrix products: torch on CUDA, NumPy on the CPU.
+
+On CUDA the products are of bfloat16 vectors, which finds candidates; these are compared again in float32. Both give
+candidates whose distances the caller computes from the vectors. Memory: the block of scores, and on CUDA the vectors
+in bfloat16 where they fit in half of what is free there (else they are sent block by block).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from job.backends import exact
+from job.data import Floats, Ints
+
+_ROWS = {"cpu": 1_024, "cuda": 8_192}
+_BLOCK = 65_536
+# candidates beyond the k asked for: bfloat16 keeps 8 bits of a component
+_SPARE = 64
+_RERANK = 512
+
+
+class ExactKnn:
+    """The `k` nearest of every row among all others, by their vectors float32 [n, d]."""
+
+    def __init__(self, vectors: Floats, k: int, device: str) -> None:
+        self._vectors, self._k = vectors, k
+        self._find: Callable[[npt.NDArray[np.int64]], Ints] = self._on_torch if device == "cuda" else self._on_cpu
+        self.device = device
+        self._kept: list[Any] | None = None
+
+    @property
+    def rows_at_once(self) -> int:
+        return _ROWS[self.device]
+
+    def find(self, rows: npt.NDArray[np.int64]) -> Ints:
+        """Row numbers int32 [m, >= k] of each row's nearest, unordered, itself left out; -1 where there are fewer."""
+        return self._find(rows)
+
+    def _on_cpu(self, rows: npt.NDArray[np.int64]) -> Ints:
+        return exact.nearest(self._vectors, rows, self._k)
+
+    def _on_torch(self, rows: npt.NDArray[np.int64]) -> Ints:
+        import torch
+
+        return torch_nearest(self._vectors, rows, self._k, torch.device("cuda"), self._blocks)
+
+    def _blocks(self, device: Any) -> list[Any] | None:
+        """All vectors in bfloat16 on the device, if they fit in half of what is free."""
+        import torch
+
+        if self._kept is None:
+            free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else 0
+            if 2 * self._vectors.size > free // 2:
+                return None
+            starts = range(0, len(self._vectors), _BLOCK)
+            self._kept = [_half(self._vectors[start : start + _BLOCK], device) for start in starts]
+        return self._kept
+
+
+def torch_nearest(
+    vectors: Floats,
+    rows: npt.NDArray[np.int64],
+    k: int,
+    device: Any,
+    blocks: Callable[[Any], list[Any] | None] = lambda device: None,
+) -> Ints:
+    """int32 [m, k]: bfloat16 scores over blocks of the rows, the best 2 k + 64 compared again in float32."""
+    import torch
+
+    n = len(vectors)
+    wanted = min(n, 2 * k + _SPARE)
+    kept = blocks(device)
+    queries = _half(vectors[rows], device)
+    own = torch.from_numpy(rows).to(device)
+    best: Any = None
+    who: Any = None
+    for number, start in enumerate(range(0, n, _BLOCK)):
+        block = kept[number] if kept else _half(vectors[start : start + _BLOCK], device)
+        scores = _products(queries, block)
+        inside = (own >= start) & (own < start + len(block))
+        scores[inside, own[inside] - start] = -torch.inf
+        top, position = torch.topk(scores, min(wanted, len(block)), dim=1)
+        best = top if best is None else torch.cat([best, top], 1)
+        who = position + start if who is None else torch.cat([who, position + start], 1)
+        if best.shape[1] > wanted:
+            best, position = torch.topk(best, wanted, dim=1)
+            who = torch.gather(who, 1, position)
+    who = torch.where(torch.isinf(best), -1, who)
+    result = np.full((len(rows), k), -1, np.int32)
+    for start in range(0, len(rows), _RERANK):
+        part = who[start : start + _RERANK]
+        names = part.cpu().numpy()
+        theirs = torch.from_numpy(np.asarray(vectors[names.clip(0)], np.float32)).to(device)
+        mine = torch.from_numpy(np.asarray(vectors[rows[start : start + _RERANK]], np.float32)).to(device)
+        scores = torch.einsum("md,mcd->mc", mine, theirs).masked_fill(part < 0, -torch.inf)
+        position = torch.topk(scores, min(k, scores.shape[1]), dim=1).indices
+        result[start : start + _RERANK, : position.shape[1]] = torch.gather(part, 1, position).cpu().numpy()
+    return result
+
+
+def _half(vectors: Floats, device: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(device).to(torch.bfloat16)
+
+
+def _products(queries: Any, block: Any) -> Any:
+    """float32 products of bfloat16 vectors: products rounded to bfloat16 would make ties of neighbors."""
+    import torch
+
+    if queries.is_cuda:
+        try:
+            return torch.mm(queries, block.T, out_dtype=torch.float32)
+        except (TypeError, RuntimeError):  # before torch 2.8
+            return queries.float() @ block.float().T
+    return queries.float() @ block.float().T

