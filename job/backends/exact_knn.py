@@ -2,10 +2,11 @@
 
 On CUDA the products are of bfloat16 vectors, which finds candidates; these are compared again in float32. Both give
 candidates whose distances the caller computes from the vectors. Memory: the block of scores, and on CUDA the vectors
-in bfloat16 where they fit in half of what is free there (else they are sent block by block).
+in bfloat16 and in float32 where both fit in half of what is free there (else they are sent as they are needed).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class ExactKnn:
         self._vectors, self._k = vectors, k
         self._find: Callable[[npt.NDArray[np.int64]], Ints] = self._on_torch if device == "cuda" else self._on_cpu
         self.device = device
-        self._kept: list[Any] | None = None
+        self._kept: Kept | None = None
 
     @property
     def rows_at_once(self) -> int:
@@ -44,19 +45,28 @@ class ExactKnn:
     def _on_torch(self, rows: npt.NDArray[np.int64]) -> Ints:
         import torch
 
-        return torch_nearest(self._vectors, rows, self._k, torch.device("cuda"), self._blocks)
+        return torch_nearest(self._vectors, rows, self._k, torch.device("cuda"), self._on_device)
 
-    def _blocks(self, device: Any) -> list[Any] | None:
-        """All vectors in bfloat16 on the device, if they fit in half of what is free."""
+    def _on_device(self, device: Any) -> "Kept | None":
+        """All vectors on the device, if both copies fit in half of what is free."""
         import torch
 
         if self._kept is None:
             free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else 0
-            if 2 * self._vectors.size > free // 2:
+            if 6 * self._vectors.size > free // 2:
                 return None
-            starts = range(0, len(self._vectors), _BLOCK)
-            self._kept = [_half(self._vectors[start : start + _BLOCK], device) for start in starts]
+            full = _single(self._vectors, device)
+            starts = range(0, len(full), _BLOCK)
+            self._kept = Kept(full, [full[start : start + _BLOCK].to(torch.bfloat16) for start in starts])
         return self._kept
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Vectors on the device: `full` float32 [n, d] to compare, `halves` bfloat16 in blocks to search."""
+
+    full: Any
+    halves: list[Any]
 
 
 def torch_nearest(
@@ -64,20 +74,20 @@ def torch_nearest(
     rows: npt.NDArray[np.int64],
     k: int,
     device: Any,
-    blocks: Callable[[Any], list[Any] | None] = lambda device: None,
+    on_device: Callable[[Any], Kept | None] = lambda device: None,
 ) -> Ints:
     """int32 [m, k]: bfloat16 scores over blocks of the rows, the best 2 k + 64 compared again in float32."""
     import torch
 
     n = len(vectors)
     wanted = min(n, 2 * k + _SPARE)
-    kept = blocks(device)
+    kept = on_device(device)
     queries = _half(vectors[rows], device)
     own = torch.from_numpy(rows).to(device)
     best: Any = None
     who: Any = None
     for number, start in enumerate(range(0, n, _BLOCK)):
-        block = kept[number] if kept else _half(vectors[start : start + _BLOCK], device)
+        block = kept.halves[number] if kept else _half(vectors[start : start + _BLOCK], device)
         scores = _products(queries, block)
         inside = (own >= start) & (own < start + len(block))
         scores[inside, own[inside] - start] = -torch.inf
@@ -88,22 +98,31 @@ def torch_nearest(
             best, position = torch.topk(best, wanted, dim=1)
             who = torch.gather(who, 1, position)
     who = torch.where(torch.isinf(best), -1, who)
-    result = np.full((len(rows), k), -1, np.int32)
+    result = torch.full((len(rows), k), -1, dtype=torch.int32, device=device)
     for start in range(0, len(rows), _RERANK):
-        part = who[start : start + _RERANK]
-        names = part.cpu().numpy()
-        theirs = torch.from_numpy(np.asarray(vectors[names.clip(0)], np.float32)).to(device)
-        mine = torch.from_numpy(np.asarray(vectors[rows[start : start + _RERANK]], np.float32)).to(device)
+        part, some = who[start : start + _RERANK], slice(start, start + _RERANK)
+        if kept:
+            # from host memory, 1M rows of 1,024 columns would move some 700 GB to the device
+            theirs, mine = kept.full[part.clamp(min=0)], kept.full[own[some]]
+        else:
+            theirs = _single(vectors[part.cpu().numpy().clip(0)], device)
+            mine = _single(vectors[rows[some]], device)
         scores = torch.einsum("md,mcd->mc", mine, theirs).masked_fill(part < 0, -torch.inf)
         position = torch.topk(scores, min(k, scores.shape[1]), dim=1).indices
-        result[start : start + _RERANK, : position.shape[1]] = torch.gather(part, 1, position).cpu().numpy()
-    return result
+        result[some, : position.shape[1]] = torch.gather(part, 1, position).int()
+    return np.asarray(result.cpu().numpy(), np.int32)
+
+
+def _single(vectors: Floats, device: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(device)
 
 
 def _half(vectors: Floats, device: Any) -> Any:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(device).to(torch.bfloat16)
+    return _single(vectors, device).to(torch.bfloat16)
 
 
 def _products(queries: Any, block: Any) -> Any:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from job.backends import exact
-from job.backends.exact_knn import ExactKnn, torch_nearest
+from job.backends.exact_knn import ExactKnn, Kept, torch_nearest
 from job.data import Floats, Ints
 
 
@@ -43,4 +43,5 @@ def test_what_is_kept_on_the_device_gives_the_same(monkeypatch: pytest.MonkeyPat
     vectors, rows = unit(500), np.arange(500)
     halves = [torch.from_numpy(vectors[start : start + 128]).to(torch.bfloat16) for start in range(0, 500, 128)]
     sent = torch_nearest(vectors, rows, 10, torch.device("cpu"))
-    np.testing.assert_array_equal(torch_nearest(vectors, rows, 10, torch.device("cpu"), lambda device: halves), sent)
+    kept = Kept(torch.from_numpy(vectors), halves)
+    np.testing.assert_array_equal(torch_nearest(vectors, rows, 10, torch.device("cpu"), lambda device: kept), sent)

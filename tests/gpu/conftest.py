@@ -1,7 +1,7 @@
 """Tests of the CUDA code on a CUDA device. Without one they are skipped and say why; scripts/bench/gpu.sh runs them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _device_memory(request: pytest.FixtureRequest, record_property: pytest.RecordProperty) -> Iterator[None]:
+def _device_memory(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[None]:
     """The most that torch held on the device goes to the test's record (`--junitxml`)."""
     if _missing() or not request.node.get_closest_marker("gpu"):
         yield
