@@ -19,6 +19,9 @@ def hdbscan_vectors(
     allow_single_cluster: bool,
 ) -> Result:
     """cuML's HDBSCAN on float32 vectors [n, d], brute force: exact. Its trees are not fetched."""
+    if len(vectors) < 2:
+        none = np.zeros(len(vectors), np.float32)
+        return Result(none.astype(np.int32) - 1, none, none[:0], CondensedTree.empty(), np.zeros(0, np.int64))
     import cupy
     from cuml.cluster import HDBSCAN
 
@@ -33,7 +36,8 @@ def hdbscan_vectors(
         build_algo="brute_force",
         output_type="numpy",
     ).fit(cupy.asarray(vectors, dtype=cupy.float32))
-    persistence = np.asarray(found.cluster_persistence_, np.float32)
+    # cuML counts two equal points as so near that a cluster's stability may leave float32
+    persistence = np.nan_to_num(np.asarray(found.cluster_persistence_, np.float32), nan=1.0, posinf=1.0).clip(0, 1)
     labels, order = by_size(np.asarray(found.labels_), len(persistence))
     probabilities = np.asarray(found.probabilities_, np.float32)
     return Result(labels, probabilities, persistence[order], CondensedTree.empty(), order)

@@ -74,7 +74,7 @@ def _warm(bench: Bench) -> None:
     from job import pipeline
     from job.context import Job
 
-    job = Job(_config(bench, 400))
+    job = Job(_config(bench, 400, "warm"))
     with job.run.locked():
         for stage in pipeline.STAGES:
             if stage.name == "store":
@@ -84,7 +84,7 @@ def _warm(bench: Bench) -> None:
                 pipeline.carry_out(stage, job, [])
 
 
-def _config(bench: Bench, rows: int) -> Any:
+def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
     """A run of `rows` synthetic headlines in a fresh folder, and its input."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -92,7 +92,7 @@ def _config(bench: Bench, rows: int) -> Any:
     from job.config import resolve
 
     model = checkpoint(bench.scratch / f"model-{bench.shape}", bench.shape)
-    folder = bench.scratch / f"job-{bench.part}-{rows}"
+    folder = bench.scratch / f"{bench.part}-{name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     titles, descriptions = headlines(rows, SHAPES[bench.shape][-1], bench.seed)

@@ -1,0 +1,130 @@
+"""The GPU benchmark's own logic, on the CPU: its texts, its parts, its script and what is packed for it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, clean_environment
+
+sys.path.insert(0, str(ROOT / "scripts" / "bench"))
+
+import gpu
+from gpu_parts.embedding import waits
+from gpu_parts.measure import Bench
+from gpu_parts.model import checkpoint
+from gpu_parts.neighbors import recall
+from gpu_parts.texts import clustered, headlines, lengths, pieces
+
+
+def results(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_texts_have_40_tokens_in_the_mean_by_the_checkpoints_tokenizer(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    assert abs(lengths(200_000, np.random.default_rng(0)).mean() - 40) < 1
+    tokenizer = Tokenizer.from_file(str(checkpoint(tmp_path / "model", "tiny") / "tokenizer.json"))
+    titles, descriptions = headlines(3_000, 4_000)
+    assert len(titles) == len(descriptions) == 3_000
+    texts = [f"{title}\n{more}" if more else title for title, more in zip(titles, descriptions, strict=True)]
+    counts = [len(encoding.ids) for encoding in tokenizer.encode_batch(texts)]
+    assert 34 < np.mean(counts) < 48
+    assert min(counts) >= 3
+    assert headlines(3_000, 4_000) == (titles, descriptions)
+
+
+def test_a_vocabulary_has_the_size_of_bge_m3s_and_no_piece_twice() -> None:
+    names = pieces(250_002)
+    assert len(names) == len(set(names)) == 250_002
+
+
+def test_waits_are_the_gaps_between_kernels_that_overlap() -> None:
+    busy, gaps = waits([(0.0, 2.0), (1.0, 3.0), (7.0, 8.0), (8.5, 9.0)])
+    assert busy == 4.5
+    assert gaps == [(4.0, 3.0), (0.5, 8.0)]
+
+
+def test_recall_counts_what_is_missing(tmp_path: Path) -> None:
+    bench = Bench("knn", "cpu", 300, 8, 5, "tiny", tmp_path, tmp_path)
+    vectors = clustered(300, 8, "cpu")
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    near = np.argsort(distances, axis=1).astype(np.int32)
+    assert recall(bench, vectors, near[:, :5]) == 1.0
+    assert recall(bench, vectors, np.where(np.arange(5) == 4, near[:, 200:201], near[:, :5])) == pytest.approx(0.8)
+
+
+def test_neighbors_and_graph_are_measured_part_by_part(tmp_path: Path) -> None:
+    for part in ("peaks", "knn", "graph"):
+        words = [part, "--quick", "--device", "cpu", "--rows", "800", "--out", str(tmp_path), "--scratch"]
+        gpu.main([*words, str(tmp_path / "scratch")])
+    found = results(tmp_path)
+    assert not [line for line in found if "failed" in line]
+    assert {line["part"] for line in found} == {"peaks", "knn", "graph"}
+    ours = next(line for line in found if line["name"] == "ours: candidates")
+    assert ours["recall"] == 1.0
+    assert gpu.ratios(tmp_path)["knn: ours: candidates: recall"] == 1.0
+
+
+def test_what_fails_is_a_result_and_the_next_is_measured(tmp_path: Path) -> None:
+    bench = Bench("knn", "cpu", 10, 8, 5, "tiny", tmp_path, tmp_path)
+    assert bench.attempt("broken", lambda: 1 / 0) is None
+    bench.add("next", 0.5)
+    assert "ZeroDivisionError" in str(results(tmp_path)[0]["failed"])
+    assert results(tmp_path)[1]["name"] == "next"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["embed", "job", "store", "cluster", "umap"])
+def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-W", "ignore", "scripts/bench/gpu.py", part, "--quick", "--device", "cpu"]
+    done = subprocess.run(
+        [*words, "--rows", "100", "--out", str(tmp_path), "--scratch", str(tmp_path / "scratch")],
+        cwd=ROOT,
+        env=clean_environment() | {"TQDM_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = results(tmp_path)
+    assert not [line for line in found if "failed" in line]
+    assert len(found) >= 3
+    assert json.loads(done.stdout.splitlines()[-1]) == gpu.ratios(tmp_path)
+
+
+def test_the_script_goes_on_after_a_part_that_fails_and_keeps_its_results(tmp_path: Path) -> None:
+    environment = clean_environment() | {
+        "QUICK": "1", "DEVICE": "cpu", "ROWS": "300", "PYTHON": sys.executable,
+        "OUT": str(tmp_path / "out"), "SITE": str(tmp_path / "site"), "SCRATCH": str(tmp_path / "scratch"),
+    }
+    done = subprocess.run(
+        ["bash", "scripts/bench/gpu.sh", "nothing", "peaks"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert "no part 'nothing'" in done.stdout
+    assert "peaks: exit code 0" in done.stdout
+    assert results(tmp_path / "out")[-1]["name"] == "ceilings of this machine"
+    assert (tmp_path / "out" / "log.txt").read_text()
+    out_of_time = subprocess.run(
+        ["bash", "scripts/bench/gpu.sh", "peaks"],
+        cwd=ROOT,
+        env=environment | {"LIMIT": "5"},
+        capture_output=True,
+        text=True,
+    )
+    assert "no time left" in out_of_time.stdout
+
+
+def test_every_package_that_is_packed_has_a_version() -> None:
+    script = (ROOT / "scripts" / "bench" / "gpu_pack.sh").read_text()
+    match = re.search(r"packages=\((.*?)\)", script, re.DOTALL)
+    assert match
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "scripts" / "constraints.txt").read_text().splitlines()}
+    assert {name.lower() for name in match[1].split()} <= pinned
+    assert os.access(ROOT / "scripts" / "bench" / "gpu.sh", os.X_OK)
