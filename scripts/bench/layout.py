@@ -3,9 +3,9 @@
     .venv/bin/python scripts/bench/layout.py --quick
     .venv/bin/python scripts/bench/layout.py
 
-umap-learn both times, same n_neighbors, min_dist and seed, MiniLM vectors of real headlines. Trustworthiness: how far the
-map's neighbors are neighbors in the vectors (scikit-learn, 30 neighbors, on 5,000 rows at most), best 1. Seconds: from
-graph or vectors to the layout, after a warm-up. The graph itself is there before: clustering needs it too.
+umap-learn both times, same n_neighbors, min_dist and seed, MiniLM vectors of real headlines. Trustworthiness: how far
+the map's neighbors are neighbors in the vectors (scikit-learn, 30 neighbors, on 5,000 rows at most), best 1. Seconds:
+from graph or vectors to the layout, after a warm-up. The graph itself is there before: clustering needs it too.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> None:
     device = resolve_device("cpu")
     precision = resolve_precision("auto", device).value
     vectors = FlagEncoder(find_model("minilm", "auto"), device.value, precision, 512, None).encode(titles)
-    # more than 4,096 rows: below, umap-learn searches exactly, and its approximate search would be compiled in a measurement
+    # from 4,096 rows on umap-learn searches approximately: that is to be compiled before it is measured
     warm = vectors[:4_200]
     umap_from_graph(graph_of(warm), warm, 2, NEIGHBORS, MIN_DIST, SEED)
     on_vectors(warm)
