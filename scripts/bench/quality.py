@@ -8,8 +8,9 @@ All methods get the same texts and MiniLM vectors. Data sets: windows of up to 5
 the order in which they began, all their rows; random windows of 5,000 AllSides headlines with broad topics; and, not
 with --quick, all of uci_dev, for the methods that need no n x n matrix. Distinct titles, as the job has them.
 
-`graph m/c` is HDBSCAN on the exact 50-neighbor graph with min_samples m and min_cluster_size c, `umap m/c` the same on
-a 5-dimensional UMAP of that graph. `+ vote` gives noise to the cluster that its neighbors vote for, `+ vote<1.1` only
+`stories` and `topics` are the job's recipes, as they come out in its column `assigned`. `graph k m/c` is HDBSCAN on the
+exact graph of k neighbors with min_samples m and min_cluster_size c, unconnected parts apart, `umap m/c` the same on a
+5-dimensional UMAP of that graph. `+ vote` gives noise to the cluster that its neighbors vote for, `+ vote<1.1` only
 where the nearest of them is that near (Euclidean), `+ mean` to the cluster of the nearest mean vector. Adjusted mutual
 information (AMI), adjusted Rand index (ARI) and V-measure, with each noise headline scored as a cluster of its own;
 means over the windows, and the lowest AMI. `merged`: UCI's stories that share headlines joined. Seconds: from vectors
@@ -31,14 +32,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from job.backends.cpu import hdbscan_vectors, umap_from_graph
+from job.backends.cpu import linkage_of_vectors, umap_from_graph
 from job.backends.encoder import FlagEncoder
 from job.backends.exact import nearest, pair_distances, sort_rows
-from job.backends.graph_hdbscan import cluster_graph
+from job.backends.graph_hdbscan import cluster_graph, cut, linkage_of
 from job.backends.models import find_model
 from job.backends.votes import nearest_cluster
+from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Floats, Ints, KnnGraph
 from job.runtime.device import resolve_device, resolve_precision
+from job.stages.cluster import cut_as
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WINDOW = 5_000
@@ -47,9 +50,8 @@ WARM_UP = 4_200
 K = 50
 SEED = 42
 LIMIT = 1.1
-STORIES, TOPICS = f"graph 3/10 + vote<{LIMIT}", "umap 10/10 + mean"
-GRAPH_GRID = [(3, 3), (3, 5), (3, 10), (3, 15), (2, 10), (1, 4), (5, 10), (5, 15)]
-UMAP_GRID = [(3, 10), (5, 10), (10, 10), (10, 30)]
+GRAPH_GRID = [(50, 3, 3), (50, 3, 10), (50, 5, 10), (15, 1, 4), (15, 3, 3), (15, 3, 10), (15, 5, 10), (15, 5, 15)]
+UMAP_GRID = [(3, 10), (5, 15), (10, 10), (10, 30)]
 Method = Callable[["Rows"], dict[str, Ints]]
 
 
@@ -98,19 +100,39 @@ def with_noise_given(name: str, labels: Ints, rows: Rows) -> dict[str, Ints]:
     return {name: labels, f"{name} + vote<{LIMIT}": near, f"{name} + vote": voted, f"{name} + mean": central}
 
 
-def graph_recipe(min_samples: int, min_cluster_size: int) -> Method:
+def recipe(name: str) -> Method:
+    """The job's own, by the functions of its cluster stage."""
+    config = Cluster.model_validate({"recipe": name})
+
     def run(rows: Rows) -> dict[str, Ints]:
-        options = {"min_samples": min_samples, "min_cluster_size": min_cluster_size}
-        found = cluster_graph(rows.graph.indices, rows.graph.distances, **options)
-        return with_noise_given(f"graph {min_samples}/{min_cluster_size}", found.labels, rows)
+        near = rows.graph.first(config.k or K)
+        if config.input == "neighbors":
+            tree = linkage_of(near.indices, near.distances, min_samples=config.min_samples)
+        else:
+            assert config.reduce_to is not None
+            low = umap_from_graph(rows.graph, rows.vectors, config.reduce_to, REDUCE_NEIGHBORS, 0.0, SEED)
+            tree = linkage_of_vectors(low, config.min_samples)
+        labels = cut_as(config, tree).labels
+        voted, distance = nearest_cluster(labels, near.indices, near.distances)
+        return {name: np.where((labels < 0) & ~(distance < config.noise_distance), -1, voted)}
 
     return run
 
 
-def umap_recipe(min_samples: int, min_cluster_size: int) -> Method:
+def graph_setting(k: int, min_samples: int, min_cluster_size: int) -> Method:
     def run(rows: Rows) -> dict[str, Ints]:
-        low = umap_from_graph(rows.graph, rows.vectors, 5, 15, 0.0, SEED)
-        found = hdbscan_vectors(low, min_samples, min_cluster_size, "eom")
+        near = rows.graph.first(k)
+        options = {"min_samples": min_samples, "min_cluster_size": min_cluster_size, "parts": "apart"}
+        found = cluster_graph(near.indices, near.distances, **options)
+        return with_noise_given(f"graph {k} {min_samples}/{min_cluster_size}", found.labels, rows)
+
+    return run
+
+
+def umap_setting(min_samples: int, min_cluster_size: int) -> Method:
+    def run(rows: Rows) -> dict[str, Ints]:
+        low = umap_from_graph(rows.graph, rows.vectors, 5, REDUCE_NEIGHBORS, 0.0, SEED)
+        found = cut(linkage_of_vectors(low, min_samples), min_cluster_size=min_cluster_size)
         return with_noise_given(f"umap {min_samples}/{min_cluster_size}", found.labels, rows)
 
     return run
@@ -158,10 +180,11 @@ def k_means(rows: Rows) -> dict[str, Ints]:
     return {"k-means, true k": KMeans(true_k, n_init=3, random_state=SEED).fit_predict(rows.vectors).astype(np.int32)}
 
 
-OURS = [*(graph_recipe(*pair) for pair in GRAPH_GRID), *(umap_recipe(*pair) for pair in UMAP_GRID)]
+RECIPES = [recipe("stories"), recipe("topics")]
+OURS = [*RECIPES, *(graph_setting(*one) for one in GRAPH_GRID), *(umap_setting(*pair) for pair in UMAP_GRID)]
 OTHERS = [tutorial, bertopic, evoc, k_means]
 DENSE = [average_linkage]
-WHOLE = [tutorial, bertopic, evoc, *(graph_recipe(*pair) for pair in [(3, 5), (3, 10), (5, 10)]), umap_recipe(10, 10)]
+WHOLE = [tutorial, bertopic, evoc, *RECIPES, graph_setting(50, 3, 10)]
 
 
 def scores(labels: Ints, rows: Rows) -> dict[str, float]:
@@ -250,7 +273,7 @@ def main() -> None:
     precision = resolve_precision("auto", device).value
     encoder = FlagEncoder(find_model("minilm", "auto"), device.value, precision, 512, None)
     print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {precision}", flush=True)
-    ours = [graph_recipe(3, 3), graph_recipe(3, 10), umap_recipe(10, 10)] if quick else OURS
+    ours = [*RECIPES, graph_setting(50, 3, 10)] if quick else OURS
     ratios: dict[str, float] = {}
 
     if only != "topics":
@@ -263,7 +286,7 @@ def main() -> None:
         if only != "whole":
             windows = list(uci_windows(uci, vectors))[: 2 if quick else None]
             table = show("UCI stories", windows, [*OTHERS, *DENSE, *ours])
-            ratios |= compare("stories", table, STORIES)
+            ratios |= compare("stories", table, "stories")
         if only == "whole" or not (quick or only):
             whole = Rows.of(uci, vectors, {"story": "story", "merged": "story_merged"})
             show("all of uci_dev", [whole], WHOLE)
@@ -276,7 +299,7 @@ def main() -> None:
         starts = range(0, len(allsides), WINDOW)
         windows = [Rows.of(allsides[s : s + WINDOW], vectors, {"label": "label"}) for s in starts]
         table = show("AllSides topics", windows, [*OTHERS, *DENSE, *ours])
-        ratios |= compare("topics", table, TOPICS)
+        ratios |= compare("topics", table, "topics")
     print(json.dumps(ratios))
 
 
