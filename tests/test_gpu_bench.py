@@ -101,8 +101,13 @@ def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
 
 def test_the_script_goes_on_after_a_part_that_fails_and_keeps_its_results(tmp_path: Path) -> None:
     environment = clean_environment() | {
-        "QUICK": "1", "DEVICE": "cpu", "ROWS": "300", "PYTHON": sys.executable,
-        "OUT": str(tmp_path / "out"), "SITE": str(tmp_path / "site"), "SCRATCH": str(tmp_path / "scratch"),
+        "QUICK": "1",
+        "DEVICE": "cpu",
+        "ROWS": "300",
+        "PYTHON": sys.executable,
+        "OUT": str(tmp_path / "out"),
+        "SITE": str(tmp_path / "site"),
+        "SCRATCH": str(tmp_path / "scratch"),
     }
     done = subprocess.run(
         ["bash", "scripts/bench/gpu.sh", "nothing", "peaks"], cwd=ROOT, env=environment, capture_output=True, text=True

@@ -3,13 +3,13 @@
     .venv/bin/pip install -c scripts/constraints.txt -e '.[bench]'
     .venv/bin/python scripts/bench/embed.py --quick
     .venv/bin/python scripts/bench/embed.py --repeat 4 --layers
-    .venv/bin/python scripts/bench/embed.py --shape bge-m3 --rows 200000      # on a GPU: BGE-M3's size, random weights
+    .venv/bin/python scripts/bench/embed.py --shape bge-m3 --rows 2000        # BGE-M3's size, random weights
 
 Loading and a warm-up are not counted. Runs alternate and the fastest of each counts. FlagEmbedding and
 sentence-transformers get their best batch size of 32 to 256, found on the first texts (FlagEmbedding in bf16 on a CPU
 is left out: 43 texts/s). Then a million synthetic texts of 8 to 80 tokens go through read, tokenize, group and write
 with a stand-in for the model, for the pipeline alone. `--layers`: ours with torch's own layers too, for what oneDNN's
-are worth. On CUDA also tokens a second, the share of the bf16 matmul peak measured here, and where the GPU waits.
+are worth. What a GPU reaches of its peak, and where it waits: gpu.py.
 """
 
 import argparse
@@ -319,10 +319,6 @@ def main() -> None:
             words = sorted({word for title in titles for word in title.split()})
             synthetic(arguments.synthetic, words, f"{scratch}/synthetic.parquet")
             through = in_process("--process", "pipeline", f"{scratch}/synthetic.parquet", f"{scratch}/shards")
-        if device == "cuda":
-            from embed_cuda import report
-
-            report(str(folder), f"{scratch}/profile", texts)
 
     lengths = sum(map(len, texts)) / len(texts)
     print(f"{platform.platform()}, {os.cpu_count()} cores, {len(texts):,} titles of {lengths:.0f} characters, {folder}")
