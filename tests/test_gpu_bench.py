@@ -95,7 +95,7 @@ def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     found = results(tmp_path)
     assert not [line for line in found if "failed" in line]
-    assert len(found) >= 3
+    assert len(found) >= 2
     assert json.loads(done.stdout.splitlines()[-1]) == gpu.ratios(tmp_path)
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The GPU, measured: on a machine with one GPU and no network, tests first, then the benchmarks, most important first.
 #
-#   bash scripts/bench/gpu_pack.sh                 # before, where there is a network: .whl and .rapids, in two pieces
-#   bash scripts/bench/gpu.sh tests embed job      # with .whl brought along   (each line ends within 9 minutes)
-#   bash scripts/bench/gpu.sh knn graph store      # with .whl
-#   bash scripts/bench/gpu.sh tests cluster umap   # with .rapids
-#   bash scripts/bench/gpu.sh profile              # with .whl: the kernels' counters, by ncu
-#   bash scripts/bench/gpu.sh                      # all of it, as far as the time goes
+#   bash scripts/bench/gpu_pack.sh                  # before, where there is a network: .whl and .rapids, in two pieces
+#   bash scripts/bench/gpu.sh tests embed           # .whl brought along           (each line ends within 9 minutes)
+#   bash scripts/bench/gpu.sh rapids job knn graph  # .rapids brought along, on the same machine: $SITE has the rest
+#   bash scripts/bench/gpu.sh umap cluster          # on the same machine
+#   bash scripts/bench/gpu.sh store profile         # on the same machine; profile: the kernels' counters, by ncu
+#   bash scripts/bench/gpu.sh                       # all of it, as far as the time goes, where all is installed
 #
 # Results go to $OUT, or to runs/gpu, as they come: results.jsonl (a figure a line), log.txt, tests.xml, profile.txt,
 # run.json. A part that fails or is stopped by its limit leaves what it had, and the next one starts. What was brought
@@ -58,6 +58,8 @@ part() {
     case "$1" in
         tests) limited 240 "$python" -m pytest -m gpu tests/gpu -q -p no:cacheprovider --durations=8 \
             --junitxml="$OUT/tests.xml" || rc=$? ;;
+        rapids) limited 120 "$python" -m pytest -m gpu tests/gpu/test_rapids.py tests/gpu/test_device.py -q \
+            -p no:cacheprovider --junitxml="$OUT/rapids.xml" || rc=$? ;;
         profile) counters || rc=$? ;;
         peaks) bench 40 "$1" || rc=$? ;;
         embed) bench 200 "$1" || rc=$? ;;
@@ -87,8 +89,9 @@ counters() {
     tail -20 "$OUT/ncu.csv"
 }
 
-all=(tests peaks embed job knn graph cluster umap store profile)
+all=(tests embed job knn graph umap cluster store profile peaks rapids)
 setup || echo "gpu: what was brought along could not all be unpacked; going on with what is there"
-[ $# -gt 0 ] || set -- "${all[@]}"
+# tests hold those of part rapids
+[ $# -gt 0 ] || set -- "${all[@]:0:9}"
 for name in "$@"; do part "$name"; done
 "$python" scripts/bench/gpu.py table --out "$OUT"

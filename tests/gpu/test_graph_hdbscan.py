@@ -1,5 +1,6 @@
 """The graph's clustering by CuPy on a CUDA device: the CPU's labels, on the CPU tests' graphs and larger ones."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,22 @@ def graphs() -> dict[str, tuple[Ints, Floats]]:
     return {name: make() for name, make in GRAPHS.items()}
 
 
-def rounded(rows: int, dim: int, k: int, places: int | None) -> tuple[Ints, Floats]:
-    """Clustered vectors' exact graph; `places`: distances rounded, so that nearly all weights are ties."""
+@cache
+def nearest(rows: int, dim: int, k: int) -> tuple[Ints, Floats]:
+    """Clustered vectors' exact graph."""
     from gpu_parts.texts import clustered
 
     from job.backends import exact
 
-    vectors = clustered(rows, dim, "cuda")
-    rows_ = np.arange(rows)
-    near = np.concatenate([exact.nearest(vectors, rows_[i : i + 2048], k) for i in range(0, rows, 2048)])
-    far = exact.pair_distances(vectors, rows_, near)
-    if places is not None:
-        far = np.round(far, places)
-    return exact.sort_rows(near, far, k)
+    vectors, every = clustered(rows, dim, "cuda"), np.arange(rows)
+    near = np.concatenate([exact.nearest(vectors, every[i : i + 2048], k) for i in range(0, rows, 2048)])
+    return exact.sort_rows(near, exact.pair_distances(vectors, every, near), k)
+
+
+def rounded(rows: int, dim: int, k: int, places: int | None) -> tuple[Ints, Floats]:
+    """`nearest`; `places`: distances rounded, so that nearly all weights are ties."""
+    near, far = nearest(rows, dim, k)
+    return near, far if places is None else np.round(far, places)
 
 
 def check(graph: tuple[Ints, Floats], min_samples: int, **cutting: Any) -> None:

@@ -142,8 +142,9 @@ def _alternative(bench: Bench, name: str, make: Callable[[], Any], texts: list[s
         return
     encode: Callable[..., Any] = loaded[1]
     tried = {}
+    if bench.attempt(f"{name}: first call", lambda: encode(texts[:64], 64)) is None:
+        return
     for size in BATCHES:
-        encode(texts[:64], size)
         once = bench.attempt(f"{name}, {size} a batch", lambda size=size: encode(texts[:_TRIED], size))
         if once is not None:
             tried[size] = once[0]
