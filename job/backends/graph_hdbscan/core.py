@@ -56,7 +56,7 @@ def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-unty
             at = np.searchsorted(distances[j, :near], d)
             while at < near and distances[j, at] == d and indices[j, at] != i:
                 at += 1
-            if at < near and indices[j, at] == i:
+            if at < near and distances[j, at] == d and indices[j, at] == i:
                 continue
             if count == len(found):
                 found = np.concatenate((found, found))
