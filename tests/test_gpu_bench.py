@@ -1,5 +1,6 @@
 """The GPU benchmark's own logic, on the CPU: its texts, its parts, its script and what is packed for it."""
 
+import importlib.util
 import json
 import os
 import re
@@ -13,12 +14,17 @@ from conftest import ROOT, clean_environment
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 
-import gpu
 from gpu_parts.embedding import waits
 from gpu_parts.measure import Bench
 from gpu_parts.model import checkpoint
 from gpu_parts.neighbors import recall
 from gpu_parts.texts import clustered, headlines, lengths, pieces
+
+# tests/gpu is a package called gpu, too
+_spec = importlib.util.spec_from_file_location("gpu_bench", ROOT / "scripts" / "bench" / "gpu.py")
+assert _spec and _spec.loader
+gpu = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(gpu)
 
 
 def results(out: Path) -> list[dict[str, object]]:
