@@ -119,12 +119,14 @@ def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, 
 
 
 def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path, copy: Path) -> None:
-    done = job("recut", copy, "noise=nearest")
+    done = job("recut", copy, "noise=nearest", "noise_distance=1.1")
     assert done.returncode == 0, done.stderr
     kept, given = rows_of(demo), rows_of(copy)
     assert "assigned" not in kept[0]
     assert [row["cluster"] for row in given] == [row["cluster"] for row in kept]
-    assert [row["assigned"] for row in given] == [row["nearest_cluster"] for row in kept]
-    assert all(row["assigned"] == row["cluster"] for row in given if row["cluster"] != "-1")
+    for row in given:
+        near = row["cluster"] != "-1" or (row["nearest_distance"] and float(row["nearest_distance"]) < 1.1)
+        assert row["assigned"] == (row["nearest_cluster"] if near else "-1")
     noise = [row["assigned"] for row in given if row["cluster"] == "-1"]
-    assert sum(label != "-1" for label in noise) > len(noise) / 2
+    # the sample's lone headlines are near nothing
+    assert 0 < sum(label != "-1" for label in noise) < len(noise)

@@ -76,7 +76,7 @@ def cluster(
     nearest, distance = nearest_cluster(found.labels, near.indices, near.distances)
     clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
     clusters.save(run.file("clusters.parquet"), run.file("tree.npz"), headlines.ids)
-    warnings = _warnings(clusters)
+    warnings = _warnings(config, clusters)
     for warning in warnings:
         logger.warning("cluster: %s", warning)
     logger.info(
@@ -140,7 +140,7 @@ def _assigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
     return {"unassigned_share": round(float((clusters.assigned(config.noise_distance) < 0).mean()), 4)}
 
 
-def _warnings(clusters: Clusters) -> list[str]:
+def _warnings(config: Cluster, clusters: Clusters) -> list[str]:
     n = len(clusters.labels)
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
@@ -149,5 +149,8 @@ def _warnings(clusters: Clusters) -> list[str]:
         return []
     tree = clusters.tree
     parts = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
-    graph = f"the graph falls into {parts} unconnected parts, try a larger neighbors.k; " if parts else ""
+    remedy = (
+        "cluster.parts=apart" if config.parts == "joined" and config.mode == "canonical" else "a larger neighbors.k"
+    )
+    graph = f"the graph falls into {parts} unconnected parts, try {remedy}; " if parts else ""
     return [f"one cluster holds {largest:,} of {n:,} headlines: {graph}for broad topics try cluster.recipe=topics"]

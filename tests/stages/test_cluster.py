@@ -56,7 +56,7 @@ def labels_in(folder: Path) -> np.ndarray:
 def test_groups_are_found_recorded_and_not_warned_of(tmp_path: Path) -> None:
     stats = run_stage(tmp_path, points([30, 20, 10]), 8)
     assert (stats["clusters"], stats["largest"], stats["rows"], stats["warnings"]) == (3, 30, 60, [])
-    assert (stats["implementation"], stats["noise_share"], stats["assigned_share"]) == ("graph_hdbscan", 0, 1)
+    assert (stats["implementation"], stats["noise_share"]) == ("graph_hdbscan", 0)
     assert np.bincount(labels_in(tmp_path)).tolist() == [30, 20, 10]
 
 
@@ -144,10 +144,20 @@ def test_vectors_are_clustered_and_cut_again_without_them(tmp_path: Path) -> Non
     assert (again["tree_reused"], again["clusters"]) == (True, 2)
 
 
-def test_noise_is_in_the_digest_of_the_answer(tmp_path: Path) -> None:
-    vectors = points([30, 20, 10], spread=1.5)
-    keep, nearest = (run_stage(tmp_path, vectors, 8, noise=noise) for noise in ("keep", "nearest"))
-    assert keep["output"] != nearest["output"]
+def test_noise_given_away_changes_no_cluster(tmp_path: Path) -> None:
+    vectors = points([30, 20, 10, 1, 1])
+    keep, nearest, near = (
+        run_stage(tmp_path, vectors, 8, noise=noise, noise_distance=distance)
+        for noise, distance in (("keep", 1.1), ("nearest", 100.0), ("nearest", 0.01))
+    )
+    assert keep["output"] == nearest["output"] == near["output"]
+    assert "unassigned_share" not in keep
+    assert nearest["unassigned_share"] < near["unassigned_share"] == keep["noise_share"]
+
+
+def test_joined_parts_that_collapse_are_told_to_part(tmp_path: Path) -> None:
+    (warning,) = run_stage(tmp_path, points([60, 10]), 6, parts="joined")["warnings"]
+    assert "try cluster.parts=apart" in warning
 
 
 # ---- recipes
