@@ -145,9 +145,9 @@ def test_vectors_are_clustered_and_cut_again_without_them(tmp_path: Path) -> Non
 
 
 def test_noise_given_away_changes_no_cluster(tmp_path: Path) -> None:
-    vectors = points([30, 20, 10, 1, 1])
+    vectors = points([60, 60, 60], spread=3.0)
     keep, nearest, near = (
-        run_stage(tmp_path, vectors, 8, noise=noise, noise_distance=distance)
+        run_stage(tmp_path, vectors, 15, noise=noise, noise_distance=distance, min_cluster_size=10)
         for noise, distance in (("keep", 1.1), ("nearest", 100.0), ("nearest", 0.01))
     )
     assert keep["output"] == nearest["output"] == near["output"]
