@@ -85,6 +85,7 @@ class Store(Section):
     id_field: FieldName = "id"
     vector_field: FieldName = "embedding"
     text_field: FieldName = "text"
+    sparse_field: FieldName = "sparse"
     extra_fields: tuple[FieldName, ...] = ()
     index: Literal["auto", "GPU_IVF_FLAT", "GPU_CAGRA", "GPU_BRUTE_FORCE", "IVF_FLAT", "HNSW", "FLAT", "AUTOINDEX"] = (
         "auto"
@@ -106,11 +107,12 @@ class Store(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        names = [self.id_field, self.vector_field, self.text_field, *self.extra_fields]
+        names = [self.id_field, self.vector_field, self.text_field, self.sparse_field, *self.extra_fields]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(
-                f"the field '{twice[0]}' stands twice among id_field, vector_field, text_field, extra_fields"
+                f"the field '{twice[0]}' stands twice among id_field, vector_field, text_field, "
+                "sparse_field, extra_fields"
             )
         if self.filter and self.scope == "run":
             raise ValueError("store.filter needs store.scope = collection: a run clusters all of its own headlines")

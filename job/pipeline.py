@@ -78,6 +78,7 @@ def _embed_missing(job: Job, key: str) -> list[str]:
 
 
 def _store(job: Job, key: str) -> dict[str, Any]:
+    from job.stages.embed import load_sparse
     from job.stages.ingest import extra_values
     from job.stages.store import store, survey
 
@@ -87,7 +88,9 @@ def _store(job: Job, key: str) -> dict[str, Any]:
         extra = extra_values(config.store.extra_fields, job.input_headlines, job.run)
         top_k = config.graph_k + SPARE_HITS
         written = job.input_headlines, job.input_embeddings
-        stats = store(config.store, job.milvus, *written, job.run, key=key, top_k=top_k, extra=extra)
+        lexical = load_sparse(job.run) if config.embed.sparse else None
+        options: dict[str, Any] = {"key": key, "top_k": top_k, "extra": extra, "lexical": lexical}
+        stats = store(config.store, job.milvus, *written, job.run, **options)
     if job.living:
         stats |= survey(config, job.milvus, job.input_headlines, job.run)
     return stats
@@ -207,6 +210,7 @@ STAGES = (
                 mode="json", exclude={"uri", "token", "tls_ca", "parallel", "patience", "scope", "filter"}
             ),
             [job.config.store.scope, job.config.store.filter] if job.living else [],
+            *(["sparse"] * job.config.embed.sparse),
         ],
         _store,
     ),

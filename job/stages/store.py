@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,15 @@ def store(
     key: str = "",
     top_k: int = 50 + SPARE_HITS,
     extra: list[dict[str, Any]] | None = None,
+    lexical: Any = None,
 ) -> dict[str, Any]:
     """Upsert all headlines, build the index, load, and verify the number of rows and a sample of their vectors.
 
     The ids that this run ever wrote stand in `store_ids.npy` before they are written, so that headlines which
     left the input are taken out of the collection again, and nobody else's rows are; with `store.scope:
     collection` nothing is ever taken out. `store_done.txt` says which batches Milvus has acknowledged: they are
-    not written again. `extra`: a dict a headline, for `store.extra_fields`.
+    not written again. `extra`: a dict a headline, for `store.extra_fields`. `lexical`: CSR array [n, vocabulary]
+    of weights, kept where the collection has a field for them.
 
     Raises:
         BadInput: the collection has another schema, or holds rows that this run did not write.
@@ -63,7 +66,7 @@ def store(
         chosen = aside.submit(_index, config, milvus, len(ids), top_k)
         skipped = len(journal.done)
         for last_try in (not skipped, True):
-            _write(milvus, batches, journal, headlines, texts, embeddings, extra, config.parallel)
+            _write(milvus, batches, journal, headlines, texts, embeddings, extra, lexical, config.parallel)
             index = chosen.result()
             milvus.build_index(index)
             if len(stale):
@@ -104,7 +107,22 @@ def store(
         "index_reason": index.reason,
         "index_params": index.build,
         "metric": built.metric,
+        **_said_of_sparse(milvus, lexical),
     }
+
+
+def _said_of_sparse(milvus: Milvus, lexical: Any) -> dict[str, Any]:
+    if lexical is None:
+        return {}
+    if milvus.has_sparse:
+        return {"sparse": milvus.fields.sparse}
+    why = (
+        "the collection has no such field"
+        if milvus.connection.has_sparse
+        else f"{milvus.version} has no sparse vectors"
+    )
+    logger.warning("store: lexical weights stay in the run folder: %s", why)
+    return {"fallbacks": [f"embed.sparse: the weights are in run_dir/sparse alone: {why}"]}
 
 
 def survey(config: Config, milvus: Milvus, headlines: Headlines, run: RunDir) -> dict[str, Any]:
@@ -163,6 +181,7 @@ def _write(
     texts: list[str],
     embeddings: Embeddings,
     extra: list[dict[str, Any]] | None,
+    lexical: Any,
     parallel: int,
 ) -> None:
     """Upsert the batches that are not in yet, `parallel` in flight."""
@@ -172,7 +191,14 @@ def _write(
             if number not in journal.done:
                 vectors = embeddings.vectors[start:stop].astype(np.float32)
                 fitting = [fit_text(text) for text in texts[start:stop]]
-                yield number, Rows(headlines.ids[start:stop], vectors, fitting, extra[start:stop] if extra else ())
+                more = extra[start:stop] if extra else []
+                if lexical is not None and milvus.has_sparse:
+                    weights = _weights(lexical[start:stop])
+                    blank: list[dict[str, Any]] = [{}] * len(weights)
+                    more = [
+                        {**one, milvus.fields.sparse: mine} for one, mine in zip(more or blank, weights, strict=True)
+                    ]
+                yield number, Rows(headlines.ids[start:stop], vectors, fitting, more)
 
     total = sum(stop - start for number, (start, stop) in enumerate(batches) if number not in journal.done)
     with Progress("store", total, "rows") as progress:
@@ -182,6 +208,14 @@ def _write(
             journal.add(number)
             progress.update(len(written.ids))
             preempt.check()
+
+
+def _weights(lexical: Any) -> list[dict[int, float]]:
+    """Each row of a CSR array as {token: weight}. Milvus takes no empty one: it gets the start token, which no text's
+    weights name, at next to nothing."""
+    rows = (slice(*ends) for ends in pairwise(lexical.indptr.tolist()))
+    tokens, weights = lexical.indices, lexical.data
+    return [dict(zip(tokens[r].tolist(), weights[r].tolist(), strict=True)) or {0: 1e-6} for r in rows]
 
 
 def _verify(milvus: Milvus, ids: Ids, embeddings: Embeddings, living: bool) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_array
 
 from job.backends import exact
 from job.backends.milvus import Fields, Milvus, arrays
@@ -113,6 +114,19 @@ def test_a_gpu_index_is_refused_within_a_minute_and_leaves_nothing_behind(milvus
     for name in client.list_collections():
         if name.startswith("job_probe_"):
             client.drop_collection(name)
+
+
+def test_lexical_weights_stay_behind_where_the_server_has_no_sparse_vectors(milvus_server: Any, tmp_path: Path) -> None:
+    milvus = Milvus(milvus_server.uri, None, "no_sparse", Fields(sparse="sparse"))
+    rows, run = headlines(300), RunDir(tmp_path)
+    weights = csr_array(np.ones((300, 4), np.float32))
+    stats = store(Store(index="FLAT"), milvus, rows, Embeddings(rows.ids, vectors(300)), run, lexical=weights)
+    assert stats["rows"] == 300
+    assert stats["fallbacks"] == [
+        f"embed.sparse: the weights are in run_dir/sparse alone: {milvus.version} has no sparse vectors"
+    ]
+    milvus.connection.client.drop_collection("no_sparse")
+    milvus.close()
 
 
 def test_a_living_collection_keeps_yesterday_and_is_filtered_by_extra_fields(milvus: Milvus, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the stages use: write, index, search and read one collection."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +31,8 @@ class Milvus:
         """Connect; `connection`: further arguments of `Connection`, and its errors."""
         self.connection = Connection(uri, token, **connection)
         self.uri, self.version, self.lite = self.connection.uri, self.connection.version, self.connection.lite
-        self.collection, self.fields = collection, fields or Fields()
+        fields = fields or Fields()
+        self.collection, self.fields = collection, fields if self.connection.has_sparse else replace(fields, sparse="")
         self._client = self.connection.client
 
     def close(self) -> None:
@@ -228,7 +230,22 @@ class Milvus:
                 self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))
         if not self.has_index():
             self._create_index(index)
+        if self.has_sparse:
+            self._index_sparse()
         self.load()
+
+    @property
+    def has_sparse(self) -> bool:
+        """Whether this collection keeps lexical weights."""
+        return bool(self.fields.sparse) and self.fields.sparse in self.layout.types
+
+    def _index_sparse(self) -> None:
+        name = self.fields.sparse
+        if name not in self._call("listing indexes", lambda: self._client.list_indexes(self.collection)):
+            parameters = self._client.prepare_index_params()
+            parameters.add_index(name, index_type="SPARSE_INVERTED_INDEX", metric_type="IP", params={})
+            create = self._client.create_index
+            self._call("building the sparse index", lambda: create(self.collection, parameters, timeout=CALL_SECONDS))
 
     def _create_index(self, index: Index) -> None:
         parameters = self._client.prepare_index_params()

@@ -73,6 +73,12 @@ class Connection:
         except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
             raise BadInput(_unreachable(self.uri, self.lite, db_name, error)) from None
 
+    @property
+    def has_sparse(self) -> bool:
+        """Whether there are sparse vectors: Lite and Zilliz Cloud have them, a server from 2.4 on."""
+        number = re.search(r"(\d+)\.(\d+)", self.version)
+        return self.lite or self.zilliz or number is None or tuple(map(int, number.groups())) >= (2, 4)
+
     def gpu(self, kind: str, probe: Callable[["Connection", str], Choice]) -> Choice:
         """Whether the server builds this GPU index, by `probe`, asked once."""
         if kind not in self._gpu:

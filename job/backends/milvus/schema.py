@@ -8,12 +8,14 @@ TEXT_BYTES = 65_535
 
 @dataclass(frozen=True)
 class Fields:
-    """The names of the fields; `extra`: columns kept beside them, in the dynamic field where the schema has none."""
+    """The names of the fields; `extra`: columns kept beside them, in the dynamic field where the schema has none;
+    `sparse`: of the lexical weights, empty where none are kept."""
 
     id: str = "id"
     vector: str = "embedding"
     text: str = "text"
     extra: tuple[str, ...] = ()
+    sparse: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,15 @@ def our_schema(client: Any, fields: Fields, dim: int) -> Any:
     schema.add_field(fields.id, DataType.INT64, is_primary=True)
     schema.add_field(fields.vector, DataType.FLOAT_VECTOR, dim=dim)
     schema.add_field(fields.text, DataType.VARCHAR, max_length=TEXT_BYTES)
+    if fields.sparse:
+        schema.add_field(fields.sparse, DataType.SPARSE_FLOAT_VECTOR)
     return schema
 
 
 def our_text(fields: Fields, dim: int) -> str:
     """Our schema in words, as `read_layout` gives it."""
     text = f"{fields.id} INT64 primary, {fields.vector} FLOAT_VECTOR({dim}), {fields.text} VARCHAR({TEXT_BYTES})"
+    text += f", {fields.sparse} SPARSE_FLOAT_VECTOR" if fields.sparse else ""
     return text + (", dynamic" if fields.extra else "")
 
 
