@@ -112,7 +112,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     from job.config import load
 
     config = load(arguments.config, arguments.settings)
-    from job.pipeline import check
+    from job.preflight import check
     from job.stages.ingest import open_sources
 
     check(config)

@@ -6,7 +6,6 @@ Each stage has a key, the digest of its settings, of the results it starts from 
 A stage whose marker has that key, with its files in place, is up to date.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,16 @@ from typing import Any
 from job import __version__
 from job.backends import population
 from job.backends.milvus import is_lite
-from job.backends.milvus.choice import require
-from job.backends.milvus.indexes import complaint
 from job.config import SPARE_HITS, Config
 from job.context import Job
+from job.preflight import fail_early, note_config
 from job.runtime import log, preempt
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.ranks import wait_for
 from job.runtime.record import write_record
-from job.runtime.rundir import Marker, RunDir, digest, write_json
+from job.runtime.rundir import Marker, RunDir, digest
 from job.runtime.secrets import without_password
 
 
@@ -293,7 +291,7 @@ def run(config: Config, only: str | None = None) -> None:
             who = "" if job.ranks.alone else f", {job.ranks} ({job.ranks.source})"
             logger.info("run: %s, device %s (%s)%s", job.run.path, job.device.value, job.device.reason, who)
             if only is None:
-                _fail_early(job)
+                fail_early(job)
             for stage in STAGES:
                 if only not in (None, stage.name):
                     _demand(stage, job)
@@ -341,35 +339,6 @@ def _still_missing(stage: Stage, job: Job) -> list[str]:
     return stage.missing(job, key) if stage.missing else ["rank 0's work"]
 
 
-def _fail_early(job: Job) -> None:
-    """See that the model and the server are there before an hour is spent on what comes before them."""
-    check(job.config)
-    if job.run.marker("embed") is None and job.config.input.paths:
-        _ = job.model
-    if job.ranks.rank:
-        return
-    store = job.config.store
-    if job.living:
-        job.milvus.adopt(writes=bool(job.config.input.paths))
-    if job.run.marker("neighbors") is None and not is_lite(job.config.store_uri):
-        milvus = job.milvus
-        if store.index != "auto" and job.run.marker("store") is None:
-            require(milvus.connection, store.index, store.metric, job.config.graph_k + SPARE_HITS)
-
-
-def check(config: Config) -> None:
-    """See that what is known of Milvus's limits allows this configuration, without asking a server.
-
-    Raises:
-        BadInput: it does not.
-    """
-    uri, store = config.store_uri, config.store
-    if config.neighbors.backend == "milvus" and store.index != "auto":
-        why = complaint(store.index, store.metric, config.graph_k + SPARE_HITS, is_lite(uri), "zillizcloud" in uri)
-        if why is not None:
-            raise BadInput(why)
-
-
 def _up_to_date(stage: Stage, job: Job, key: str) -> Marker | None:
     marker = job.run.marker(stage.name)
     return marker if marker is not None and marker.key == key and job.run.intact(marker) else None
@@ -411,29 +380,6 @@ def carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
     job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats)
     done.append(stage.name)
     return True
-
-
-def note_config(job: Job) -> None:
-    """Save the resolved configuration, and say which settings differ from the last run's in this folder."""
-    file = job.run.file("config.json")
-    now = job.config.public()
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = now
-    changed = [
-        f"{path}: {old!r} -> {new!r}" for path, new in _flat(now).items() if (old := _flat(before).get(path)) != new
-    ]
-    if changed:
-        logger.info("run: changed since the last run here: %s", "; ".join(changed))
-    write_json(file, now)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def record(job: Job, done: list[str], meter: Meter) -> None:

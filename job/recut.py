@@ -9,7 +9,8 @@ import numpy as np
 
 from job.config import Config, resolve
 from job.context import Job
-from job.pipeline import STAGES, carry_out, note_config, record, tree_key
+from job.pipeline import STAGES, carry_out, record, tree_key
+from job.preflight import note_config
 from job.runtime import log, preempt
 from job.runtime.errors import BadInput
 from job.runtime.measure import Meter

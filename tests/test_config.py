@@ -69,7 +69,7 @@ def test_what_milvus_could_not_do_is_refused(words: list[str], said: str) -> Non
 
 
 def test_an_index_that_cannot_be_there_is_refused_without_asking(tmp_path: Path) -> None:
-    from job.pipeline import check
+    from job.preflight import check
 
     check(configured("store.index=HNSW"))
     for words, said in (
