@@ -68,13 +68,16 @@ def whole(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_kill_9_in_the_middle_then_resume_gives_the_same_bits(
     job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
-    folder = ingested(job, tmp_path / "run")
-    for least in (1, 4, 9):  # killed three times, further on each time
-        process = start(*words(folder, tiny_m3))
-        while len(list((folder / "embeddings").glob("*.json"))) < least and process.poll() is None:
-            time.sleep(0.005)
-        process.kill()
-        process.communicate()
+    for attempt in range(4):  # on a busy machine the kill may come after the end
+        folder = ingested(job, tmp_path / f"run{attempt}")
+        for least in (1, 3, 6):  # killed three times, further on each time
+            process = start(*words(folder, tiny_m3))
+            while len(list((folder / "embeddings").glob("*.json"))) < least and process.poll() is None:
+                time.sleep(0.002)
+            process.kill()
+            process.communicate()
+        if not (folder / "markers" / "embed.json").exists():
+            break
     assert not (folder / "markers" / "embed.json").exists()
     kept = {path: path.stat().st_mtime_ns for path in (folder / "embeddings").glob("*.json")}
     assert kept
