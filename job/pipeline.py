@@ -163,7 +163,7 @@ def _report(job: Job, key: str) -> dict[str, Any]:
 
 def _shards(job: Job) -> list[str]:
     folders = ("embeddings", "sparse")
-    return [f"{folder}/{path.name}" for folder in folders for path in sorted(job.run.file(folder).glob("*.npy"))]
+    return [f"{folder}/{path.name}" for folder in folders for path in sorted(job.run.file(folder).glob("[0-9]*.npy"))]
 
 
 def _database(job: Job) -> list[str]:

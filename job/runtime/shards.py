@@ -68,7 +68,7 @@ class Shards:
 
     def begun(self, key: str, rows: int) -> int:
         """How many shards in the folder were made with `key`; 0 if those of another key are all of its `rows` rows."""
-        made = [marker for path in self._folder.glob("*.json") if (marker := _read(path)).get("key") == key]
+        made = [marker for path in self._folder.glob("[0-9]*.json") if (marker := _read(path)).get("key") == key]
         whole = sum(int(marker["rows"]) for marker in made) >= rows
         return 0 if whole and key != self.key else len(made)
 

@@ -235,7 +235,7 @@ def _chunks(path: Path, shards: list[Shard]) -> Iterator[tuple[int, Any]]:
 
 def load_embeddings(ids: Ids, run: RunDir) -> Embeddings:
     """The vectors of a finished embed stage, in memory: n x d x 2 or 4 bytes."""
-    shards = [np.load(path, mmap_mode="r") for path in sorted(run.file("embeddings").glob("*.npy"))]
+    shards = [np.load(path, mmap_mode="r") for path in sorted(run.file("embeddings").glob("[0-9]*.npy"))]
     return Embeddings(ids, np.asarray(shards[0]) if len(shards) == 1 else np.concatenate(shards))
 
 
@@ -243,10 +243,10 @@ def load_sparse(run: RunDir) -> Any:
     """A finished stage's lexical weights as a SciPy CSR array, float32 [n, vocabulary]; None where none were made."""
     from scipy.sparse import csr_array
 
-    paths = sorted(run.file("sparse").glob("*.npy"))
+    paths = sorted(run.file("sparse").glob("[0-9]*.npy"))
     if not paths:
         return None
-    sizes = [len(np.load(path, mmap_mode="r")) for path in sorted(run.file("embeddings").glob("*.npy"))]
+    sizes = [len(np.load(path, mmap_mode="r")) for path in sorted(run.file("embeddings").glob("[0-9]*.npy"))]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     parts = [np.load(path) for path in paths]
     rows = np.concatenate([part["row"].astype(np.int64) + start for part, start in zip(parts, starts, strict=False)])

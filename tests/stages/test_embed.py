@@ -24,7 +24,7 @@ from job.runtime.errors import JobError, Resumable
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
-from job.stages.embed import _chunks, _texts, embed_shards, load_sparse
+from job.stages.embed import _chunks, _texts, embed_shards, load_embeddings, load_sparse
 
 DEMO = ROOT / "configs" / "demo.yaml"
 SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
@@ -43,7 +43,7 @@ def start(*command: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "embeddings").glob("*.npy"))}
+    return {path.name: path.read_bytes() for path in sorted((folder / "embeddings").glob("[0-9]*.npy"))}
 
 
 def ingested(job: Run, folder: Path) -> Path:
@@ -350,3 +350,11 @@ def test_a_stop_signal_keeps_the_shard_at_hand_unless_it_takes_too_long(
         assert len(shards.all) - len(shards.left()) == kept
     with preempt.stop_signals():  # forgets it
         pass
+
+
+def test_what_a_killed_rank_left_half_written_is_no_shard(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
+    (folder / "embeddings" / ".00003.npy.1a2b.tmp.npy").write_bytes(b"half")
+    ids = np.arange(496)
+    assert np.array_equal(load_embeddings(ids, RunDir(folder)).vectors, load_embeddings(ids, RunDir(whole)).vectors)
