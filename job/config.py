@@ -107,12 +107,11 @@ class Store(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        names = [self.id_field, self.vector_field, self.text_field, self.sparse_field, *self.extra_fields]
+        names = [self.id_field, self.vector_field, self.text_field, *self.extra_fields]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(
-                f"the field '{twice[0]}' stands twice among id_field, vector_field, text_field, "
-                "sparse_field, extra_fields"
+                f"the field '{twice[0]}' stands twice among id_field, vector_field, text_field, extra_fields"
             )
         if self.filter and self.scope == "run":
             raise ValueError("store.filter needs store.scope = collection: a run clusters all of its own headlines")
@@ -242,6 +241,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        store = self.store
+        others = (store.id_field, store.vector_field, store.text_field, *store.extra_fields)
+        if self.embed.sparse and store.sparse_field in others:
+            raise ValueError(f"store.sparse_field = '{store.sparse_field}' is another field's name too: choose another")
         k, asked = self.neighbors.k, self.cluster.k
         if asked is not None and asked > k:
             # a recipe's own is what there is at most

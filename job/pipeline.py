@@ -205,10 +205,11 @@ STAGES = (
             job.output("embed"),
             without_password(job.config.store_uri),
             job.config.store.model_dump(
-                mode="json", exclude={"uri", "token", "tls_ca", "parallel", "patience", "scope", "filter"}
+                mode="json",
+                exclude={"uri", "token", "tls_ca", "parallel", "patience", "scope", "filter", "sparse_field"},
             ),
             [job.config.store.scope, job.config.store.filter] if job.living else [],
-            *(["sparse"] * job.config.embed.sparse),
+            *([["sparse", job.config.store.sparse_field]] if job.config.embed.sparse else []),
         ],
         _store,
     ),

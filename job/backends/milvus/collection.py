@@ -117,7 +117,12 @@ class Milvus:
 
     def has_index(self) -> bool:
         """Whether the vectors have an index."""
-        return bool(self._call("listing indexes", lambda: self._client.list_indexes(self.collection)))
+        return bool(self._indexes_on(self.fields.vector))
+
+    def _indexes_on(self, field: str) -> list[str]:
+        list_them = self._client.list_indexes
+        found: list[str] = self._call("listing indexes", lambda: list_them(self.collection, field_name=field))
+        return found
 
     def count(self, filter: str = "") -> int:
         """Rows in the collection, or those that `filter` selects, fresh ones included. It must be loaded."""
@@ -228,10 +233,11 @@ class Milvus:
             if (there.kind, there.metric) != (index.kind, index.metric):
                 self._call("releasing", lambda: self._client.release_collection(self.collection))
                 self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))
-        if not self.has_index():
-            self._create_index(index)
+        # first, so that a run killed between the two can load what it finds
         if self.has_sparse:
             self._index_sparse()
+        if not self.has_index():
+            self._create_index(index)
         self.load()
 
     @property
@@ -241,7 +247,7 @@ class Milvus:
 
     def _index_sparse(self) -> None:
         name = self.fields.sparse
-        if name not in self._call("listing indexes", lambda: self._client.list_indexes(self.collection)):
+        if not self._indexes_on(name):
             parameters = self._client.prepare_index_params()
             parameters.add_index(name, index_type="SPARSE_INVERTED_INDEX", metric_type="IP", params={})
             create = self._client.create_index
