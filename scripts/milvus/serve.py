@@ -217,7 +217,9 @@ def main() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    # also INT: a shell without job control starts what runs in the background with INT ignored
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         if arguments.install:
             print(install())
