@@ -123,6 +123,8 @@ class Neighbors(Section):
 
     `batch`: queries a request (None: 4,096, on Lite 1,024, within the message's size). `min_recall`: below it on a
     sample of `recall_sample` rows the search tries harder. `audit`: full clusters the exact graph too, and compares.
+    `shard_rows`: headlines a piece of work, which is what a kill costs and what ranks share (None: a 64th of all,
+    within 4,096 and 16,384).
     """
 
     k: int = Field(default=50, ge=1, le=1024)
@@ -133,6 +135,7 @@ class Neighbors(Section):
     min_recall: float = Field(default=0.95, ge=0.0, le=1.0)
     recall_sample: int = Field(default=500, ge=0)
     audit: Literal["sample", "full"] = "sample"
+    shard_rows: int | None = Field(default=None, ge=1)
 
 
 # what each recipe sets where the configuration does not: by measurement, configs/README.md

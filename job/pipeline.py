@@ -8,13 +8,10 @@ A stage whose marker has that key, with its files in place, is up to date.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from job import __version__
-from job.backends import population
-from job.backends.milvus import is_lite
-from job.config import SPARE_HITS, Config
+from job import __version__, steps
+from job.config import Config
 from job.context import Job
 from job.preflight import fail_early, note_config
 from job.runtime import log, preempt
@@ -33,8 +30,9 @@ class Stage:
     where given, is the digest of the result. `files`: what it leaves in the run folder. `version`: raised when
     the code gives another result for the same key.
 
-    `missing`: for a stage that ranks share, which pieces of all ranks are still to be made, in words, given the
-    key; `work` then does this rank's and returns None while others' are missing. Other stages are rank 0's.
+    `shared`: whether ranks share the stage; others are rank 0's. `missing`: of a shared one, which pieces of all
+    ranks are still to be made, in words, given the key; `work` does this rank's, and returns None while the stage
+    is not complete.
     """
 
     name: str
@@ -42,164 +40,31 @@ class Stage:
     files: Callable[[Job], list[str]]
     key: Callable[[Job], list[Any]]
     work: Callable[[Job, str], dict[str, Any] | None]
-    missing: Callable[[Job, str], list[str]] | None = None
-
-
-def _ingest(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.ingest import ingest
-
-    if not job.config.input.paths:
-        return {"rows": 0, "headlines": 0, "rejects": 0, "output": "no input"}
-    return ingest(job.config.input, job.run)
-
-
-def _ingest_key(job: Job) -> list[Any]:
-    from job.stages.ingest import input_digest
-
-    return [job.config.input.model_dump(mode="json", exclude={"path"}), input_digest(job.config.input)]
-
-
-def _embed(job: Job, key: str) -> dict[str, Any] | None:
-    from job.stages.embed import Part, embed
-
-    if not job.config.input.paths:
-        return {"rows": 0, "output": "no input"}
-    return embed(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
-
-
-def _embed_missing(job: Job, key: str) -> list[str]:
-    from job.stages.embed import Part, missing_shards
-
-    if not job.config.input.paths:
-        return []
-    return missing_shards(Part(job.config.embed, job.model, job.device, job.precision, job.ranks, job.run, key))
-
-
-def _store(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.embed import load_sparse
-    from job.stages.ingest import extra_values
-    from job.stages.store import store, survey
-
-    config = job.config
-    stats: dict[str, Any] = {}
-    if config.input.paths:
-        extra = extra_values(config.store.extra_fields, job.input_headlines, job.run)
-        top_k = config.graph_k + SPARE_HITS
-        written = job.input_headlines, job.input_embeddings
-        lexical = load_sparse(job.run) if config.embed.sparse else None
-        options: dict[str, Any] = {"key": key, "top_k": top_k, "extra": extra, "lexical": lexical}
-        stats = store(config.store, job.milvus, *written, job.run, **options)
-    if job.living:
-        stats |= survey(config, job.milvus, job.input_headlines, job.run)
-    return stats
-
-
-def _neighbors(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.neighbors import neighbors
-
-    config = job.config
-    return neighbors(
-        config.neighbors,
-        config.graph_k,
-        config.seed,
-        job.milvus,
-        key,
-        job.embeddings,
-        job.run,
-        device=job.device.value,
-        filter=config.store.filter,
-        living=job.living,
-        clustering=config.cluster,
-    )
-
-
-def _cluster(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.cluster import cluster
-
-    config = job.config
-    return cluster(
-        config.cluster,
-        config.seed,
-        tree_key(job),
-        job.graph_code,
-        job.rapids,
-        job.headlines,
-        job.graph,
-        lambda: job.embeddings,
-        job.run,
-    )
-
-
-def tree_key(job: Job) -> str:
-    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
-    config = job.config
-    shape = config.cluster.model_dump(mode="json", include={"input", "k", "reduce_to", "mode", "min_samples"})
-    of_vectors = [job.clustered("embed"), config.seed, config.device] if config.cluster.input == "vectors" else []
-    return digest(job.clustered("ingest"), job.output("neighbors"), shape, of_vectors)
-
-
-def _project(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.project import project
-
-    return project(job.config.project, job.config.seed, job.rapids, job.graph, job.embeddings, job.run)
-
-
-def _describe(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.describe import describe
-
-    return describe(job.headlines, job.embeddings, job.clusters, job.run)
-
-
-def _report(job: Job, key: str) -> dict[str, Any]:
-    from job.stages.describe import load_topics
-    from job.stages.report import report
-
-    settings = job.config.cluster
-    assigned = job.clusters.assigned(settings.noise_distance) if settings.noise == "nearest" else None
-    source = job.run.file(population.FOLDER) if job.living else job.run.path
-    topics = load_topics(job.run)
-    return report(job.config.report, assigned, job.headlines, job.clusters, topics, job.layout, job.run, source)
-
-
-def _shards(job: Job) -> list[str]:
-    folders = ("embeddings", "sparse")
-    return [f"{folder}/{path.name}" for folder in folders for path in sorted(job.run.file(folder).glob("[0-9]*.npy"))]
-
-
-def _database(job: Job) -> list[str]:
-    uri = job.config.store_uri
-    database = [str(Path(uri).expanduser().resolve())] if is_lite(uri) else []
-    return database + (list(population.FILES) if job.living else [])
-
-
-def _ingested(job: Job) -> list[str]:
-    return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.config.input.paths else []
-
-
-def _these(*names: str) -> Callable[[Job], list[str]]:
-    return lambda job: list(names)
+    shared: Callable[[Job], bool] = lambda job: False
+    missing: Callable[[Job, str], list[str]] = lambda job, key: []
 
 
 # the asked precision and device are in the keys, not the resolved ones: a run that embedded on a GPU node
 # may end on a CPU node
 STAGES = (
-    Stage("ingest", 1, _ingested, _ingest_key, _ingest),
+    Stage("ingest", 1, steps.ingest_files, steps.ingest_key, steps.ingest),
     Stage(
         "embed",
         2,
-        _shards,
+        steps.embed_files,
         lambda job: [
             job.output("ingest"),
             *([job.model.identity, job.model.pooling] if job.config.input.paths else []),
             job.config.embed.model_dump(mode="json", include={"max_length", "precision", "shard_rows", "sparse"}),
         ],
-        _embed,
-        _embed_missing,
+        steps.embed,
+        lambda job: True,
+        steps.embed_missing,
     ),
     Stage(
         "store",
         1,
-        _database,
+        steps.store_files,
         lambda job: [
             job.output("ingest"),
             job.output("embed"),
@@ -211,31 +76,33 @@ STAGES = (
             [job.config.store.scope, job.config.store.filter] if job.living else [],
             *([["sparse", job.config.store.sparse_field]] if job.config.embed.sparse else []),
         ],
-        _store,
+        steps.store,
     ),
     Stage(
         "neighbors",
-        1,
-        _these("neighbors.npz"),
+        2,
+        steps.files("neighbors.npz"),
         lambda job: [
             job.output("store"),
             job.config.graph_k,
             job.config.neighbors.model_dump(mode="json", exclude={"batch", "parallel"}),
             [job.config.cluster.model_dump(mode="json")] * (job.config.neighbors.audit == "full"),
         ],
-        _neighbors,
+        steps.neighbors,
+        steps.many_can_search,
+        steps.neighbors_missing,
     ),
     Stage(
         "cluster",
         2,
-        _these("clusters.parquet", "tree.npz"),
-        lambda job: [tree_key(job), job.config.cluster.model_dump(mode="json", exclude={"recipe"})],
-        _cluster,
+        steps.files("clusters.parquet", "tree.npz"),
+        lambda job: [steps.tree_key(job), job.config.cluster.model_dump(mode="json", exclude={"recipe"})],
+        steps.cluster,
     ),
     Stage(
         "project",
         1,
-        _these("layout.npy"),
+        steps.files("layout.npy"),
         lambda job: [
             job.clustered("embed"),
             job.output("neighbors"),
@@ -243,19 +110,19 @@ STAGES = (
             job.config.seed,
             job.config.device,
         ],
-        _project,
+        steps.project,
     ),
     Stage(
         "describe",
         1,
-        _these("topics.parquet"),
+        steps.files("topics.parquet"),
         lambda job: [job.clustered("ingest"), job.clustered("embed"), job.output("cluster")],
-        _describe,
+        steps.describe,
     ),
     Stage(
         "report",
         1,
-        _these("headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"),
+        steps.files("headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"),
         lambda job: [
             job.clustered("ingest"),
             _marker_key(job, "ingest"),
@@ -263,7 +130,7 @@ STAGES = (
             [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.model_dump(mode="json"),
         ],
-        _report,
+        steps.report,
     ),
 )
 NAMES = tuple(stage.name for stage in STAGES)
@@ -314,13 +181,13 @@ def run(config: Config, only: str | None = None) -> None:
 
 def _more_to_do(stage: Stage, job: Job) -> bool:
     """Whether this rank has a part in a stage after this one: ranks but the first only have one in shared stages."""
-    return job.ranks.rank == 0 or any(later.missing for later in STAGES[STAGES.index(stage) + 1 :])
+    return job.ranks.rank == 0 or any(later.shared(job) for later in STAGES[STAGES.index(stage) + 1 :])
 
 
 def _take_part(stage: Stage, job: Job, done: list[str], whole_job: bool) -> None:
     """This rank's part of the stage. In `run` all ranks are there at once and wait for each other's parts where a
     stage needs them; `stage NAME` waits for nobody, so that ranks may also run one after the other."""
-    shared = stage.missing is not None
+    shared = stage.shared(job)
     if shared or job.ranks.rank == 0:
         finished = carry_out(stage, job, done)
     else:
@@ -337,7 +204,11 @@ def _still_missing(stage: Stage, job: Job) -> list[str]:
     key = _key(stage, job)
     if _up_to_date(stage, job, key) is not None:
         return []
-    return stage.missing(job, key) if stage.missing else ["rank 0's work"]
+    if stage.shared(job):
+        return stage.missing(job, key)
+    # it says something at least every 30 s, so that a growing log is progress
+    log_file = job.run.file("job.log")
+    return [f"rank 0's work (its job.log has {log_file.stat().st_size if log_file.exists() else 0:,} bytes)"]
 
 
 def _up_to_date(stage: Stage, job: Job, key: str) -> Marker | None:
@@ -352,7 +223,7 @@ def _key(stage: Stage, job: Job) -> str:
 def _demand(stage: Stage, job: Job) -> None:
     key = _key(stage, job)
     if _up_to_date(stage, job, key) is None:
-        missing = stage.missing(job, key) if stage.missing else []
+        missing = stage.missing(job, key) if stage.shared(job) else []
         raise BadInput(
             f"stage {stage.name} is not done with these settings in '{job.run.path}'"
             f"{' (missing: ' + '; '.join(missing) + ')' if missing else ''}: run it first, or `run` for all"
@@ -367,7 +238,7 @@ def carry_out(stage: Stage, job: Job, done: list[str]) -> bool:
     if marker is not None:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
         return True
-    if job.ranks.alone or stage.missing is None:
+    if job.ranks.alone or not stage.shared(job):
         job.run.forget(stage.name)
     if job.ranks.rank == 0:
         # it depends on all others: without its marker, a run killed from here on does not look whole

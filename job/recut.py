@@ -9,13 +9,14 @@ import numpy as np
 
 from job.config import Config, resolve
 from job.context import Job
-from job.pipeline import STAGES, carry_out, record, tree_key
+from job.pipeline import STAGES, carry_out, record
 from job.preflight import note_config
 from job.runtime import log, preempt
 from job.runtime.errors import BadInput
 from job.runtime.measure import Meter
 from job.runtime.rundir import RunDir
 from job.stages.cluster import CUT_KEYS, cut_as, load_linkage
+from job.steps import tree_key
 
 _BEFORE = ("ingest", "embed", "neighbors", "project")
 _AFTER = ("cluster", "describe", "report")

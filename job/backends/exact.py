@@ -37,39 +37,54 @@ def pair_distances(vectors: Floats, rows: npt.NDArray[np.int64], indices: Ints) 
     return result
 
 
+@nb.njit(cache=True, parallel=True)
+def _keep_best(scores, start, rows, best, who):  # type: ignore[no-untyped-def]
+    """A heap a row, its worst on top; of equal scores the first stays."""
+    k = best.shape[1]
+    for i in nb.prange(len(scores)):
+        heap, names, own = best[i], who[i], rows[i] - start
+        for j in range(scores.shape[1]):
+            score = scores[i, j]
+            if score > heap[0] and j != own:
+                place = 0
+                while 2 * place + 1 < k:
+                    child = 2 * place + 1
+                    if child + 1 < k and heap[child + 1] < heap[child]:
+                        child += 1
+                    if heap[child] >= score:
+                        break
+                    heap[place], names[place] = heap[child], names[child]
+                    place = child
+                heap[place], names[place] = score, start + j
+
+
 def nearest(vectors: Vectors, rows: npt.NDArray[np.int64], k: int) -> Ints:
     """The exact k nearest of each `rows[i]` among all n vectors, itself left out: int32 [m, k], unordered.
 
-    Blocked matrix product and partition, O(m (k + block)) memory. Fewer than k others: -1 at the end.
+    Blocked matrix product and a heap a row, O(m (k + block)) memory. Fewer than k others: -1 at the end.
     """
     n, m = len(vectors), len(rows)
-    k_found = min(k, n - 1)
+    found = min(k, n - 1)
     queries = vectors[rows].astype(np.float32)
-    best = np.full((m, 0), 0.0, np.float32)
-    who = np.full((m, 0), -1, np.int32)
+    best, who = np.full((m, found), -np.inf, np.float32), np.full((m, found), -1, np.int32)
     step = max(1, _BLOCK_BYTES // (4 * max(m, vectors.shape[1], 1)))
-    for start in range(0, n, step):
+    for start in range(0, n if found else 0, step):
         block = vectors[start : start + step].astype(np.float32)
+        scores = queries @ block.T
         # |q - b|^2 = |q|^2 - 2 (q b - |b|^2 / 2), and |q|^2 is the same for all b
-        scores = queries @ block.T - 0.5 * np.einsum("ij,ij->i", block, block)
-        inside = (rows >= start) & (rows < start + len(block))
-        scores[inside, rows[inside] - start] = -np.inf
-        names = np.broadcast_to(np.arange(start, start + len(block), dtype=np.int32), scores.shape)
-        best, who = np.concatenate([best, scores], 1), np.concatenate([who, names], 1)
-        if best.shape[1] > k_found:
-            keep = np.argpartition(-best, k_found - 1, axis=1)[:, :k_found] if k_found else np.zeros((m, 0), np.int64)
-            best, who = np.take_along_axis(best, keep, 1), np.take_along_axis(who, keep, 1)
-    result = np.full((m, k), -1, np.int32)
-    result[:, : who.shape[1]] = who
-    return result
+        scores -= 0.5 * np.einsum("ij,ij->i", block, block)
+        _keep_best(scores, start, rows, best, who)
+    return np.pad(who, ((0, 0), (0, k - found)), constant_values=-1)
 
 
 def sort_rows(indices: Ints, distances: Floats, k: int) -> tuple[Ints, Floats]:
-    """Each row ascending by distance, ties by index, missing (-1) last, cut or padded to k columns."""
-    last = np.where(indices < 0, np.iinfo(np.int32).max, indices)
-    order = np.lexsort((last, distances), axis=1)[:, :k]
-    sorted_indices = np.full((len(indices), k), -1, np.int32)
-    sorted_distances = np.full((len(indices), k), np.inf, np.float32)
-    sorted_indices[:, : order.shape[1]] = np.take_along_axis(indices, order, 1)
-    sorted_distances[:, : order.shape[1]] = np.take_along_axis(distances, order, 1)
-    return sorted_indices, sorted_distances
+    """Each row ascending by distance (>= 0), ties by index, missing (-1) last, cut or padded to k columns."""
+    # floats that are not negative order as their bits do, and one sort of whole words beats any of two keys
+    keys = np.ascontiguousarray(distances, np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
+    keys |= np.ascontiguousarray(indices, np.int32).view(np.uint32)
+    keys.sort(axis=1)
+    if keys.shape[1] < k:
+        none = np.uint64(np.float32(np.inf).view(np.uint32)) << np.uint64(32) | np.uint64(0xFFFFFFFF)
+        keys = np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=none)
+    keys = keys[:, :k]
+    return keys.astype(np.uint32).view(np.int32), (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)

@@ -23,11 +23,10 @@ _RERANK = 512
 
 
 class ExactKnn:
-    """The `k` nearest of every row among all others, by their vectors float32 [n, d]."""
+    """The nearest of every row among all others, by their vectors float32 [n, d]."""
 
-    def __init__(self, vectors: Floats, k: int, device: str) -> None:
-        self._vectors, self._k = vectors, k
-        self._find: Callable[[npt.NDArray[np.int64]], Ints] = self._on_torch if device == "cuda" else self._on_cpu
+    def __init__(self, vectors: Floats, device: str) -> None:
+        self._vectors = vectors
         self.device = device
         self._kept: Kept | None = None
 
@@ -35,17 +34,18 @@ class ExactKnn:
     def rows_at_once(self) -> int:
         return _ROWS[self.device]
 
-    def find(self, rows: npt.NDArray[np.int64]) -> Ints:
-        """Row numbers int32 [m, >= k] of each row's nearest, unordered, itself left out; -1 where there are fewer."""
-        return self._find(rows)
+    def find(self, rows: npt.NDArray[np.int64], k: int) -> Ints:
+        """Row numbers int32 [m, k] of each row's nearest, unordered, itself left out; -1 where there are fewer."""
+        step = self.rows_at_once
+        parts = [self._find(rows[start : start + step], k) for start in range(0, len(rows), step)]
+        return np.concatenate([np.zeros((0, k), np.int32), *parts])
 
-    def _on_cpu(self, rows: npt.NDArray[np.int64]) -> Ints:
-        return exact.nearest(self._vectors, rows, self._k)
-
-    def _on_torch(self, rows: npt.NDArray[np.int64]) -> Ints:
+    def _find(self, rows: npt.NDArray[np.int64], k: int) -> Ints:
+        if self.device == "cpu":
+            return exact.nearest(self._vectors, rows, k)
         import torch
 
-        return torch_nearest(self._vectors, rows, self._k, torch.device("cuda"), self._on_device)
+        return torch_nearest(self._vectors, rows, k, torch.device("cuda"), self._on_device)
 
     def _on_device(self, device: Any) -> "Kept | None":
         """All vectors on the device, if both copies fit in half of what is free."""

@@ -33,12 +33,8 @@ def audit_labels(graph: KnnGraph, vectors: Floats, config: Cluster, seed: int, t
     rows = np.sort(np.random.default_rng(seed).choice(n, min(n, ROWS), replace=False))
     place = np.full(n + 1, -1, np.int32)
     place[rows] = np.arange(len(rows), dtype=np.int32)
-    exact_indices = np.empty((len(rows), k), np.int32)
-    for start in range(0, len(rows), truth.rows_at_once):
-        some = rows[start : start + truth.rows_at_once]
-        found = truth.find(some)
-        distances = exact.pair_distances(vectors, some, found)
-        exact_indices[start : start + len(some)] = exact.sort_rows(found, distances, k)[0]
+    found = truth.find(rows, k)
+    exact_indices = exact.sort_rows(found, exact.pair_distances(vectors, rows, found), k)[0]
     graphs = place[graph.indices[rows]], place[exact_indices]
     labels = [_labels(part, vectors[rows], config, graph.columns) for part in graphs]
     return {

@@ -3,7 +3,7 @@
 import json
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from job.runtime import preempt
 from job.runtime.ranks import ALONE, Ranks
 from job.runtime.rundir import atomic, write_json
 
@@ -56,15 +55,19 @@ class Shards:
         self._drop_foreign()
         return [shard for shard in ranks.mine(self.all) if self._good(shard) is None]
 
-    def missing(self, ranks: Ranks = ALONE) -> Iterator[Shard]:
-        """The shards left, one after the other; between two of them a stop signal takes effect."""
-        for shard in self.left(ranks):
-            yield shard
-            preempt.check()
-
     def unmarked(self) -> list[Shard]:
         """The shards of all ranks that no marker vouches for; their content is not read."""
         return [shard for shard in self.all if self._marked(shard) is None]
+
+    def in_words(self, shards: Iterable[Shard], ranks: Ranks) -> list[str]:
+        """Shards still to be made, by the rank whose they are."""
+        by_rank: dict[int, list[str]] = {}
+        for shard in sorted(shards, key=lambda shard: shard.number):
+            by_rank.setdefault(ranks.owner(shard.number), []).append(f"{shard.number:05d}")
+        return [
+            f"shards {', '.join(numbers[:8])}{' …' if len(numbers) > 8 else ''} ({len(numbers)} of rank {rank})"
+            for rank, numbers in sorted(by_rank.items())
+        ]
 
     def begun(self, key: str, rows: int) -> int:
         """How many shards in the folder were made with `key`; 0 if those of another key are all of its `rows` rows."""

@@ -130,14 +130,8 @@ def embed(part: Part) -> dict[str, Any] | None:
 
 def missing_shards(part: Part) -> list[str]:
     """The shards still to be made, in words, by the rank whose they are."""
-    by_rank: dict[int, list[str]] = {}
     unmarked = {*part.shards().unmarked(), *(part.sparse.unmarked() if part.sparse else [])}
-    for shard in sorted(unmarked, key=lambda shard: shard.number):
-        by_rank.setdefault(part.ranks.owner(shard.number), []).append(f"{shard.number:05d}")
-    return [
-        f"shards {', '.join(numbers[:8])}{' …' if len(numbers) > 8 else ''} ({len(numbers)} of rank {rank})"
-        for rank, numbers in sorted(by_rank.items())
-    ]
+    return part.shards().in_words(unmarked, part.ranks)
 
 
 def embed_shards(

@@ -192,13 +192,11 @@ def exactly(folder: Path) -> dict[str, float]:
     from job.backends.exact_knn import ExactKnn
 
     vectors = np.load(folder / "vectors.npy")
-    knn = ExactKnn(vectors, K, "cpu")
+    rows = np.arange(len(vectors))
 
     def graph() -> None:
-        for start in range(0, len(vectors), knn.rows_at_once):
-            rows = np.arange(start, min(start + knn.rows_at_once, len(vectors)))
-            found = knn.find(rows)
-            exact.sort_rows(found, exact.pair_distances(vectors, rows, found), K)
+        found = ExactKnn(vectors, "cpu").find(rows, K)
+        exact.sort_rows(found, exact.pair_distances(vectors, rows, found), K)
 
     return {"graph": timed(graph)[1]}
 

@@ -29,7 +29,7 @@ def test_both_ways_find_the_nearest_and_never_the_row_itself(
     all_distances = np.sqrt(((vectors[rows, None].astype(np.float64) - vectors[None]) ** 2).sum(axis=2))
     all_distances[np.arange(len(rows)), rows] = np.inf
     wanted = np.sort(all_distances, axis=1)[:, :k].astype(np.float32)
-    on_cpu = ExactKnn(vectors, k, "cpu").find(rows)
+    on_cpu = ExactKnn(vectors, "cpu").find(rows, k)
     on_torch = torch_nearest(vectors, rows, k, torch.device("cpu"))
     for found in (on_cpu, on_torch):
         assert (found != rows[:, None]).all()

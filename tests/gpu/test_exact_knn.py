@@ -12,9 +12,7 @@ pytestmark = pytest.mark.gpu
 def found_by(vectors: Floats, rows: np.ndarray, k: int) -> Ints:
     from job.backends.exact_knn import ExactKnn
 
-    finder = ExactKnn(vectors, k, "cuda")
-    size = finder.rows_at_once
-    return np.concatenate([finder.find(rows[start : start + size]) for start in range(0, len(rows), size)])
+    return ExactKnn(vectors, "cuda").find(rows, k)
 
 
 def truth(vectors: Floats, rows: np.ndarray, k: int) -> np.ndarray:

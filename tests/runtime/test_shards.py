@@ -1,15 +1,11 @@
 """Shards: what is whole is kept, what is not is made again."""
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from job.runtime import preempt
-from job.runtime.errors import Resumable
 from job.runtime.shards import Shard, Shards
 
 ROWS = np.arange(44, dtype=np.float32).reshape(11, 4)
@@ -27,14 +23,14 @@ def shards(folder: Path, key: str = "key", rows: int = 11, size: int = 4) -> Sha
 def fill(work: Shards) -> list[int]:
     """Make what is missing; the numbers of the shards made."""
     made = []
-    for shard in work.missing():
+    for shard in work.left():
         work.write(shard, ROWS[shard.start : shard.stop])
         made.append(shard.number)
     return made
 
 
 def missing(folder: Path, **settings: object) -> list[int]:
-    return [shard.number for shard in shards(folder, **settings).missing()]  # type: ignore[arg-type]
+    return [shard.number for shard in shards(folder, **settings).left()]  # type: ignore[arg-type]
 
 
 def test_rows_are_cut_into_ranges_the_last_one_short() -> None:
@@ -51,14 +47,14 @@ def test_all_shards_together_are_the_array(folder: Path, size: int) -> None:
 
 def test_half_precision_comes_back_as_it_was(folder: Path) -> None:
     work = shards(folder, size=20)
-    work.write(next(work.missing()), ROWS.astype(np.float16))
+    work.write(work.left()[0], ROWS.astype(np.float16))
     assert work.load().dtype == np.float16
     assert missing(folder, size=20) == []
 
 
 def test_an_array_that_is_not_contiguous_is_saved_too(folder: Path) -> None:
     work = shards(folder, size=20)
-    work.write(next(work.missing()), np.asfortranarray(ROWS))
+    work.write(work.left()[0], np.asfortranarray(ROWS))
     np.testing.assert_array_equal(work.load(), ROWS)
     assert missing(folder, size=20) == []
 
@@ -70,19 +66,9 @@ def test_what_is_there_is_not_made_again(folder: Path) -> None:
 
 def test_a_stopped_run_goes_on_at_the_next_shard(folder: Path) -> None:
     work = shards(folder)
-    work.write(next(work.missing()), ROWS[:4])
+    work.write(work.left()[0], ROWS[:4])
     assert fill(shards(folder)) == [1, 2]
     np.testing.assert_array_equal(shards(folder).load(), ROWS)
-
-
-def test_a_signal_takes_effect_after_the_shard_at_hand_is_saved(folder: Path) -> None:
-    work = shards(folder)
-    with preempt.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
-        for shard in work.missing():
-            work.write(shard, ROWS[shard.start : shard.stop])
-            os.kill(os.getpid(), signal.SIGUSR1)
-    with preempt.stop_signals():
-        assert fill(shards(folder)) == [1, 2]
 
 
 def test_another_key_means_other_content(folder: Path) -> None:

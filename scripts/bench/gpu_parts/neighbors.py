@@ -42,11 +42,8 @@ def run(bench: Bench) -> None:
 def candidates(bench: Bench, vectors: Floats) -> Ints:
     from job.backends.exact_knn import ExactKnn
 
-    finder = ExactKnn(vectors, min(bench.k + SPARE, len(vectors) - 1), bench.device)
-    size = finder.rows_at_once
-    return np.concatenate(
-        [finder.find(np.arange(start, min(start + size, len(vectors)))) for start in range(0, len(vectors), size)]
-    )
+    finder = ExactKnn(vectors, bench.device)
+    return finder.find(np.arange(len(vectors)), min(bench.k + SPARE, len(vectors) - 1))
 
 
 def measured(bench: Bench, vectors: Floats, near: Ints) -> tuple[Ints, Floats]:

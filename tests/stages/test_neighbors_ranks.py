@@ -1,0 +1,103 @@
+"""The neighbors stage split over ranks: whoever is killed, and in whatever order, the graph is that of one process."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DEMO, ROOT, Run, clean_environment
+
+SHARDS = "neighbors.shard_rows=40"
+
+
+def start(*command: str) -> subprocess.Popen[str]:
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def rank(number: int, world: int) -> tuple[str, str]:
+    return f"ranks.rank={number}", f"ranks.world={world}"
+
+
+def assert_same_graph(one: Path, other: Path) -> None:
+    with np.load(one / "neighbors.npz") as mine, np.load(other / "neighbors.npz") as theirs:
+        for name in mine.files:
+            np.testing.assert_array_equal(mine[name], theirs[name])
+
+
+@pytest.fixture(params=["server", "exact"])
+def settings(request: pytest.FixtureRequest) -> list[str]:
+    """Where the graph comes from, with a collection of its own on a server."""
+    if request.param == "exact":
+        return ["neighbors.backend=exact", SHARDS]
+    uri = request.getfixturevalue("milvus_server").uri
+    return [f"store.uri={uri}", f"store.collection=ranks_{abs(hash(request.node.name))}", SHARDS]
+
+
+@pytest.fixture
+def stored(job: Run, copy: Path, settings: list[str]) -> list[str]:
+    """The words after the stage's name, for a run folder that has come as far as the store."""
+    words = [str(DEMO), f"run_dir={copy}", *settings]
+    done = job("stage", "store", *words)
+    assert done.returncode == 0, done.stderr
+    return words
+
+
+def test_ranks_one_after_the_other_the_first_puts_them_together(
+    job: Run, demo: Path, copy: Path, stored: list[str]
+) -> None:
+    """Also with another number of ranks in between, and one process for the rest."""
+    last = job("stage", "neighbors", *stored, *rank(2, 3))
+    assert last.returncode == 0, last.stderr
+    assert "rank 2 of 3: its share is done; still to come: shards 00000, 00003" in last.stderr
+    made = {path: path.stat().st_mtime_ns for path in (copy / "neighbors").glob("*.npy")}
+    assert {int(path.stem) % 3 for path in made} == {2}
+    early = job("stage", "cluster", *stored)
+    assert early.returncode == 2
+    assert "stage neighbors is not done" in early.stderr
+    assert "00000, 00001, 00003" in early.stderr
+    assert job("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
+    done = job("stage", "neighbors", *stored, *rank(1, 3))
+    assert "rank 1 of 3: its share is done; still to come: shards 00000, 00006" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "finished shards were made again"
+    first = job("stage", "neighbors", *stored, *rank(0, 3))
+    assert first.returncode == 0, first.stderr
+    assert_same_graph(copy, demo)
+    assert not (copy / "neighbors").exists()
+    assert json.loads((copy / "markers" / "neighbors.json").read_text())["stats"]["ranks"] == 3
+    assert "neighbors: up to date" in job("stage", "neighbors", *stored, *rank(1, 3)).stderr
+
+
+@pytest.mark.slow
+def test_a_rank_killed_at_its_work_and_started_again(demo: Path, copy: Path, stored: list[str]) -> None:
+    ranks = [start("run", *stored, *rank(number, 3), "ranks.wait=15") for number in range(3)]
+    while not list((copy / "neighbors").glob("*.json")) and ranks[2].poll() is None:
+        time.sleep(0.002)
+    ranks[2].kill()
+    said = [process.communicate(timeout=250)[1] for process in ranks]
+    if ranks[2].returncode == -signal.SIGKILL and ranks[0].returncode:  # it may have been through with its share
+        assert [process.returncode for process in ranks[:2]] == [75, 0], said
+        assert "of rank 2)" in said[0]
+        again = [start("run", *stored, *rank(number, 3)) for number in (0, 2)]
+        said = [process.communicate(timeout=250)[1] for process in again]
+        assert [process.returncode for process in again] == [0, 0], said
+    assert_same_graph(copy, demo)
+    for name in ("headlines_clustered.csv", "topics.csv"):
+        assert (copy / name).read_bytes() == (demo / name).read_bytes()
+
+
+def test_a_lite_file_is_asked_by_the_first_rank_alone(job: Run, demo: Path, copy: Path) -> None:
+    words = [str(DEMO), f"run_dir={copy}", SHARDS]
+    assert job("stage", "store", *words).returncode == 0
+    done = job("stage", "neighbors", *words, *rank(1, 2))
+    assert done.returncode == 0, done.stderr
+    assert "neighbors: is not split over ranks: rank 0 does it" in done.stderr
+    assert not (copy / "neighbors").exists()
+    assert job("stage", "neighbors", *words, *rank(0, 2)).returncode == 0
+    assert_same_graph(copy, demo)
