@@ -1,5 +1,7 @@
 """Distances and exact neighbors from the vectors themselves."""
 
+import threading
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +9,8 @@ import numpy.typing as npt
 from job.data import Floats, Ints, Vectors
 
 _BLOCK_BYTES = 64 * 2**20
+# numba's own threads, which it takes where the system has no OpenMP, abort the process when two of ours call at once
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @nb.njit(cache=True, parallel=True, fastmath={"reassoc", "contract"})
@@ -33,7 +37,8 @@ def pair_distances(vectors: Floats, rows: npt.NDArray[np.int64], indices: Ints) 
     Direct differences, summed in float64: exactly 0 for equal vectors and the same in both directions, without
     the cancellation of sqrt(2 - 2 ip). m x k x d work.
     """
-    result: Floats = _pair_distances(vectors, rows, indices)
+    with _ONE_AT_A_TIME:
+        result: Floats = _pair_distances(vectors, rows, indices)
     return result
 
 
@@ -73,7 +78,8 @@ def nearest(vectors: Vectors, rows: npt.NDArray[np.int64], k: int) -> Ints:
         scores = queries @ block.T
         # |q - b|^2 = |q|^2 - 2 (q b - |b|^2 / 2), and |q|^2 is the same for all b
         scores -= 0.5 * np.einsum("ij,ij->i", block, block)
-        _keep_best(scores, start, rows, best, who)
+        with _ONE_AT_A_TIME:
+            _keep_best(scores, start, rows, best, who)
     return np.pad(who, ((0, 0), (0, k - found)), constant_values=-1)
 
 

@@ -1,7 +1,12 @@
 """Exact distances and neighbors, against plain NumPy in float64."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from job.backends import exact
 from job.backends.exact import nearest, pair_distances, sort_rows
@@ -57,6 +62,27 @@ def test_a_missing_neighbor_is_infinitely_far_and_rows_may_be_a_selection() -> N
     assert distances.dtype == np.float32
     assert distances[0, 1] == np.inf
     np.testing.assert_allclose(distances[[0, 1, 1], [0, 0, 1]], everything[[4, 2, 2], [0, 3, 5]], rtol=1e-6)
+
+
+def test_several_threads_may_ask_at_once_also_where_the_system_has_no_openmp() -> None:
+    """numba's own threading layer aborts the process on concurrent calls."""
+    script = """
+import threading
+import numpy as np
+from job.backends import exact
+vectors = np.ones((2000, 64), np.float32)
+rows, indices = np.arange(2000), np.zeros((2000, 40), np.int32)
+def ask():
+    for _ in range(20):
+        exact.pair_distances(vectors, rows, indices)
+        exact.nearest(vectors, rows[:50], 5)
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- nearest
