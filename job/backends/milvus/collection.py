@@ -248,20 +248,21 @@ class Milvus:
     def _index_sparse(self) -> None:
         name = self.fields.sparse
         if not self._indexes_on(name):
-            parameters = self._client.prepare_index_params()
-            parameters.add_index(name, index_type="SPARSE_INVERTED_INDEX", metric_type="IP", params={})
-            create = self._client.create_index
-            self._call("building the sparse index", lambda: create(self.collection, parameters, timeout=CALL_SECONDS))
+            self._create(name, "SPARSE_INVERTED_INDEX", "IP", {})
 
     def _create_index(self, index: Index) -> None:
-        parameters = self._client.prepare_index_params()
         # milvus-lite reads the settings only from the inner "params", a server from either
-        settings = {**index.build, "params": index.build}
-        parameters.add_index(self.fields.vector, index_type=index.kind, metric_type=index.metric, params=settings)
-        self._call(
-            f"building the {index.kind} index",
-            lambda: self._client.create_index(self.collection, parameters, timeout=CALL_SECONDS),
-        )
+        self._create(self.fields.vector, index.kind, index.metric, {**index.build, "params": index.build})
+
+    def _create(self, field: str, kind: str, metric: str, settings: dict[str, Any]) -> None:
+        parameters = self._client.prepare_index_params()
+        parameters.add_index(field, index_type=kind, metric_type=metric, params=settings)
+
+        def create() -> None:
+            # pymilvus looks every half second whether it is built: Lite has built it when it answers
+            self._client.create_index(self.collection, parameters, timeout=CALL_SECONDS, sync=not self.lite)
+
+        self._call(f"building the {kind} index", create)
 
     def index(self) -> Index:
         """The index, as the server says."""
