@@ -98,6 +98,11 @@ class Milvus:
         if why is not None:
             raise BadInput(f"{where}: {why}")
 
+    def drop(self) -> None:
+        """Take the collection away, with all that is in it."""
+        self._call("dropping", lambda: self._client.drop_collection(self.collection, timeout=CALL_SECONDS))
+        self.__dict__.pop("layout", None)
+
     def load(self) -> None:
         """Make the collection searchable; a Lite index left torn by a kill is built anew."""
 

@@ -20,7 +20,8 @@ class Fields:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a collection that is there looks like. `timestamp`: its schema's, which newer servers ask for."""
+    """What a collection that is there looks like. `timestamp`: its schema's, which newer servers ask for; `number`: the
+    server's for it, another one when it is dropped and made anew."""
 
     text: str
     types: dict[str, str]
@@ -29,6 +30,7 @@ class Layout:
     dynamic: bool
     primary: str
     timestamp: int
+    number: int
 
 
 def our_schema(client: Any, fields: Fields, dim: int) -> Any:
@@ -68,7 +70,8 @@ def read_layout(description: dict[str, Any], fields: Fields) -> Layout:
             primary, auto_id = field["name"], auto or bool(description.get("auto_id"))
     dynamic = bool(description.get("enable_dynamic_field"))
     text = ", ".join(parts) + (", dynamic" if dynamic else "")
-    return Layout(text, types, dim, auto_id, dynamic, primary, int(description.get("update_timestamp") or 0))
+    timestamp, number = (int(description.get(key) or 0) for key in ("update_timestamp", "collection_id"))
+    return Layout(text, types, dim, auto_id, dynamic, primary, timestamp, number)
 
 
 def unfit(layout: Layout, fields: Fields) -> str | None:
