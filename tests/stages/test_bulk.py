@@ -85,7 +85,7 @@ def test_the_rows_are_those_that_upsert_writes_where_the_collection_is_there_alr
     imported = everything(milvus, "source", "day")
     texts = [text for _, text, _, _ in imported.values()]
     assert texts[:4] == ODD[:4]
-    assert [len(text.encode()) for text in texts[5:7]] == [TEXT_BYTES, TEXT_BYTES - 1]
+    assert [len(text.encode()) for text in texts[4:6]] == [TEXT_BYTES, TEXT_BYTES - 1]
 
     again = store(config, milvus, rows, vectors, run, key="k", extra=extra)
     assert again["batches_kept"] == again["batches"] and "fallbacks" not in again
@@ -187,10 +187,9 @@ def test_a_run_killed_while_the_server_imports_ends_with_every_row_once(
     milvus.close()
 
 
-@pytest.mark.parametrize("moment", ["Started", "Persisted"])
 @pytest.mark.slow
 def test_a_server_killed_while_it_imports_costs_nothing_but_time(
-    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, run = headlines(20_000), RunDir(tmp_path)
     server = serve.Server(tmp_path / "server")
@@ -198,9 +197,10 @@ def test_a_server_killed_while_it_imports_costs_nothing_but_time(
     milvus = Milvus(server.uri, None, "news_data")
     states, killed = BulkImport._states, []
 
+    # the worst moment: a server started again calls the task failed, counts its rows, and cannot flush the collection
     def deadly(self: Any, files: int) -> Any:
         found = states(self, files)
-        if not killed and any(state.state_name == moment for state in found.values()):
+        if not killed and any(state.state_name == "Persisted" for state in found.values()):
             killed.append(1)
             server.kill()
             server.start()
