@@ -1,4 +1,4 @@
-"""Bulk import: the store stage by `store.write: bulk` against `upsert`, and our Parquet files against pymilvus's writer.
+"""Bulk import: the store stage by `store.write: bulk` against `upsert`, and our Parquet files against pymilvus's.
 
     .venv/bin/python scripts/bench/bulk.py --quick
     .venv/bin/python scripts/bench/bulk.py --rows 100000 --dim 384
