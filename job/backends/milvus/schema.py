@@ -22,7 +22,8 @@ class Fields:
 @dataclass(frozen=True)
 class Layout:
     """What a collection that is there looks like. `nullable`: fields that a row may leave out; `timestamp`: its
-    schema's, which newer servers ask for; `number`: the server's for it, another one when it is dropped and made anew."""
+    schema's, which newer servers ask for; `number`: the server's for it, another one once it is dropped and made anew.
+    """
 
     text: str
     types: dict[str, str]
