@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,18 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "milvus"), str(Path(__file__).parent)]
 
 
-def synthetic(rows: int, dim: int, folder: Path) -> None:
+def headlines(folder: Path, data: str, rows: str) -> None:
+    """Real titles and their vectors."""
+    from milvus import embed
+
+    embed(Path(data), int(rows), folder)
+
+
+def synthetic(folder: Path, count: str, dimensions: str) -> None:
+    """As many rows as there are no headlines for."""
     from job.stages.ingest import headline_id
 
+    rows, dim = int(count), int(dimensions)
     titles = sorted(
         (f"Headline number {row} of a day's many, about this and that" for row in range(rows)), key=headline_id
     )
@@ -104,6 +114,15 @@ def theirs(folder: Path) -> dict[str, float]:
     return {"files": seconds, "client_cpu": cpu}
 
 
+PARTS: dict[str, Callable[..., Any]] = {
+    "embed": headlines,
+    "synthetic": synthetic,
+    "stage": stage,
+    "ours": ours,
+    "theirs": theirs,
+}
+
+
 def part(name: str, *words: object) -> dict[str, float]:
     """A part in a process of its own, with its peak memory."""
     command = [sys.executable, __file__, "--part", name, *map(str, words)]
@@ -130,18 +149,18 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.part:
         name, folder, *words = arguments.part
-        result = {"stage": stage, "ours": ours, "theirs": theirs}[name](Path(folder), *words)  # type: ignore[operator]
+        result = PARTS[name](Path(folder), *words) or {}
         print(json.dumps(result | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
         return
-    from milvus import DATA, embed
+    from milvus import DATA
     from serve import Server
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.dim:
-            synthetic(arguments.rows, arguments.dim, folder)
+            part("synthetic", folder, arguments.rows, arguments.dim)
         else:
-            embed((arguments.data or DATA).resolve(), arguments.rows, folder)
+            part("embed", folder, (arguments.data or DATA).resolve(), arguments.rows)
         rows, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
         table = {"Parquet, ours": [part("ours", folder)], "Parquet, LocalBulkWriter": [part("theirs", folder)]}
         server = Server(folder / "server")

@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from job.backends.milvus import arrays
 from job.backends.milvus.bulk_files import Columns, Place, open_place, write
 from job.backends.milvus.collection import Milvus
+from job.backends.milvus.connection import brief
 from job.runtime import preempt
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
@@ -75,6 +77,7 @@ class BulkImport:
         self._milvus, self._file, self._key = milvus, file, key
         self._where, self._ahead = f"{milvus.uri} {milvus.collection}", max(parallel, _AHEAD)
         self._place: Place | None = None
+        # whether an attempt's collection was: what was written there does not count
         self.dropped = False
         self._attempt = self._read()
 
@@ -135,14 +138,15 @@ class BulkImport:
                     if number not in attempt.done:
                         attempt.done.append(number)
                         self._save()
-                        place.remove([attempt.file(number)])
+                        with suppress(OSError):  # they are all removed again at the end
+                            place.remove([attempt.file(number)])
                         progress.update(rows[number])
                 known = set(states) | {int(number) for number in attempt.tasks} | set(attempt.done)
                 unsent = [number for number in range(len(files)) if number not in known]
                 if not unsent and len(attempt.done) == len(files):
                     return
                 if unsent and len(known) - len(attempt.done) < self._ahead:
-                    write(place, attempt.file(unsent[0]), columns, files[unsent[0]], self._milvus.fields)
+                    self._write(unsent[0], columns, files[unsent[0]])
                     self._submit(unsent[0], len(files))
                     moved = time.monotonic()
                 else:
@@ -153,6 +157,16 @@ class BulkImport:
                 elif time.monotonic() - moved > _STALL_SECONDS:
                     raise DoubtError(f"the server has not gone on importing for {_STALL_SECONDS} s")
                 preempt.check()
+
+    def _write(self, number: int, columns: Columns, ranges: Sequence[tuple[int, int]]) -> None:
+        assert self._attempt is not None and self._place is not None
+        try:
+            write(self._place, self._attempt.file(number), columns, ranges, self._milvus.fields)
+        except OSError as error:
+            raise JobError(
+                f"store.bulk_uri = '{self._attempt.uri}': writing a file to import failed ({brief(error)}): see that "
+                f"it has room for {self._ahead} files of 512 MB, then the same command, or set store.write=upsert"
+            ) from None
 
     def finish(self) -> None:
         """The rows are in, and verified: nothing of the attempt is needed any more."""
@@ -221,6 +235,7 @@ class BulkImport:
     def _explain(self, number: int, reason: str) -> None:
         assert self._attempt is not None and self._place is not None
         said = " ".join(reason.split())[:300]
+        # a server started again says so, and so does one that cannot go on: then messages may still do
         if not _UNREADABLE.search(reason):
             raise DoubtError(f"the server's import failed: {said}")
         file, uri = self._place.seen(self._attempt.file(number)), self._attempt.uri
