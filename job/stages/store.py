@@ -59,7 +59,7 @@ def store(
     """
     living = config.scope == "collection"
     ids = headlines.ids
-    bulk = BulkImport(milvus, run.file("store_bulk.json"), key, config.parallel)
+    bulk = BulkImport(milvus, run.file("store_bulk.json"), key, config.parallel, np.union1d(_written(run), ids))
     no_bulk = _begin_bulk(bulk, config, milvus, embeddings.dim, lexical)
     if living:
         milvus.adopt(embeddings.dim, writes=True)
@@ -97,7 +97,7 @@ def store(
             if wrong is None or last_try:
                 break
             logger.warning("store: %s: all rows are written again", wrong)
-            if imported and not len(np.setdiff1d(milvus.ids(), ids)):
+            if imported:
                 no_bulk, imported = wrong, False
                 bulk.abandon()
                 milvus.prepare(embeddings.dim)
@@ -286,8 +286,7 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
     Raises:
         BadInput: the collection holds ids that are neither in this input nor this run's.
     """
-    file = run.file("store_ids.npy")
-    mine: Ids = np.load(file) if file.exists() else np.zeros(0, np.int64)
+    mine = _written(run)
     there: Ids = np.zeros(0, np.int64)
     if milvus.has_index():
         milvus.load()
@@ -306,6 +305,13 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
         )
     _remember(run, np.union1d(mine, ids))
     return np.setdiff1d(there, ids)
+
+
+def _written(run: RunDir) -> Ids:
+    """The ids that this run may have written."""
+    file = run.file("store_ids.npy")
+    found: Ids = np.load(file) if file.exists() else np.zeros(0, np.int64)
+    return found
 
 
 def _remember(run: RunDir, ids: Ids) -> None:

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pytest
 from conftest import DEMO, ROOT, Run, clean_environment
 
-from job.backends.milvus import TEXT_BYTES, Fields, Milvus
+from job.backends.milvus import TEXT_BYTES, Fields, Milvus, arrays
 from job.backends.milvus.bulk import BulkImport
 from job.backends.milvus.bulk_files import Columns, open_place, write
 from job.config import Store
 from job.data import HEADLINES, Embeddings, Floats, Headlines
 from job.runtime import preempt
-from job.runtime.errors import BadInput, Resumable
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.rundir import RunDir
 from job.stages import store as store_stage
 from job.stages.store import store
@@ -136,6 +136,22 @@ def test_rows_that_were_imported_twice_are_written_again_by_upsert(
     assert (stats["written"], milvus.count()) == ("upsert", 300)
     assert "it counts 600 rows after 300 were written" in stats["fallbacks"][0]
     (place / "again.parquet").unlink()
+
+
+def test_rows_that_another_program_put_there_meanwhile_are_never_dropped(
+    milvus: Milvus, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, run = headlines(50), RunDir(tmp_path)
+    build = Milvus.build_index
+
+    def joined(self: Milvus, index: Any) -> None:
+        self.upsert(arrays.Rows(np.array([7]), np.ones((1, DIM), np.float32), ["theirs"]))
+        build(self, index)
+
+    monkeypatch.setattr(Milvus, "build_index", joined)
+    with pytest.raises(JobError, match="it counts 51 rows after 50 were written: is another program"):
+        store(settings(place), milvus, rows, embeddings(rows), run, key="k")
+    assert milvus.count() == 51
 
 
 def test_a_folder_that_the_server_does_not_see_is_named_and_nothing_stays(milvus: Milvus, tmp_path: Path) -> None:

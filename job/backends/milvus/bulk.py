@@ -17,10 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from job.backends.milvus import arrays
 from job.backends.milvus.bulk_files import Columns, Place, open_place, write
 from job.backends.milvus.collection import Milvus
 from job.backends.milvus.connection import brief
+from job.data import Ids
 from job.runtime import preempt
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
@@ -70,11 +73,12 @@ class DoubtError(Exception):
 class BulkImport:
     """The import of one run's rows into the collection of `milvus`.
 
-    `file`: where the attempt is kept; `key`: what the rows depend on; `parallel`: files written and not yet imported.
+    `file`: where the attempt is kept; `key`: what the rows depend on; `parallel`: files written and not yet imported;
+    `mine`: ids that this run may have written, int64.
     """
 
-    def __init__(self, milvus: Milvus, file: Path, key: str, parallel: int) -> None:
-        self._milvus, self._file, self._key = milvus, file, key
+    def __init__(self, milvus: Milvus, file: Path, key: str, parallel: int, mine: Ids) -> None:
+        self._milvus, self._file, self._key, self._mine = milvus, file, key, mine
         self._where, self._ahead = f"{milvus.uri} {milvus.collection}", max(parallel, _AHEAD)
         self._place: Place | None = None
         # whether an attempt's collection was: what was written there does not count
@@ -181,12 +185,12 @@ class BulkImport:
             time.sleep(_POLL_SECONDS)
 
     def abandon(self) -> None:
-        """Drop the collection that an attempt made, if it is still that one, and remove the attempt's files; nothing
-        where there is no attempt."""
+        """Drop the collection that an attempt made, if it is still that one and nobody else has written to it, and
+        remove the attempt's files; nothing where there is no attempt."""
         attempt = self._attempt
         if attempt is None:
             return
-        if attempt.number is not None and attempt.where == self._where and not self._lost():
+        if attempt.number is not None and attempt.where == self._where and not (self._lost() or self._shared()):
             logger.info("store: the unfinished bulk import's collection '%s' is dropped", self._milvus.collection)
             self._milvus.drop()
             self.dropped = True
@@ -204,6 +208,13 @@ class BulkImport:
         """Whether the attempt's collection is not there any more, or another one is."""
         number = self._attempt.number if self._attempt else None
         return number is not None and not (self._milvus.exists() and self._milvus.layout.number == number)
+
+    def _shared(self) -> bool:
+        """Whether others' rows are in it too; where it has no index yet, nobody is done with writing to it."""
+        if not self._milvus.has_index():
+            return False
+        self._milvus.load()
+        return bool(len(np.setdiff1d(self._milvus.ids(), self._mine)))
 
     def _states(self, files: int) -> dict[int, Any]:
         """The server's tasks of this collection, by the number of their file.
