@@ -138,6 +138,7 @@ def test_rows_that_were_imported_twice_are_written_again_by_upsert(
     (place / "again.parquet").unlink()
 
 
+@pytest.mark.slow
 def test_rows_that_another_program_put_there_meanwhile_are_never_dropped(
     milvus: Milvus, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
