@@ -3,17 +3,16 @@
 Every key is here with its meaning; `configs/*.yaml` repeat them with their trade-offs. Nothing heavy is imported.
 """
 
-import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from job.config_errors import explain
 from job.runtime.errors import BadInput
-from job.runtime.secrets import without_password
+from job.runtime.secrets import from_environment, without_password
 
 # UMAP's n_neighbors where it reduces for clustering, as BERTopic has it
 REDUCE_NEIGHBORS = 15
@@ -72,7 +71,9 @@ class Store(Section):
     """Where Milvus is. `uri`: a file for Milvus Lite (None: `milvus.db` in the run folder), or a server's address.
 
     `scope`: cluster this run's headlines, or everything in the collection (that `filter` selects). `extra_fields`:
-    input columns kept there too. `patience`: seconds that a server which went away is waited for.
+    input columns kept there too. `patience`: seconds that a server which went away is waited for. `write`: in
+    messages, or as files under `bulk_uri` that the server reads itself: a folder that it sees under the same path, or
+    `s3://bucket/prefix` in its own bucket, at `bulk_endpoint` (None: AWS).
     """
 
     uri: Name | None = None
@@ -95,6 +96,9 @@ class Store(Section):
     metric: Literal["IP", "COSINE", "L2"] = "IP"
     parallel: int = Field(default=2, ge=1, le=64)
     patience: float = Field(default=180.0, ge=0)
+    write: Literal["upsert", "bulk"] = "upsert"
+    bulk_uri: Name | None = None
+    bulk_endpoint: Annotated[str, Field(pattern=r"^https?://[^/@]+/?$")] | None = None
 
     @field_validator("uri")
     @classmethod
@@ -105,8 +109,19 @@ class Store(Section):
             )
         return value
 
+    @field_validator("bulk_uri")
+    @classmethod
+    def _folder_or_bucket(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not re.fullmatch(r"s3://[^/@:]+(/[^@]*)?", value):
+            raise ValueError(
+                "expected a folder, or s3://bucket/prefix; keys come from the environment (AWS_ACCESS_KEY_ID, "
+                "AWS_SECRET_ACCESS_KEY) or .env alone"
+            )
+        return value
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        self._check_bulk()
         names = [self.id_field, self.vector_field, self.text_field, *self.extra_fields]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -116,6 +131,23 @@ class Store(Section):
         if self.filter and self.scope == "run":
             raise ValueError("store.filter needs store.scope = collection: a run clusters all of its own headlines")
         return self
+
+    def _check_bulk(self) -> None:
+        if self.bulk_endpoint is not None and not (self.bulk_uri or "").startswith("s3://"):
+            raise ValueError(f"store.bulk_endpoint = '{self.bulk_endpoint}' needs store.bulk_uri = s3://bucket/prefix")
+        if self.write == "upsert":
+            return
+        why = None
+        if self.uri is None or "://" not in self.uri:
+            why = "needs a server, and Milvus Lite has no bulk import: set store.uri to a server's address"
+        elif "zillizcloud" in self.uri:
+            why = "cannot be had at Zilliz Cloud, which imports by another API"
+        elif self.bulk_uri is None:
+            why = "needs store.bulk_uri: a folder that the server sees under the same path, or s3://bucket/prefix"
+        elif self.scope == "collection":
+            why = "does not go with store.scope = collection: an import does not replace rows of the same id"
+        if why is not None:
+            raise ValueError(f"store.write = bulk {why}, or take store.write=upsert")
 
 
 class Neighbors(Section):
@@ -292,10 +324,10 @@ def load(path: Path, words: list[str]) -> Config:
     """
     # a section with all its keys commented out is empty, not null
     values = {key: {} if value is None else value for key, value in _read_yaml(path).items()}
-    for (section, key), value in _from_environment().items():
-        store = values.setdefault(section, {})
+    for name, value in from_environment("MILVUS_URI", "MILVUS_TOKEN").items():
+        store = values.setdefault("store", {})
         if isinstance(store, dict):
-            store[key] = value
+            store[name.removeprefix("MILVUS_").lower()] = value
     return resolve(values, words, str(path))
 
 
@@ -345,17 +377,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadInput(f"configuration '{path}': expected 'key: value' lines, found a {type(values).__name__}")
     return values
-
-
-def _from_environment() -> dict[tuple[str, str], str]:
-    """MILVUS_URI and MILVUS_TOKEN, from the environment or from `.env` in the working directory."""
-    file = dotenv_values(".env") if Path(".env").is_file() else {}
-    found = {}
-    for name, key in (("MILVUS_URI", "uri"), ("MILVUS_TOKEN", "token")):
-        value = os.environ.get(name) or file.get(name)
-        if value:
-            found["store", key] = value
-    return found
 
 
 def _set(values: dict[str, Any], word: str) -> None:

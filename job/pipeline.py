@@ -71,7 +71,10 @@ STAGES = (
             without_password(job.config.store_uri),
             job.config.store.model_dump(
                 mode="json",
-                exclude={"uri", "token", "tls_ca", "parallel", "patience", "scope", "filter", "sparse_field"},
+                exclude={
+                    *("uri", "token", "tls_ca", "parallel", "patience", "scope", "filter", "sparse_field"),
+                    *("write", "bulk_uri", "bulk_endpoint"),
+                },
             ),
             [job.config.store.scope, job.config.store.filter] if job.living else [],
             *([["sparse", job.config.store.sparse_field]] if job.config.embed.sparse else []),

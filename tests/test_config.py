@@ -59,6 +59,18 @@ def test_every_configuration_in_the_repository_validates(path: Path) -> None:
         (["store.filter=id > 3"], "store.filter needs store.scope = collection"),
         (["store.extra_fields=[text]"], "the field 'text' stands twice"),
         (["store.id_field=my-id"], "store.id_field = 'my-id'"),
+        (["store.write=bulk"], "store.write = bulk needs a server, and Milvus Lite has no bulk import"),
+        (["store.write=bulk", "store.uri=http://h:1"], "store.write = bulk needs store.bulk_uri"),
+        (
+            ["store.write=bulk", "store.uri=https://x.zillizcloud.com", "store.bulk_uri=s3://b"],
+            "store.write = bulk cannot be had at Zilliz Cloud",
+        ),
+        (
+            ["store.write=bulk", "store.uri=http://h:1", "store.bulk_uri=/d", "store.scope=collection"],
+            "store.write = bulk does not go with store.scope = collection",
+        ),
+        (["store.bulk_uri=gs://b"], "store.bulk_uri = 'gs://b': expected a folder, or s3://bucket/prefix"),
+        (["store.bulk_endpoint=http://h:9000"], "needs store.bulk_uri = s3://bucket/prefix"),
         (["store.index=GPU"], "store.index = 'GPU'"),
         (["neighbors.min_recall=95"], "neighbors.min_recall = 95"),
         (["store.nlist=0"], "store.nlist = 0"),
@@ -362,3 +374,12 @@ def test_half_a_rank_and_a_rank_beyond_the_world_are_refused(words: list[str], s
 def test_ranks_are_no_setting_of_the_run() -> None:
     config = load(ROOT / "configs" / "demo.yaml", ["ranks.rank=1", "ranks.world=4"])
     assert "ranks" not in config.public()
+
+
+def test_a_buckets_keys_are_refused_in_the_file_and_not_shown() -> None:
+    for words in (
+        [f"store.bulk_uri=s3://me:{SECRET}@bucket/prefix"],
+        ["store.bulk_uri=s3://bucket/prefix", f"store.bulk_endpoint=http://me:{SECRET}@h:9000"],
+    ):
+        text = complaint(*words)
+        assert "store.bulk_" in text and SECRET not in text

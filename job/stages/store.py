@@ -9,6 +9,8 @@ import numpy as np
 
 from job.backends.milvus import TEXT_BYTES, Milvus, fit_text
 from job.backends.milvus.arrays import Rows
+from job.backends.milvus.bulk import BulkImport
+from job.backends.milvus.bulk_files import Columns
 from job.backends.milvus.choice import choose
 from job.backends.milvus.indexes import Index
 from job.backends.population import read_population
@@ -24,6 +26,8 @@ from job.runtime.rundir import RunDir, atomic
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
+# of a file to import, in batches: 512 MiB, a server's own segment
+FILE_BATCHES = 64
 _SAMPLE = 256
 
 
@@ -39,7 +43,9 @@ def store(
     extra: list[dict[str, Any]] | None = None,
     lexical: Any = None,
 ) -> dict[str, Any]:
-    """Upsert all headlines, build the index, load, and verify the number of rows and a sample of their vectors.
+    """Write all headlines, build the index, load, and verify the number of rows and a sample of their vectors.
+
+    They are upserted; with `store.write: bulk` imported where that can be (`job.backends.milvus.bulk`).
 
     The ids that this run ever wrote stand in `store_ids.npy` before they are written, so that headlines which
     left the input are taken out of the collection again, and nobody else's rows are; with `store.scope:
@@ -53,6 +59,8 @@ def store(
     """
     living = config.scope == "collection"
     ids = headlines.ids
+    bulk = BulkImport(milvus, run.file("store_bulk.json"), key, config.parallel, np.union1d(_written(run), ids))
+    no_bulk = _begin_bulk(bulk, config, milvus, embeddings.dim, lexical)
     if living:
         milvus.adopt(embeddings.dim, writes=True)
     else:
@@ -64,26 +72,46 @@ def store(
     with done as journal, ThreadPoolExecutor(1) as aside:
         # whether a server builds GPU indexes may take 40 s to find out: meanwhile it is written to
         chosen = aside.submit(_index, config, milvus, len(ids), top_k)
+        if bulk.dropped:
+            journal.clear()
         skipped = len(journal.done)
-        for last_try in (not skipped, True):
+        if no_bulk is None:
+            files = [batches[start : start + FILE_BATCHES] for start in range(0, len(batches), FILE_BATCHES)]
+            no_bulk = bulk.run(Columns(ids, embeddings.vectors, headlines.table["text"], extra), files)
+            if no_bulk is None:
+                for number in range(len(batches)):
+                    journal.add(number)
+            else:
+                journal.clear()
+                milvus.prepare(embeddings.dim)
+        imported = no_bulk is None
+        for last_try in (not (skipped or imported), True):
             _write(milvus, batches, journal, headlines, texts, embeddings, extra, lexical, config.parallel)
             index = chosen.result()
             milvus.build_index(index)
             if len(stale):
                 milvus.delete(stale)
+            if imported:
+                bulk.await_rows(len(ids))
             wrong = _verify(milvus, ids, embeddings, living)
             if wrong is None or last_try:
                 break
             logger.warning("store: %s: all rows are written again", wrong)
+            if imported:
+                no_bulk, imported = wrong, False
+                bulk.abandon()
+                milvus.prepare(embeddings.dim)
             journal.clear()
     if wrong is not None:
         raise JobError(
             f"store: collection '{config.collection}' at '{milvus.uri}': {wrong}: is another program writing to it? "
             "Set store.collection to another name"
         )
+    bulk.finish()
     if not living:
         _remember(run, ids)
     built = milvus.index()
+    fallbacks = _fallbacks(no_bulk if skipped < len(batches) else None, _no_sparse(milvus, lexical))
     logger.info(
         "store: %s rows in '%s' at %s, index %s/%s (%s)",
         f"{len(ids):,}",
@@ -100,6 +128,7 @@ def store(
         "rows": len(ids),
         "batches": len(batches),
         "batches_kept": skipped,
+        "written": "bulk" if imported else "upsert",
         "removed": len(stale),
         "texts_cut": sum(len(text.encode()) > TEXT_BYTES for text in texts),
         "index": built.kind,
@@ -107,22 +136,40 @@ def store(
         "index_reason": index.reason,
         "index_params": index.build,
         "metric": built.metric,
-        **_said_of_sparse(milvus, lexical),
+        **({"sparse": milvus.fields.sparse} if lexical is not None and milvus.has_sparse else {}),
+        **({"fallbacks": fallbacks} if fallbacks else {}),
     }
 
 
-def _said_of_sparse(milvus: Milvus, lexical: Any) -> dict[str, Any]:
-    if lexical is None:
-        return {}
-    if milvus.has_sparse:
-        return {"sparse": milvus.fields.sparse}
-    why = (
-        "the collection has no such field"
-        if milvus.connection.has_sparse
-        else f"{milvus.version} has no sparse vectors"
-    )
-    logger.warning("store: lexical weights stay in the run folder: %s", why)
-    return {"fallbacks": [f"embed.sparse: the weights are in run_dir/sparse alone: {why}"]}
+def _fallbacks(no_bulk: str | None, no_sparse: str | None) -> list[str]:
+    """What was asked for and not had, with the reasons."""
+    found = [f"store.write = bulk: the rows were upserted: {no_bulk}"] * bool(no_bulk)
+    found += [f"embed.sparse: the weights are in run_dir/sparse alone: {no_sparse}"] * bool(no_sparse)
+    for one in found:
+        logger.warning("store: %s", one)
+    return found
+
+
+def _begin_bulk(bulk: BulkImport, config: Store, milvus: Milvus, dim: int, lexical: Any) -> str | None:
+    """Why the rows are not imported, "" where that was not asked for; None where they can be."""
+    why: str | None = ""
+    if config.write == "bulk" and config.bulk_uri is not None:
+        why = "lexical weights (embed.sparse) cannot be imported"
+        if lexical is None or not milvus.fields.sparse:
+            why = bulk.begin(config.bulk_uri, config.bulk_endpoint, dim)
+    if why is not None:
+        # the last run may have been cut short while it imported
+        bulk.abandon()
+    return why
+
+
+def _no_sparse(milvus: Milvus, lexical: Any) -> str | None:
+    """Why the weights are not in the collection; None where they are, or where there are none."""
+    if lexical is None or milvus.has_sparse:
+        return None
+    if milvus.connection.has_sparse:
+        return "the collection has no such field"
+    return f"{milvus.version} has no sparse vectors"
 
 
 def survey(config: Config, milvus: Milvus, headlines: Headlines, run: RunDir) -> dict[str, Any]:
@@ -239,8 +286,7 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
     Raises:
         BadInput: the collection holds ids that are neither in this input nor this run's.
     """
-    file = run.file("store_ids.npy")
-    mine: Ids = np.load(file) if file.exists() else np.zeros(0, np.int64)
+    mine = _written(run)
     there: Ids = np.zeros(0, np.int64)
     if milvus.has_index():
         milvus.load()
@@ -259,6 +305,13 @@ def _stale(milvus: Milvus, ids: Ids, run: RunDir) -> Ids:
         )
     _remember(run, np.union1d(mine, ids))
     return np.setdiff1d(there, ids)
+
+
+def _written(run: RunDir) -> Ids:
+    """The ids that this run may have written."""
+    file = run.file("store_ids.npy")
+    found: Ids = np.load(file) if file.exists() else np.zeros(0, np.int64)
+    return found
 
 
 def _remember(run: RunDir, ids: Ids) -> None:

@@ -4,13 +4,21 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import SAMPLE, Run
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
+from scipy.sparse import csr_array
 
-from job.data import Headlines
+from job.backends.milvus import Fields, Milvus
+from job.config import Store
+from job.data import HEADLINES, Embeddings, Headlines
+from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
 from job.stages.embed import load_sparse
+from job.stages.store import store
+
+DIM = 8
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +66,88 @@ def test_without_it_the_collection_is_as_it_was(demo: Path) -> None:
     finally:
         client.close()
     assert fields == ["id", "embedding", "text"]
+
+
+def made(count: int) -> tuple[Headlines, Embeddings]:
+    texts = [f"headline {row}" for row in range(count)]
+    columns = [np.arange(count) + 1, texts, [None] * count, texts, [1] * count]
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES)
+    vectors = np.random.default_rng(0).normal(size=(count, DIM))
+    found = Headlines(table)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return found, Embeddings(found.ids, unit.astype(np.float32))
+
+
+def test_a_headline_without_weights_is_stored_and_never_found_by_them(tmp_path: Path) -> None:
+    rows, vectors = made(3)
+    weights = csr_array(np.array([[0, 0, 0.5, 0.25], [0, 0, 0, 0], [0, 0, 0, 1]], np.float32))
+    milvus = Milvus(str(tmp_path / "milvus.db"), None, "news_data", Fields(sparse="sparse"))
+    try:
+        stats = store(Store(), milvus, rows, vectors, RunDir(tmp_path), lexical=weights)
+        assert (stats["rows"], stats["sparse"]) == (3, "sparse")
+        client = milvus.connection.client
+        kept = client.query("news_data", ids=[1, 2, 3], output_fields=["id", "sparse"])
+        assert {row["id"]: row["sparse"] for row in kept} == {
+            1: {2: 0.5, 3: 0.25},
+            2: {0: pytest.approx(1e-6)},
+            3: {3: 1.0},
+        }
+        search = {"anns_field": "sparse", "limit": 3, "output_fields": ["id"], "search_params": {"metric_type": "IP"}}
+        (hits,) = client.search("news_data", data=[{2: 1.0, 3: 1.0}], **search)
+        assert [hit["id"] for hit in hits if hit["distance"] > 0] == [3, 1]
+    finally:
+        milvus.close()
+
+
+def test_a_collection_with_and_one_without_the_field_say_what_to_set(tmp_path: Path) -> None:
+    rows, vectors = made(3)
+    uri = str(tmp_path / "milvus.db")
+    for name, there, wanted, said in (
+        ("plain", "", "sparse", "embed.sparse = true needs the field 'sparse': set embed.sparse=false, or set"),
+        ("weighted", "words", "", "set embed.sparse=true and store.sparse_field=words, or set store.collection"),
+    ):
+        milvus = Milvus(uri, None, name, Fields(sparse=there))
+        milvus.prepare(DIM)
+        milvus.close()
+        milvus = Milvus(uri, None, name, Fields(sparse=wanted))
+        try:
+            with pytest.raises(BadInput, match=said):
+                store(Store(), milvus, rows, vectors, RunDir(tmp_path))
+        finally:
+            milvus.close()
+
+
+def test_a_living_collections_vector_field_that_a_run_cannot_fill_is_named_before_it_is_written_to(
+    tmp_path: Path,
+) -> None:
+    rows, vectors = made(3)
+    uri = str(tmp_path / "milvus.db")
+    for name, kind, said in (
+        ("words", DataType.SPARSE_FLOAT_VECTOR, "set embed.sparse=true and store.sparse_field=other, or set store"),
+        ("image", DataType.FLOAT_VECTOR, "'other' FLOAT_VECTOR has to be filled .* nothing for it: set store.collec"),
+    ):
+        milvus = Milvus(uri, None, name)
+        try:
+            schema = milvus.connection.client.create_schema(auto_id=False)
+            schema.add_field("id", DataType.INT64, is_primary=True)
+            schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=DIM)
+            schema.add_field("text", DataType.VARCHAR, max_length=100)
+            schema.add_field("other", kind, **({} if name == "words" else {"dim": 4}))
+            milvus.connection.client.create_collection(name, schema=schema)
+            with pytest.raises(BadInput, match=said):
+                store(Store(scope="collection"), milvus, rows, vectors, RunDir(tmp_path))
+            # to cluster what is in it, nothing has to be filled
+            milvus.adopt()
+        finally:
+            milvus.close()
+
+
+def test_a_field_of_another_type_is_not_taken_for_the_weights(tmp_path: Path) -> None:
+    milvus = Milvus(str(tmp_path / "milvus.db"), None, "news_data", Fields(sparse="text"))
+    try:
+        milvus.fields, kept = Fields(), milvus.fields
+        milvus.prepare(DIM)
+        milvus.fields = kept
+        assert "text" in milvus.layout.types and not milvus.has_sparse
+    finally:
+        milvus.close()

@@ -149,10 +149,15 @@ def search_public(
     return ids, scores
 
 
+def call_context(connection: Connection) -> Any:
+    """What pymilvus's own calls are given to send the database's name."""
+    client = connection.client
+    return client._generate_call_context() if hasattr(client, "_generate_call_context") else None
+
+
 def _metadata(connection: Connection) -> Any:
     """What pymilvus sends beside every request: the database's name among it."""
-    client = connection.client
-    context = client._generate_call_context() if hasattr(client, "_generate_call_context") else None
+    context = call_context(connection)
     return context.to_grpc_metadata() if context is not None else None
 
 

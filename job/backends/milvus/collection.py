@@ -10,7 +10,17 @@ import numpy as np
 from job.backends.milvus import arrays
 from job.backends.milvus.connection import CALL_SECONDS, Connection, brief
 from job.backends.milvus.indexes import Effort, Index
-from job.backends.milvus.schema import Fields, Layout, our_schema, our_text, read_layout, unfit
+from job.backends.milvus.schema import (
+    SPARSE,
+    Fields,
+    Layout,
+    our_schema,
+    our_text,
+    read_layout,
+    sparse_alone,
+    unfilled,
+    unfit,
+)
 from job.data import Floats, Ids
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
@@ -69,9 +79,10 @@ class Milvus:
             )
         ours = our_text(self.fields, dim)
         if self.layout.text != ours:
+            way = f"; {said}" if (said := sparse_alone(self.layout, self.fields, dim)) else ":"
             raise BadInput(
                 f"store.collection = '{self.collection}' at '{self.uri}' is there already, with ({self.layout.text}); "
-                f"this run needs ({ours}): set store.collection to another name"
+                f"this run needs ({ours}){way} set store.collection to another name"
             )
 
     def adopt(self, dim: int | None = None, writes: bool = False) -> None:
@@ -95,8 +106,15 @@ class Milvus:
             why += "cluster it without an input, or set store.collection to another name"
         if why is None and dim not in (None, self.layout.dim):
             why = f"its vectors have {self.layout.dim} dimensions, embed.model gives {dim}"
+        if why is None and writes:
+            why = unfilled(self.layout, self.fields)
         if why is not None:
             raise BadInput(f"{where}: {why}")
+
+    def drop(self) -> None:
+        """Take the collection away, with all that is in it."""
+        self._call("dropping", lambda: self._client.drop_collection(self.collection, timeout=CALL_SECONDS))
+        self.__dict__.pop("layout", None)
 
     def load(self) -> None:
         """Make the collection searchable; a Lite index left torn by a kill is built anew."""
@@ -243,7 +261,7 @@ class Milvus:
     @property
     def has_sparse(self) -> bool:
         """Whether this collection keeps lexical weights."""
-        return bool(self.fields.sparse) and self.fields.sparse in self.layout.types
+        return bool(self.fields.sparse) and self.layout.types.get(self.fields.sparse) == SPARSE
 
     def _index_sparse(self) -> None:
         name = self.fields.sparse
