@@ -78,7 +78,7 @@ def embed(part: Part) -> dict[str, Any] | None:
     else:
         part.shards("sparse").remove()
     made = sum(map(len, left))
-    fallbacks = []
+    fallbacks, device_peak = [], None
     if left:
         config = part.config
         encoder = FlagEncoder(
@@ -94,6 +94,7 @@ def embed(part: Part) -> dict[str, Any] | None:
         check_probe(before, encoder, part.model, shards, part.run)
         with Progress("embed", made, "headlines") as progress:
             embed_shards(encoder, part.run.file("headlines.parquet"), left, shards, half, progress, sparse)
+        device_peak = encoder.release()
         if encoder.budget < asked:
             fallbacks.append(f"embed.token_budget {asked} -> {encoder.budget}: out of GPU memory")
     others = missing_shards(part)
@@ -122,6 +123,7 @@ def embed(part: Part) -> dict[str, Any] | None:
         "shards": len(shards.all),
         "ranks": part.ranks.world,
         "sparse": part.config.sparse,
+        **({} if device_peak is None else {"device_peak_mb": device_peak}),
         "rows": made,
         "fallbacks": fallbacks,
         "output": digest(dim, dtype, shards.digest_parts(), sparse.digest_parts() if sparse else []),

@@ -96,6 +96,17 @@ def test_halves_come_back_as_float16_and_of_unit_length(tiny_m3: Path, texts: li
     np.testing.assert_allclose(np.linalg.norm(found.astype(np.float64), axis=1), 1.0, atol=1e-3)
 
 
+def test_the_memory_is_given_back_and_its_peak_said(tiny_m3: Path, texts: list[str]) -> None:
+    import torch
+
+    model = encoder(tiny_m3, "fp16", longest=128)
+    before = torch.cuda.memory_allocated()
+    model.encode(texts)
+    peak = model.release()
+    assert peak is not None and peak >= before // 2**20
+    assert torch.cuda.memory_allocated() < before
+
+
 def test_no_texts_give_no_vectors(tiny_m3: Path) -> None:
     assert encoder(tiny_m3, "fp16", longest=128).encode([]).shape == (0, 32)
 
