@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from job.backends.milvus import is_lite
-from job.backends.milvus.bulk_files import open_place
 from job.backends.milvus.choice import require
 from job.backends.milvus.indexes import complaint
 from job.config import SPARE_HITS, Config
@@ -23,6 +22,8 @@ def fail_early(job: Job) -> None:
         return
     store = job.config.store
     if store.bulk_uri is not None and store.write == "bulk" and job.run.marker("store") is None:
+        from job.backends.milvus.bulk_files import open_place
+
         open_place(store.bulk_uri, store.bulk_endpoint)
     if job.living:
         job.milvus.adopt(writes=bool(job.config.input.paths))

@@ -26,6 +26,14 @@ def clean_environment() -> dict[str, str]:
     return kept | {"HF_HUB_OFFLINE": "1"}
 
 
+def start(*command: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m job` with these words, left to itself with one thread: several of them share the machine."""
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
 @pytest.fixture(scope="session")
 def job() -> Run:
     """Run `python -m job` with the given words in a process of its own, in the repository's root."""
@@ -73,6 +81,17 @@ def milvus_server(serve: ModuleType, tmp_path_factory: pytest.TempPathFactory) -
         pytest.skip(f"no Milvus server here: {error}")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def milvus(milvus_server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A collection of the test's own name on that server, gone after it."""
+    from job.backends.milvus import Milvus
+
+    client = Milvus(milvus_server.uri, None, f"c{abs(hash(request.node.name))}")
+    yield client
+    client.connection.client.drop_collection(client.collection)
+    client.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from job.data import Floats, Ints, Vectors
 
 _BLOCK_BYTES = 64 * 2**20
+# distances and scores closer than this may stand in either order in float32
+NEAR_TIE = 4e-6
 # numba's own threads, which it takes where the system has no OpenMP, abort the process when two of ours call at once
 _ONE_AT_A_TIME = threading.Lock()
 

@@ -9,10 +9,8 @@ from job.backends import exact
 from job.backends.exact_knn import ExactKnn
 from job.data import Floats, Ints
 
-_WIDER = 4
-_TIED_ROWS = 256
-# distances closer than this may stand in either order in float32 scores
-_NEAR_TIE = 4e-6
+# a tie is looked for among so many times more candidates, in so many rows at once
+_WIDER, _TIED_ROWS = 4, 256
 Rows = npt.NDArray[np.int64]
 # structured, of fields `index`, `distance` and `completed`
 GraphRows = npt.NDArray[Any]
@@ -40,7 +38,7 @@ def graph_rows(vectors: Floats, rows: Rows, found: Ints, k: int, exactly: ExactK
         result["index"][places], result["distance"][places] = near[:, :k], far[:, :k]
         if not k or k == width or width >= n - 1:
             return places[:0]
-        return places[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + _NEAR_TIE)]
+        return places[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + exact.NEAR_TIE)]
 
     tied, width = put(np.arange(len(rows)), found), max(k, found.shape[1])
     while len(tied):

@@ -72,16 +72,25 @@ def neighbors(
     finder = None
     if milvus is not None:
         _see_that_all_is_there(milvus, embeddings, run, living, ranks)
-        known = embeddings.ids, vectors
         finder = MilvusKnn(
-            milvus, *known, k, k + SPARE_HITS, config.batch, config.parallel, config.nprobe, filter, living
+            milvus,
+            embeddings.ids,
+            vectors,
+            k,
+            k + SPARE_HITS,
+            config.batch,
+            config.parallel,
+            config.nprobe,
+            filter,
+            living,
         )
         _calibrate(config, seed, finder, truth, vectors, k)
 
+    def measure(rows: Rows, found: Ints) -> GraphRows:
+        return graph_rows(vectors, rows, found, k, truth)
+
     def make(wanted: list[Shard]) -> None:
-        _fill(
-            shards, wanted, finder or _Exact(truth, k), lambda rows, found: graph_rows(vectors, rows, found, k, truth)
-        )
+        _fill(shards, wanted, finder or _Exact(truth, k), measure)
 
     make(left)
     others = shards.in_words(shards.unmarked(), ranks)

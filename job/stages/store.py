@@ -59,7 +59,7 @@ def store(
     """
     living = config.scope == "collection"
     ids = headlines.ids
-    bulk = BulkImport(milvus, run.file("store_bulk.json"), key, config.parallel, np.union1d(_written(run), ids))
+    bulk = BulkImport(milvus, run.file("store_bulk.json"), key, config.parallel, lambda: np.union1d(_written(run), ids))
     no_bulk = _begin_bulk(bulk, config, milvus, embeddings.dim, lexical)
     if living:
         milvus.adopt(embeddings.dim, writes=True)

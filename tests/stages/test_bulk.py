@@ -1,18 +1,15 @@
 """Bulk import into a real Milvus server: the same rows as by upsert, or upsert with the reason, whatever is killed."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import DEMO, ROOT, Run, clean_environment
+from conftest import DEMO, Run, start
 
 from job.backends.milvus import TEXT_BYTES, Fields, Milvus, arrays
 from job.backends.milvus.bulk import BulkImport
@@ -50,14 +47,6 @@ def place(milvus_server: Any) -> Path:
     folder: Path = milvus_server.data / "storage" / "bulk"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@pytest.fixture
-def milvus(milvus_server: Any, request: pytest.FixtureRequest) -> Iterator[Milvus]:
-    client = Milvus(milvus_server.uri, None, f"b{abs(hash(request.node.name))}")
-    yield client
-    client.connection.client.drop_collection(client.collection)
-    client.close()
 
 
 def everything(milvus: Milvus, *more: str) -> dict[int, Any]:
@@ -180,28 +169,41 @@ def test_a_bucket_that_does_not_answer_is_named_and_its_keys_are_not(monkeypatch
 
 
 def test_a_run_killed_while_the_server_imports_ends_with_every_row_once(
-    milvus_server: Any, place: Path, copy: Path, job: Run
+    serve: ModuleType, tmp_path: Path, copy: Path, job: Run
 ) -> None:
-    words = ["run", str(DEMO), f"run_dir={copy}", f"store.uri={milvus_server.uri}", "store.collection=killed"]
+    try:
+        server = serve.Server(tmp_path / "server")
+    except serve.ServerError as error:
+        pytest.skip(f"no Milvus server here: {error}")
+    server.start()
+    place, attempt = server.data / "storage", copy / "store_bulk.json"
+    words = ["run", str(DEMO), f"run_dir={copy}", f"store.uri={server.uri}", "store.collection=killed"]
     words += ["store.write=bulk", f"store.bulk_uri={place}"]
-    attempt = copy / "store_bulk.json"
-    for moment in ("made", "submitted"):
-        command = [sys.executable, "-m", "job", *words]
-        process = subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stderr=subprocess.DEVNULL)
-        while not (attempt.exists() and (moment == "made" or json.loads(attempt.read_text())["tasks"])):
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = job(*words)
-    assert done.returncode == 0, done.stderr
-    stats = json.loads((copy / "run.json").read_text())["stages"]["store"]
-    assert stats["written"] == "bulk" and "fallbacks" not in stats
-    milvus = Milvus(milvus_server.uri, None, "killed")
-    assert milvus.count() == stats["rows"]
-    assert not list(place.iterdir()) and not attempt.exists()
-    milvus.drop()
-    milvus.close()
+    crashed = False
+    try:
+        for moment in ("made", "submitted"):
+            process = start(*words)
+            assert process.stderr is not None
+            while not (attempt.exists() and (moment == "made" or json.loads(attempt.read_text())["tasks"])):
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.005)
+            process.kill()
+            process.communicate()
+            # 2.3.5 panics (ListImportTasks, a nil answer) where a client goes away in the middle of that call
+            time.sleep(1)
+            if server.poll() is not None:
+                crashed = True
+                server.start()
+        done = job(*words)
+        assert done.returncode == 0, done.stderr
+        stats = json.loads((copy / "run.json").read_text())["stages"]["store"]
+        assert crashed or (stats["written"] == "bulk" and "fallbacks" not in stats)
+        milvus = Milvus(server.uri, None, "killed")
+        assert milvus.count() == stats["rows"]
+        milvus.close()
+        assert not list(place.glob("job_*")) and not attempt.exists()
+    finally:
+        server.stop()
 
 
 @pytest.mark.slow

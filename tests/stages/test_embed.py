@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import ROOT, SAMPLE, Run, clean_environment
+from conftest import ROOT, SAMPLE, Run, clean_environment, start
 
 from job.backends.encoder import FlagEncoder
 from job.backends.models import find_model
@@ -32,14 +31,6 @@ SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40"
 
 def words(folder: Path, model: Path, *more: str) -> list[str]:
     return ["stage", "embed", str(DEMO), f"run_dir={folder}", f"embed.model={model}", *SETTINGS, *more]
-
-
-def start(*command: str, **environment: str) -> subprocess.Popen[str]:
-    # one thread each: what is tested is the order of events, and four processes share the machine
-    environment = clean_environment() | {"OMP_NUM_THREADS": "1"} | environment
-    return subprocess.Popen(
-        [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +51,6 @@ def exact_graph(found: Floats) -> Any:
         near[near == part[:, None]] = -1
         indices[part] = exact.sort_rows(near, exact.pair_distances(found, part, near), K)[0]
     return indices
-
-
-@pytest.fixture
-def milvus(milvus_server: Any, request: pytest.FixtureRequest) -> Iterator[Milvus]:
-    client = Milvus(milvus_server.uri, None, f"c{abs(hash(request.node.name))}")
-    yield client
-    client.connection.client.drop_collection(client.collection)
-    client.close()
 
 
 def test_a_graph_with_ties_is_the_exact_one_and_an_approximate_one_reaches_its_recall(

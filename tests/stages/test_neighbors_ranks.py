@@ -2,23 +2,14 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEMO, ROOT, Run, clean_environment
+from conftest import DEMO, Run, start
 
 SHARDS = "neighbors.shard_rows=40"
-
-
-def start(*command: str) -> subprocess.Popen[str]:
-    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
 
 
 def rank(number: int, world: int) -> tuple[str, str]:

@@ -5,13 +5,13 @@ collection that this run makes for it, and nothing in between is ever mended. Wh
 failed, a server that was started again, a task that nobody knows) ends with that collection dropped, by its number,
 whose tasks then cannot reach the next one of that name; its rows are upserted anew. What is known of an attempt lies
 in a file of the run folder until its rows are verified, and a run killed at any moment finds its tasks again there,
-and in the server's own list.
+and in the server's own list. (Server 2.3.5 itself crashes, rarely, when a client is killed while asking for that list.)
 """
 
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,10 +74,10 @@ class BulkImport:
     """The import of one run's rows into the collection of `milvus`.
 
     `file`: where the attempt is kept; `key`: what the rows depend on; `parallel`: files written and not yet imported;
-    `mine`: ids that this run may have written, int64.
+    `mine` gives the ids that this run may have written, int64.
     """
 
-    def __init__(self, milvus: Milvus, file: Path, key: str, parallel: int, mine: Ids) -> None:
+    def __init__(self, milvus: Milvus, file: Path, key: str, parallel: int, mine: Callable[[], Ids]) -> None:
         self._milvus, self._file, self._key, self._mine = milvus, file, key, mine
         self._where, self._ahead = f"{milvus.uri} {milvus.collection}", max(parallel, _AHEAD)
         self._place: Place | None = None
@@ -214,7 +214,7 @@ class BulkImport:
         if not self._milvus.has_index():
             return False
         self._milvus.load()
-        return bool(len(np.setdiff1d(self._milvus.ids(), self._mine)))
+        return bool(len(np.setdiff1d(self._milvus.ids(), self._mine())))
 
     def _states(self, files: int) -> dict[int, Any]:
         """The server's tasks of this collection, by the number of their file.
@@ -238,6 +238,10 @@ class BulkImport:
             number = numbers_of.get(task.task_id, numbers.get(task.infos.get("files", "")))
             if number is None or number in found:
                 raise DoubtError(f"the server has a task ({task.task_id}) that this run does not know")
+            if task.task_id not in numbers_of:
+                # it was accepted, and the run killed before it could note that
+                self._attempt.tasks[str(number)] = task.task_id
+                self._save()
             if task.state_name.startswith("Failed"):
                 self._explain(number, task.failed_reason)
             found[number] = task

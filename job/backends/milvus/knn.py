@@ -12,9 +12,6 @@ from job.data import Floats, Ids, Ints
 from job.runtime.errors import JobError
 from job.runtime.flight import in_flight
 
-# scores closer than this may stand in either order in float32
-_NEAR_TIE = 4e-6
-
 
 class MilvusKnn:
     """The nearest of each row by the collection's index.
@@ -75,7 +72,7 @@ class MilvusKnn:
     def _cut_in_a_tie(self, hits: Ids, scores: Floats) -> npt.NDArray[np.bool_]:
         """Rows whose last hit is as near as their k-th: Milvus chose among equals, which the row numbers are to do."""
         last = scores[:, -1]
-        near = abs(scores[:, min(self._k, scores.shape[1] - 1)] - last) <= _NEAR_TIE
+        near = abs(scores[:, min(self._k, scores.shape[1] - 1)] - last) <= exact.NEAR_TIE
         return np.asarray((hits[:, -1] >= 0) & near)
 
     def _more(self, rows: npt.NDArray[np.int64]) -> Ints:
