@@ -162,8 +162,8 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from job.backends.hub import fetch
-    from job.backends.models import find_model
+    from job.backends.embedding.hub import fetch
+    from job.backends.embedding.models import find_model
 
     folder = arguments.dir.expanduser()
     for name in fetch(arguments.id, folder):

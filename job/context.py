@@ -4,14 +4,14 @@ from functools import cached_property
 
 import numpy as np
 
-from job.backends import population
+from job.backends.embedding.models import Model, find_model
 from job.backends.milvus import Fields, Milvus
-from job.backends.models import Model, find_model
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
+from job.stages import store_collection as population
 
 
 class Job:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from job.backends.models import find_model
+from job.backends.embedding.models import find_model
 from job.config import SPARE_HITS, Config
 from job.runtime.device import installed, resolve_device, resolve_precision, resolve_rapids
 from job.runtime.errors import JobError
@@ -65,8 +65,8 @@ def _needs(rows: int, dim: int, k: int) -> list[float]:
 
 def _milvus(config: Config) -> Iterator[str]:
     from job.backends.milvus import is_lite
-    from job.backends.milvus.indexes import GPU_KINDS, LITE_KINDS, MAX_TOP_K
-    from job.backends.milvus.probe import probe
+    from job.backends.milvus.gpu_trial import probe
+    from job.backends.milvus.index_kinds import GPU_KINDS, LITE_KINDS, MAX_TOP_K
     from job.context import open_milvus
 
     uri = config.store_uri

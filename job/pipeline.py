@@ -14,7 +14,7 @@ from job import __version__, steps
 from job.config import Config
 from job.context import Job
 from job.preflight import fail_early, note_config
-from job.runtime import log, preempt
+from job.runtime import log, signals
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
@@ -154,7 +154,7 @@ def run(config: Config, only: str | None = None) -> None:
     meter = Meter()
     job = Job(config)
     log_file = job.run.file(f"job.rank-{job.ranks.rank}.log" if job.ranks.rank else "job.log")
-    with job.run.locked(job.ranks), log.to_file(log_file), preempt.stop_signals():
+    with job.run.locked(job.ranks), log.to_file(log_file), signals.stop_signals():
         done: list[str] = []
         try:
             if job.ranks.rank == 0:
@@ -168,7 +168,7 @@ def run(config: Config, only: str | None = None) -> None:
                     _demand(stage, job)
                     continue
                 _take_part(stage, job, done, only is None)
-                preempt.check()
+                signals.check()
                 if only or not _more_to_do(stage, job):
                     break
         except Exception as error:

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from job.backends.milvus import is_lite
-from job.backends.milvus.choice import require
-from job.backends.milvus.indexes import complaint
+from job.backends.milvus.index_choice import require
+from job.backends.milvus.index_kinds import complaint
 from job.config import SPARE_HITS, Config
 from job.context import Job
 from job.runtime.errors import BadInput

@@ -11,7 +11,7 @@ from job.config import Config, resolve
 from job.context import Job
 from job.pipeline import STAGES, carry_out, record
 from job.preflight import note_config
-from job.runtime import log, preempt
+from job.runtime import log, signals
 from job.runtime.errors import BadInput
 from job.runtime.measure import Meter
 from job.runtime.rundir import RunDir
@@ -79,7 +79,7 @@ def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
 
 def _write(config: Config) -> None:
     meter, job = Meter(), Job(config, device="auto")
-    with job.run.locked(), log.to_file(job.run.file("job.log")), preempt.stop_signals():
+    with job.run.locked(), log.to_file(job.run.file("job.log")), signals.stop_signals():
         done: list[str] = []
         note_config(job)
         try:

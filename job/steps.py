@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from job.backends import population
 from job.backends.milvus import is_lite
 from job.config import SPARE_HITS
 from job.context import Job
 from job.runtime.ranks import ALONE
 from job.runtime.rundir import digest
+from job.stages import store_collection as population
 
 
 def ingest(job: Job, key: str) -> dict[str, Any]:

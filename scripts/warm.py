@@ -2,17 +2,19 @@
 
 import numpy as np
 
-from job.backends import cpu, exact
 from job.backends.graph_hdbscan import cluster_graph
-from job.backends.votes import nearest_cluster
+from job.backends.knn.brute_force import nearest
+from job.backends.knn.distances import pair_distances, sort_rows
+from job.backends.knn.vote import nearest_cluster
+from job.backends.reduce import cpu
 from job.data import KnnGraph
 
 
 def main() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     rows = np.arange(len(vectors))
-    near = exact.nearest(vectors, rows, 20)
-    graph = KnnGraph(*exact.sort_rows(near, exact.pair_distances(vectors, rows, near), 20), 20)
+    near = nearest(vectors, rows, 20)
+    graph = KnnGraph(*sort_rows(near, pair_distances(vectors, rows, near), 20), 20)
     for mode in ("canonical", "tutorial"):
         labels = cluster_graph(graph.indices, graph.distances, mode=mode).labels
     nearest_cluster(labels, graph.indices, graph.distances)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.log import logger
 
@@ -96,7 +96,7 @@ def wait_for(what: str, missing: Callable[[], list[str]], patience: float) -> No
     if seen:
         logger.info("%s: waiting for other ranks: %s", what, "; ".join(seen))
     while seen:
-        preempt.check()
+        signals.check()
         time.sleep(min(_LOOK, patience))
         now = missing()
         if now != seen:

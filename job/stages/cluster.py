@@ -7,9 +7,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from job.backends import cpu, rapids
 from job.backends.graph_hdbscan import Linkage, Result, cut, linkage_of
-from job.backends.votes import nearest_cluster
+from job.backends.knn.vote import nearest_cluster
+from job.backends.reduce import cpu, gpu
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import Choice
@@ -70,7 +70,7 @@ def cluster(
     if tree is not None:
         found = cut_as(config, tree)
     else:
-        found = rapids.hdbscan_vectors(vectors, min_samples=config.min_samples, **_parameters(config, "parts"))
+        found = gpu.hdbscan_vectors(vectors, min_samples=config.min_samples, **_parameters(config, "parts"))
     if tree is not None and not reused:
         _save_linkage(tree, tree_key, run)
     nearest, distance = nearest_cluster(found.labels, near.indices, near.distances)
@@ -128,7 +128,7 @@ def _parameters(config: Cluster, *without: str) -> dict[str, Any]:
 def _reduced(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vectors: Floats) -> Floats:
     if config.reduce_to is None or len(vectors) <= config.reduce_to + 1:
         return vectors
-    backend: ModuleType = rapids if library.value == "rapids" else cpu
+    backend: ModuleType = gpu if library.value == "rapids" else cpu
     neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
     reduced: Floats = backend.umap_from_graph(graph, vectors, config.reduce_to, neighbors, 0.0, seed)
     return reduced

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.backends.keywords import cluster_keywords
+from job.backends.text.keywords import cluster_keywords
 from job.data import Clusters, Embeddings, Headlines, Topic
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from job.backends.encoder import BatchError, Encoder, FlagEncoder, Pending, some_rows
-from job.backends.models import Model
-from job.backends.probe import check_probe, read_probe
-from job.backends.tokenizer import Tokens
+from job.backends.embedding.encoder import BatchError, Encoder, FlagEncoder, Pending, some_rows
+from job.backends.embedding.models import Model
+from job.backends.embedding.tokenizer import Tokens
 from job.config import Embed
 from job.data import Embeddings, Ids
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.device import Choice
 from job.runtime.errors import JobError
 from job.runtime.log import FILE_ONLY, logger
@@ -29,6 +28,7 @@ from job.runtime.ranks import Ranks
 from job.runtime.rundir import RunDir, digest
 from job.runtime.shards import Shard, Shards
 from job.runtime.threads import Threads
+from job.stages.embed_fingerprint import check_probe, read_probe
 
 # a kill costs a shard: seconds on a GPU, where few rows a length would also mean small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
@@ -170,7 +170,7 @@ def embed_shards(
 
     def done(rows: int) -> None:
         progress.update(rows)
-        preempt.check(_GRACE_SECONDS)
+        signals.check(_GRACE_SECONDS)
 
     with Threads() as threads:
         writer = threads.sink(write, 1)
@@ -179,7 +179,7 @@ def embed_shards(
             with _named(shard, "embedding"):
                 pending = encoder.forward(tokens, half, done)
             writer.put((shard, pending))
-            preempt.check()
+            signals.check()
 
 
 @contextmanager

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, Source, as_strings, open_source, reading
+from job.backends.tables import Block, Reject, Source, open_source, reading
+from job.backends.tables.source import as_strings
 from job.config import Input
 from job.data import HEADLINES, ROWS, Headlines, Ids
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest, digest_file
@@ -75,7 +76,7 @@ def ingest(config: Input, run: RunDir) -> dict[str, Any]:
                 files = np.full(len(block.rows), number, np.int32)
                 rows_out.write_table(pa.table([clean["id"], files, block.rows], schema=ROWS))
                 input_out.write_table(_widen(block.table, schema))
-                preempt.check()
+                signals.check()
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
         raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")

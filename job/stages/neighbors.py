@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from job.backends import exact
-from job.backends.exact_knn import ExactKnn
-from job.backends.graph_audit import audit_labels
-from job.backends.graph_rows import GraphRows, Rows, graph_rows
+from job.backends.knn.audit import audit_labels
+from job.backends.knn.distances import pair_distances, sort_rows
+from job.backends.knn.exact import ExactKnn
+from job.backends.knn.rows import GraphRows, Rows, graph_rows
 from job.backends.milvus import Milvus
-from job.backends.milvus.knn import MilvusKnn
+from job.backends.milvus.search import MilvusKnn
 from job.config import SPARE_HITS, Cluster, Neighbors
 from job.data import Embeddings, Floats, Ints, KnnGraph
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.errors import Resumable
 from job.runtime.log import logger
 from job.runtime.progress import Progress
@@ -181,7 +181,7 @@ def _calibrate(config: Neighbors, seed: int, finder: MilvusKnn, truth: ExactKnn,
     while True:
         parts = [rows[start : start + finder.rows_at_once] for start in range(0, len(rows), finder.rows_at_once)]
         found = np.concatenate([finder.find(part) for part in parts])
-        mine = exact.sort_rows(found, exact.pair_distances(vectors, rows, found), k)[1]
+        mine = sort_rows(found, pair_distances(vectors, rows, found), k)[1]
         recall = _recall(mine, distances)
         logger.info("neighbors: %s gives recall %.4f on %d rows", finder.effort, recall, len(rows))
         if recall is None or recall >= aim or not finder.try_harder():
@@ -208,7 +208,7 @@ def _fill(
                 parts.append(next(answers))
                 progress.update(len(parts[-1]))
             shards.write(shard, measure(np.arange(shard.start, shard.stop), np.concatenate(parts)))
-            preempt.check()
+            signals.check()
 
 
 def _together(shards: Shards, n: int, k: int, columns: int) -> tuple[KnnGraph, int]:
@@ -228,7 +228,7 @@ def _sample(size: int, seed: int, vectors: Floats, truth: ExactKnn, k: int) -> t
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
     n = len(vectors)
     rows = np.sort(np.random.default_rng(seed).choice(n, min(size, n), replace=False))
-    return rows, exact.pair_distances(vectors, rows, truth.find(rows, k)).max(axis=1)
+    return rows, pair_distances(vectors, rows, truth.find(rows, k)).max(axis=1)
 
 
 def _recall(distances: Floats, exact_distances: Floats) -> float | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from job.backends import cpu, rapids
+from job.backends.reduce import cpu, gpu
 from job.config import Project
 from job.data import Embeddings, Floats, KnnGraph
 from job.runtime.device import Choice
@@ -22,7 +22,7 @@ def project(
         layout = _row_of_points(n, config.dimensions)
         implementation = "none: too few headlines for UMAP"
     else:
-        backend = rapids if library.value == "rapids" else cpu
+        backend = gpu if library.value == "rapids" else cpu
         vectors = np.asarray(embeddings.vectors, np.float32)
         layout = backend.umap_from_graph(graph, vectors, config.dimensions, neighbors, config.min_dist, seed)
         implementation = "cuml" if library.value == "rapids" else "umap-learn"

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.answer_csv import CsvAnswer, harmless
-from job.backends.plotly_map import MapPoints, write_map
+from job.backends.pages.map import MapPoints, write_map
+from job.backends.tables.csv_answer import CsvAnswer, harmless
 from job.config import Report
 from job.data import Clusters, Floats, Headlines, Ints, Topic
 from job.runtime.log import logger

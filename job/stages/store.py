@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from job.backends.milvus import TEXT_BYTES, Milvus, fit_text
-from job.backends.milvus.arrays import Rows
 from job.backends.milvus.bulk import BulkImport
 from job.backends.milvus.bulk_files import Columns
-from job.backends.milvus.choice import choose
-from job.backends.milvus.indexes import Index
-from job.backends.population import read_population
+from job.backends.milvus.index_choice import choose
+from job.backends.milvus.index_kinds import Index
+from job.backends.milvus.messages import Rows
 from job.config import SPARE_HITS, Config, Store
 from job.data import Embeddings, Headlines, Ids
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.errors import BadInput, JobError
-from job.runtime.flight import in_flight
 from job.runtime.journal import Journal
 from job.runtime.log import logger
+from job.runtime.parallel import in_flight
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir, atomic
+from job.stages.store_collection import read_population
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
@@ -254,7 +254,7 @@ def _write(
         for (number, written), _ in acknowledged:
             journal.add(number)
             progress.update(len(written.ids))
-            preempt.check()
+            signals.check()
 
 
 def _weights(lexical: Any) -> list[dict[int, float]]:

@@ -36,8 +36,8 @@ Encode = Callable[[list[str]], np.ndarray]
 
 
 def ours(folder: str, device: str, precision: str, extras: bool = True) -> Encode:
-    from job.backends.encoder import FlagEncoder
-    from job.backends.models import find_model
+    from job.backends.embedding.encoder import FlagEncoder
+    from job.backends.embedding.models import find_model
 
     return FlagEncoder(find_model(folder, "auto"), device, precision, MAX_LENGTH, None, extras=extras).encode
 
@@ -45,7 +45,7 @@ def ours(folder: str, device: str, precision: str, extras: bool = True) -> Encod
 def flagembedding(folder: str, device: str, precision: str) -> Encode:
     from FlagEmbedding import BGEM3FlagModel, FlagAutoModel
 
-    from job.backends.models import find_model
+    from job.backends.embedding.models import find_model
 
     model = find_model(folder, "auto")
     common = {"use_fp16": precision == "fp16", "use_bf16": precision == "bf16", "devices": device}
@@ -66,7 +66,7 @@ def sentence_transformers(folder: str, device: str, precision: str) -> Encode:
     import torch
     from sentence_transformers import SentenceTransformer, models
 
-    from job.backends.models import find_model
+    from job.backends.embedding.models import find_model
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     word = models.Transformer(folder, max_seq_length=MAX_LENGTH, model_kwargs={"torch_dtype": dtype})
@@ -80,9 +80,9 @@ def onnx(folder: str, device: str, precision: str) -> Encode:
     import onnxruntime
     import torch
 
-    from job.backends.batches import lay_out, plan
-    from job.backends.encoder import FlagEncoder
-    from job.backends.models import find_model
+    from job.backends.embedding.batches import lay_out, plan
+    from job.backends.embedding.encoder import FlagEncoder
+    from job.backends.embedding.models import find_model
 
     model = find_model(folder, "auto")
     encoder = FlagEncoder(model, "cpu", "fp32", MAX_LENGTH, None, extras=False)
@@ -185,8 +185,8 @@ def pipeline(rows_file: str, folder: str) -> None:
     import pyarrow.parquet as pq
     import torch
 
-    from job.backends.encoder import FlagEncoder
-    from job.backends.models import find_model
+    from job.backends.embedding.encoder import FlagEncoder
+    from job.backends.embedding.models import find_model
     from job.runtime.progress import Progress
     from job.runtime.shards import Shards
     from job.stages.embed import embed_shards
@@ -282,7 +282,7 @@ def main() -> None:
     import pyarrow.parquet as pq
     import torch
 
-    from job.backends.models import find_model
+    from job.backends.embedding.models import find_model
     from job.runtime.device import cpu_has_bf16
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.manifold import trustworthiness
 
-from job.backends.cpu import umap_from_graph
-from job.backends.encoder import FlagEncoder
-from job.backends.exact import nearest, pair_distances, sort_rows
-from job.backends.models import find_model
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
+from job.backends.knn.distances import nearest, pair_distances, sort_rows
+from job.backends.reduce.cpu import umap_from_graph
 from job.data import Floats, KnnGraph
 from job.runtime.device import resolve_device, resolve_precision
 

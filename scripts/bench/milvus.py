@@ -35,8 +35,8 @@ def embed(data: Path, rows: int, folder: Path) -> None:
     """The first `rows` distinct titles and their vectors, in `folder`."""
     import pyarrow.parquet as pq
 
-    from job.backends.encoder import FlagEncoder
-    from job.backends.models import find_model
+    from job.backends.embedding.encoder import FlagEncoder
+    from job.backends.embedding.models import find_model
     from job.stages.ingest import headline_id
 
     titles = list(dict.fromkeys(pq.read_table(data, columns=["title"])["title"].to_pylist()))[:rows]
@@ -68,9 +68,9 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def ours(folder: Path, uri: str, index: str) -> dict[str, float]:
     """The store and neighbors stages, then the requests alone again."""
-    from job.backends import exact
+    from job.backends.knn.distances import pair_distances
     from job.backends.milvus import Milvus
-    from job.backends.milvus.knn import MilvusKnn
+    from job.backends.milvus.search import MilvusKnn
     from job.config import SPARE_HITS, Neighbors, Store
     from job.runtime.rundir import RunDir
     from job.stages.neighbors import neighbors
@@ -78,7 +78,7 @@ def ours(folder: Path, uri: str, index: str) -> dict[str, float]:
 
     headlines, embeddings, _ = load(folder)
     warm = np.eye(4, dtype=np.float32)
-    exact.pair_distances(warm, np.arange(4), np.zeros((4, 2), np.int32))
+    pair_distances(warm, np.arange(4), np.zeros((4, 2), np.int32))
     run = RunDir(Path(tempfile.mkdtemp(dir=folder)))
     milvus = Milvus(uri, None, "bench")
     _, write, _ = timed(lambda: store(Store(index=index), milvus, headlines, embeddings, run, key="k"))
@@ -188,15 +188,15 @@ def plain(folder: Path, uri: str, nprobe: int) -> dict[str, float]:
 
 def exactly(folder: Path) -> dict[str, float]:
     """The same graph by `neighbors.backend: exact` on the CPU."""
-    from job.backends import exact
-    from job.backends.exact_knn import ExactKnn
+    from job.backends.knn.distances import pair_distances, sort_rows
+    from job.backends.knn.exact import ExactKnn
 
     vectors = np.load(folder / "vectors.npy")
     rows = np.arange(len(vectors))
 
     def graph() -> None:
         found = ExactKnn(vectors, "cpu").find(rows, K)
-        exact.sort_rows(found, exact.pair_distances(vectors, rows, found), K)
+        sort_rows(found, pair_distances(vectors, rows, found), K)
 
     return {"graph": timed(graph)[1]}
 

@@ -32,12 +32,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from job.backends.cpu import linkage_of_vectors, umap_from_graph
-from job.backends.encoder import FlagEncoder
-from job.backends.exact import nearest, pair_distances, sort_rows
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
 from job.backends.graph_hdbscan import cluster_graph, cut, linkage_of
-from job.backends.models import find_model
-from job.backends.votes import nearest_cluster
+from job.backends.knn.distances import nearest, pair_distances, sort_rows
+from job.backends.knn.vote import nearest_cluster
+from job.backends.reduce.cpu import linkage_of_vectors, umap_from_graph
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Floats, Ints, KnnGraph
 from job.runtime.device import resolve_device, resolve_precision

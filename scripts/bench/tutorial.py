@@ -37,7 +37,7 @@ def tutorial(rows: str, folder: str) -> None:
     from pymilvus import Collection, CollectionSchema, DataType, FieldSchema, connections
     from umap import UMAP
 
-    from job.backends.models import find_model
+    from job.backends.embedding.models import find_model
 
     os.chdir(folder)
     frame = pd.read_csv(rows)

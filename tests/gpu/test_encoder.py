@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.backends.encoder import FlagEncoder
-from job.backends.models import find_model
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
 from job.data import Floats
 from job.runtime.errors import JobError
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from job.backends.graph_hdbscan import arrays, cluster_graph, core, cut, linkage_of
+from job.backends.graph_hdbscan import boruvka, cluster_graph, cut, linkage_of
+from job.backends.graph_hdbscan import core_distances as core
 from job.data import Floats, Ints
 
 pytestmark = pytest.mark.gpu
@@ -28,11 +29,12 @@ def nearest(rows: int, dim: int, k: int) -> tuple[Ints, Floats]:
     """Clustered vectors' exact graph."""
     from gpu_parts.texts import clustered
 
-    from job.backends import exact
+    from job.backends.knn.brute_force import nearest
+    from job.backends.knn.distances import pair_distances, sort_rows
 
     vectors, every = clustered(rows, dim, "cuda"), np.arange(rows)
-    near = np.concatenate([exact.nearest(vectors, every[i : i + 2048], k) for i in range(0, rows, 2048)])
-    return exact.sort_rows(near, exact.pair_distances(vectors, every, near), k)
+    near = np.concatenate([nearest(vectors, every[i : i + 2048], k) for i in range(0, rows, 2048)])
+    return sort_rows(near, pair_distances(vectors, every, near), k)
 
 
 def rounded(rows: int, dim: int, k: int, places: int | None) -> tuple[Ints, Floats]:
@@ -71,7 +73,7 @@ def test_core_distances_are_the_cpus() -> None:
     for indices, distances in graphs().values():
         for m in (1, 3, 7):
             m = min(m, len(indices) - 1)
-            ours = arrays.core_distances(cupy, cupy.asarray(indices), cupy.asarray(distances), m).get()
+            ours = boruvka.core_distances(cupy, cupy.asarray(indices), cupy.asarray(distances), m).get()
             np.testing.assert_array_equal(ours, core.from_both_sides(indices, distances, m))
 
 

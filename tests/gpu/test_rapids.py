@@ -6,8 +6,8 @@ from sklearn.cluster import HDBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from job.backends import rapids as adapter
 from job.backends.graph_hdbscan import Result
+from job.backends.reduce import gpu as adapter
 from job.data import Floats, KnnGraph
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("rapids")]
@@ -18,11 +18,12 @@ def points(seed: int = 1, rows: int = 3_000) -> Floats:
 
 
 def graph_of(vectors: Floats, k: int) -> KnnGraph:
-    from job.backends import exact
+    from job.backends.knn.brute_force import nearest
+    from job.backends.knn.distances import pair_distances, sort_rows
 
     rows = np.arange(len(vectors))
-    near = exact.nearest(vectors, rows, k)
-    return KnnGraph(*exact.sort_rows(near, exact.pair_distances(vectors, rows, near), k), k)
+    near = nearest(vectors, rows, k)
+    return KnnGraph(*sort_rows(near, pair_distances(vectors, rows, near), k), k)
 
 
 def clustered_as(vectors: Floats, min_samples: int = 5, min_cluster_size: int = 20, **others: object) -> Result:

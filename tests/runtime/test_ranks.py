@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.ranks import Ranks, resolve_ranks, wait_for
 
@@ -98,8 +98,8 @@ def test_waiting_counts_from_the_last_progress_and_names_what_is_missing(monkeyp
 
 
 def test_a_stop_signal_ends_the_waiting() -> None:
-    with preempt.stop_signals(), pytest.raises(Resumable, match="SIGTERM"):
+    with signals.stop_signals(), pytest.raises(Resumable, match="SIGTERM"):
         os.kill(os.getpid(), signal.SIGTERM)
         wait_for("embed", lambda: ["a"], 60)
-    with preempt.stop_signals():  # forgets it
+    with signals.stop_signals():  # forgets it
         pass

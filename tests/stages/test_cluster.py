@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from job.backends import exact
+from job.backends.knn.brute_force import nearest
+from job.backends.knn.distances import pair_distances, sort_rows
 from job.config import RECIPES, Cluster
 from job.data import HEADLINES, Clusters, Embeddings, Headlines, KnnGraph
 from job.runtime.device import Choice
@@ -33,8 +34,8 @@ def points(sizes: list[int], spread: float = 0.05, seed: int = 0) -> np.ndarray:
 
 def graph_of(vectors: np.ndarray, k: int) -> KnnGraph:
     rows = np.arange(len(vectors))
-    indices = exact.nearest(vectors, rows, k)
-    return KnnGraph(*exact.sort_rows(indices, exact.pair_distances(vectors, rows, indices), k), k)
+    indices = nearest(vectors, rows, k)
+    return KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), k), k)
 
 
 def no_vectors() -> Embeddings:

@@ -15,15 +15,15 @@ import pytest
 import torch
 from conftest import ROOT, SAMPLE, Run, clean_environment, start
 
-from job.backends.encoder import FlagEncoder
-from job.backends.models import find_model
-from job.backends.probe import read_probe
-from job.runtime import preempt
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
+from job.runtime import signals
 from job.runtime.errors import JobError, Resumable
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 from job.stages.embed import _chunks, _texts, embed_shards, load_embeddings, load_sparse
+from job.stages.embed_fingerprint import read_probe
 
 DEMO = ROOT / "configs" / "demo.yaml"
 SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
@@ -336,10 +336,10 @@ def test_a_stop_signal_keeps_the_shard_at_hand_unless_it_takes_too_long(
     for grace, kept in ((60.0, 1), (0.0, 0)):
         monkeypatch.setattr("job.stages.embed._GRACE_SECONDS", grace)
         shards = Shards(tmp_path / str(kept), "key", 250, 100)
-        with preempt.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
+        with signals.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
             embedded(model, rows, shards)
         assert len(shards.all) - len(shards.left()) == kept
-    with preempt.stop_signals():  # forgets it
+    with signals.stop_signals():  # forgets it
         pass
 
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 
-from job.backends import exact
-from job.backends.milvus import Fields, Milvus, arrays
-from job.backends.milvus.choice import choose, require
-from job.backends.milvus.knn import MilvusKnn
-from job.backends.milvus.probe import remove_leftovers
+from job.backends.knn.distances import pair_distances, sort_rows
+from job.backends.milvus import Fields, Milvus, messages
+from job.backends.milvus.gpu_trial import remove_leftovers
+from job.backends.milvus.index_choice import choose, require
+from job.backends.milvus.search import MilvusKnn
 from job.config import Config, Neighbors, Store
 from job.data import HEADLINES, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
@@ -49,7 +49,7 @@ def exact_graph(found: Floats) -> Any:
         part = np.arange(start, min(start + 500, len(found)))
         near = np.argsort(-(wide[part] @ wide.T), axis=1, kind="stable")[:, : K + 200].astype(np.int32)
         near[near == part[:, None]] = -1
-        indices[part] = exact.sort_rows(near, exact.pair_distances(found, part, near), K)[0]
+        indices[part] = sort_rows(near, pair_distances(found, part, near), K)[0]
     return indices
 
 
@@ -77,8 +77,8 @@ def test_a_graph_with_ties_is_the_exact_one_and_an_approximate_one_reaches_its_r
     assert stats["search"].startswith("nprobe ") and stats["search"] != "nprobe 1"
 
     knn = MilvusKnn(milvus, rows.ids, found, K, K + 9, 100, 2, None, "", False)
-    fast = arrays.search(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
-    slow = arrays.search_public(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
+    fast = messages.search(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
+    slow = messages.search_public(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
     np.testing.assert_array_equal(fast[0], slow[0])
     np.testing.assert_allclose(fast[1], slow[1])
 
@@ -204,7 +204,7 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
     try:
         upsert, sent = Milvus.upsert, []
 
-        def dying(self: Milvus, batch: arrays.Rows) -> None:
+        def dying(self: Milvus, batch: messages.Rows) -> None:
             sent.append(int(batch.ids[0]))
             if len(sent) == 5:
                 server.kill()

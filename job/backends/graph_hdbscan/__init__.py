@@ -34,9 +34,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.graph_hdbscan import condense, core, forest, linkage, prim, scores, select
+from job.backends.graph_hdbscan import condense, linkage, prim, scores, select
+from job.backends.graph_hdbscan import core_distances as core
+from job.backends.graph_hdbscan import spanning_forest as forest
 from job.backends.graph_hdbscan.linkage import Merges
-from job.backends.graph_hdbscan.threads import usable_cores
+from job.backends.graph_hdbscan.row_ranges import usable_cores
 from job.data import CondensedTree, Floats, Ints
 
 if TYPE_CHECKING:
@@ -142,9 +144,9 @@ def linkage_of(
         walk = walk[np.argsort(walk.T[2]), :]
         return Linkage(n, linkage.single_linkage(*walk.T), mode)
     if device == "cuda":
-        from job.backends.graph_hdbscan import arrays
+        from job.backends.graph_hdbscan import boruvka
 
-        edges = arrays.spanning_edges_on_gpu(indices, distances, m)
+        edges = boruvka.spanning_edges_on_gpu(indices, distances, m)
     else:
         threads = usable_cores() if threads is None else threads
         cores = core.from_both_sides(indices, distances, m, threads)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from job.backends.milvus import arrays
+from job.backends.milvus import messages
 from job.backends.milvus.connection import CALL_SECONDS, Connection, brief
-from job.backends.milvus.indexes import Effort, Index
+from job.backends.milvus.index_kinds import Effort, Index
 from job.backends.milvus.schema import (
     SPARSE,
     Fields,
@@ -54,7 +54,7 @@ class Milvus:
 
     @cached_property
     def _fast(self) -> bool:
-        return arrays.usable(self.connection)
+        return messages.usable(self.connection)
 
     @cached_property
     def layout(self) -> Layout:
@@ -216,14 +216,14 @@ class Milvus:
                 found[int(row[self.fields.id])] = np.asarray(row[self.fields.vector], np.float32)
         return found
 
-    def upsert(self, rows: arrays.Rows) -> None:
+    def upsert(self, rows: messages.Rows) -> None:
         """Write rows; a row of the same id is replaced. Texts are cut for Milvus by `fit_text` beforehand."""
         ours = {self.fields.id, self.fields.vector, self.fields.text}
         fast = self._fast and set(self.layout.types) == ours and self.layout.dynamic == bool(self.fields.extra)
 
         def write() -> None:
             if fast:
-                arrays.upsert(self.connection, self.collection, self.fields, self.layout.timestamp, rows)
+                messages.upsert(self.connection, self.collection, self.fields, self.layout.timestamp, rows)
             else:
                 self._client.upsert(self.collection, rows.as_dicts(self.fields), timeout=CALL_SECONDS)
 
@@ -303,7 +303,7 @@ class Milvus:
     def search(self, queries: Floats, k: int, metric: str, effort: Effort, filter: str = "") -> tuple[Ids, Floats]:
         """Ids int64 [nq, k] of each query's nearest rows, -1 where there are fewer, and the index's scores."""
         how = {"search_params": {"metric_type": metric, "params": effort.params}, "filter": filter}
-        way = arrays.search if self._fast else arrays.search_public
+        way = messages.search if self._fast else messages.search_public
 
         def search() -> tuple[Ids, Floats]:
             return way(self.connection, self.collection, self.fields, queries, k, how)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from job.runtime import preempt
+from job.runtime import signals
 from job.runtime.device import Choice, installed
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger, quiet_libraries
@@ -135,7 +135,7 @@ def _sleep(seconds: float) -> None:
     """Sleep, but let a stop signal through."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        preempt.check()
+        signals.check()
         time.sleep(min(left, 0.2))
 
 

@@ -42,8 +42,8 @@ def written(bench: Bench) -> list[str]:
 
 
 def _ours(bench: Bench, folder: Path, texts: list[str], precision: str) -> float | None:
-    from job.backends.encoder import FlagEncoder
-    from job.backends.models import find_model
+    from job.backends.embedding.encoder import FlagEncoder
+    from job.backends.embedding.models import find_model
 
     encoder = FlagEncoder(find_model(str(folder), "auto"), bench.device, precision, MAX_LENGTH, None)
     encoder.encode(texts[:2000])

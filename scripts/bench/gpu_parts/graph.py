@@ -13,7 +13,8 @@ MIN_CLUSTER_SIZE = 10
 
 
 def run(bench: Bench) -> None:
-    from job.backends.graph_hdbscan import cut, linkage_of, threads
+    from job.backends.graph_hdbscan import cut, linkage_of
+    from job.backends.graph_hdbscan import row_ranges as threads
 
     indices, distances = graph_of(bench)
     few = indices[:100].clip(max=99), distances[:100]
@@ -47,7 +48,7 @@ def run(bench: Bench) -> None:
 
 def steps(bench: Bench, indices: Any, distances: Any) -> None:
     """The GPU variant a step at a time; without a GPU its steps by NumPy, which is only their logic."""
-    from job.backends.graph_hdbscan import arrays, linkage
+    from job.backends.graph_hdbscan import boruvka, linkage
 
     if bench.cuda:
         import cupy
@@ -58,11 +59,11 @@ def steps(bench: Bench, indices: Any, distances: Any) -> None:
         xp, scatter_min = np, np.minimum.at
     seconds, (near, far) = bench.timed(lambda: (xp.asarray(indices), xp.asarray(distances)))
     bench.add("steps: graph to the device", seconds, gbytes=round(2 * indices.nbytes / 1e9, 3))
-    done = bench.attempt("steps: core distances", lambda: arrays.core_distances(xp, near, far, MIN_SAMPLES))
+    done = bench.attempt("steps: core distances", lambda: boruvka.core_distances(xp, near, far, MIN_SAMPLES))
     if done is None:
         return
     bench.add("steps: core distances", done[0])
-    forest = bench.attempt("steps: forest", lambda: arrays.spanning_edges(xp, scatter_min, near, far, MIN_SAMPLES))
+    forest = bench.attempt("steps: forest", lambda: boruvka.spanning_edges(xp, scatter_min, near, far, MIN_SAMPLES))
     if forest is None:
         return
     bench.add("steps: core distances and forest, to the host", forest[0])

@@ -40,7 +40,7 @@ def run(bench: Bench) -> None:
 
 
 def candidates(bench: Bench, vectors: Floats) -> Ints:
-    from job.backends.exact_knn import ExactKnn
+    from job.backends.knn.exact import ExactKnn
 
     finder = ExactKnn(vectors, bench.device)
     return finder.find(np.arange(len(vectors)), min(bench.k + SPARE, len(vectors) - 1))
@@ -48,13 +48,13 @@ def candidates(bench: Bench, vectors: Floats) -> Ints:
 
 def measured(bench: Bench, vectors: Floats, near: Ints) -> tuple[Ints, Floats]:
     """The graph with the vectors' own distances, on the host; kept for the parts that come after."""
-    from job.backends import exact
+    from job.backends.knn.distances import pair_distances, sort_rows
 
     rows = np.arange(len(vectors))
-    exact.pair_distances(vectors, rows[:2], near[:2])
-    seconds, distances = bench.timed(lambda: exact.pair_distances(vectors, rows, near))
+    pair_distances(vectors, rows[:2], near[:2])
+    seconds, distances = bench.timed(lambda: pair_distances(vectors, rows, near))
     bench.add("ours: the vectors' own distances, host", seconds, pairs=near.size)
-    seconds, graph = bench.timed(lambda: exact.sort_rows(near, distances, min(bench.k, near.shape[1])))
+    seconds, graph = bench.timed(lambda: sort_rows(near, distances, min(bench.k, near.shape[1])))
     bench.add("ours: rows in order, host", seconds)
     np.savez(_file(bench), indices=graph[0], distances=graph[1])
     return graph

@@ -69,19 +69,18 @@ def _one(bench: Bench, name: str, work: Any) -> None:
 
 
 def _umap(rapids: bool, graph: KnnGraph, vectors: Floats, dimensions: int) -> Floats:
-    from job.backends import cpu
-    from job.backends import rapids as gpu
+    from job.backends.reduce import cpu, gpu
 
     return (gpu if rapids else cpu).umap_from_graph(graph, vectors, dimensions, N_NEIGHBORS, 0.0, 42)
 
 
 def _hdbscan(rapids: bool, vectors: Floats) -> Any:
     if rapids:
-        from job.backends.rapids import hdbscan_vectors
+        from job.backends.reduce.gpu import hdbscan_vectors
 
         return hdbscan_vectors(vectors, MIN_SAMPLES, MIN_CLUSTER_SIZE, **_SETTINGS).labels
-    from job.backends.cpu import linkage_of_vectors
     from job.backends.graph_hdbscan import cut
+    from job.backends.reduce.cpu import linkage_of_vectors
 
     return cut(linkage_of_vectors(vectors, MIN_SAMPLES), min_cluster_size=MIN_CLUSTER_SIZE).labels
 
@@ -109,7 +108,7 @@ def _cuml_umap(vectors: Floats, dimensions: int, graph: KnnGraph | None = None, 
     import cupy
     from cuml.manifold import UMAP
 
-    from job.backends.cpu import self_first
+    from job.backends.reduce.cpu import self_first
 
     if graph is not None:
         indices, distances = self_first(graph, N_NEIGHBORS)

@@ -23,7 +23,8 @@ from graphs import (
     without,
 )
 
-from job.backends.graph_hdbscan import cluster_graph, threads
+from job.backends.graph_hdbscan import cluster_graph
+from job.backends.graph_hdbscan import row_ranges as threads
 
 
 def test_leaves_are_finer_than_excess_of_mass() -> None:

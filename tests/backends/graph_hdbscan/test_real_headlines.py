@@ -8,10 +8,11 @@ import pytest
 from conftest import ROOT
 from graphs import Graph, same, shuffled
 
-from job.backends import exact
-from job.backends.encoder import FlagEncoder
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
 from job.backends.graph_hdbscan import cluster_graph
-from job.backends.models import find_model
+from job.backends.knn.brute_force import nearest
+from job.backends.knn.distances import pair_distances, sort_rows
 from job.runtime.device import cpu_has_bf16
 
 DATA = ROOT.parent / "shared" / "data" / "uci_dev.parquet"
@@ -31,8 +32,8 @@ def real() -> Graph:
     encoder = FlagEncoder(find_model("minilm", "auto"), "cpu", precision, 128, 4_096)
     vectors = encoder.encode(titles)
     rows = np.arange(len(vectors))
-    found = np.concatenate([exact.nearest(vectors, rows[at : at + 1_000], K) for at in range(0, len(rows), 1_000)])
-    return exact.sort_rows(found, exact.pair_distances(vectors, rows, found), K)
+    found = np.concatenate([nearest(vectors, rows[at : at + 1_000], K) for at in range(0, len(rows), 1_000)])
+    return sort_rows(found, pair_distances(vectors, rows, found), K)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Parquet by pyarrow, a batch of rows at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from job.backends.tables.source import Block, Reject, open_seekable, reading, unique
+from job.runtime.errors import BadInput
+
+_ROWS = 4_096
+
+
+class ParquetSource:
+    """A Parquet file. Columns keep their types; the text columns become plain strings."""
+
+    def __init__(self, path: Path, texts: set[str]) -> None:
+        self.path = path
+        with open_seekable(path) as file:
+            schema = pq.ParquetFile(file).schema_arrow
+        fields = []
+        for field, name in zip(schema, unique(schema.names), strict=True):
+            field = field.with_name(name)
+            if field.name in texts:
+                kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+                if not _is_text(kind):
+                    raise BadInput(f"input: column '{field.name}' of '{path}' is {field.type}, expected text")
+                field = pa.field(field.name, pa.string())
+            fields.append(field)
+        self.schema = pa.schema(fields)
+        self._texts = texts & set(self.schema.names)
+
+    def blocks(self) -> Iterator[Block | Reject]:
+        row = 1
+        with reading(self.path), open_seekable(self.path) as file:
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+                rows = list(range(row, row + batch.num_rows))
+                row += batch.num_rows
+                table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
+                for name in self._texts:
+                    # a writer can put any bytes into a text column
+                    table[name].validate(full=True)
+                yield Block(table, rows, [0] * len(rows))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )

