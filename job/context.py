@@ -1,31 +1,53 @@
-"""What the stages of one run share: its configuration, its choices, and what the stages before left on disk."""
+"""What a stage is, and what the stages of one run share."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
 from job.backends.embedding.models import Model, find_model
-from job.backends.milvus import Fields, Milvus
+from job.backends.gpu import why_torch_cannot
+from job.backends.milvus import Fields, Milvus, is_lite
 from job.config import Config
-from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
+from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph, Topic, load_topics
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.ranks import resolve_ranks
-from job.runtime.rundir import RunDir
-from job.stages import store_collection as population
+from job.runtime.rundir import Marker, RunDir, digest
+
+# what is read back of a collection that is clustered as a whole, in the run folder
+COLLECTION = "collection"
 
 
 class Job:
     """One run. What is on disk, the model and Milvus are fetched when first asked for, and kept."""
 
     def __init__(self, config: Config, device: str | None = None) -> None:
-        """`device` instead of the configuration's, for what runs on another machine than the run did."""
+        """`device` replaces the configuration's, for commands that run on another machine than the run did."""
         self.config = config
         self.run = RunDir(config.run_dir)
-        self.device = resolve_device(device or config.device)
+        self.device = resolve_device(device or config.device, why_torch_cannot)
         self.precision = resolve_precision(config.embed.precision, self.device)
         self.rapids = resolve_rapids(self.device)
         self.graph_code = resolve_graph_code(self.device)
         self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
+        # names of the stages that this process has carried out
+        self.done: list[str] = []
+
+    @property
+    def has_input(self) -> bool:
+        return bool(self.config.input.paths)
+
+    @property
+    def uses_lite(self) -> bool:
+        return is_lite(self.config.store_uri)
+
+    @property
+    def whole_collection(self) -> bool:
+        """Whether everything in the collection is clustered, not only this input's headlines."""
+        return self.config.store.scope == "collection"
 
     @cached_property
     def model(self) -> Model:
@@ -35,31 +57,30 @@ class Job:
     def milvus(self) -> Milvus:
         return open_milvus(self.config)
 
-    @property
-    def living(self) -> bool:
-        """Whether everything in the collection is clustered, not this input's headlines alone."""
-        return self.config.store.scope == "collection"
-
     @cached_property
     def input_headlines(self) -> Headlines:
         """This input's headlines; none where there is no input."""
         file = self.run.file("headlines.parquet")
-        return Headlines.load(file) if self.config.input.paths else Headlines(HEADLINES.empty_table())
+        return Headlines.load(file) if self.has_input else Headlines(HEADLINES.empty_table())
 
     @cached_property
     def input_embeddings(self) -> Embeddings:
-        from job.stages.embed import load_embeddings
-
-        return load_embeddings(self.input_headlines.ids, self.run)
+        return Embeddings.load(self.run.file("embeddings"), self.input_headlines.ids)
 
     @cached_property
     def headlines(self) -> Headlines:
         """What is clustered."""
-        return Headlines.load(self.run.file(population.FILES[0])) if self.living else self.input_headlines
+        if self.whole_collection:
+            return Headlines.load(self.run.file(COLLECTION) / "headlines.parquet")
+        return self.input_headlines
 
     @cached_property
     def embeddings(self) -> Embeddings:
-        return population.load_vectors(self.headlines, self.run) if self.living else self.input_embeddings
+        """The vectors of what is clustered."""
+        if self.whole_collection:
+            vectors = np.load(self.run.file(COLLECTION) / "vectors.npy", mmap_mode="r")
+            return Embeddings(self.headlines.ids, vectors)
+        return self.input_embeddings
 
     @cached_property
     def graph(self) -> KnnGraph:
@@ -74,6 +95,10 @@ class Job:
         layout: Floats = np.load(self.run.file("layout.npy"))
         return layout
 
+    @cached_property
+    def topics(self) -> list[Topic]:
+        return load_topics(self.run.file("topics.parquet"))
+
     def output(self, stage: str) -> str:
         """The digest of a finished stage's result."""
         marker = self.run.marker(stage)
@@ -82,10 +107,10 @@ class Job:
 
     def clustered(self, stage: str) -> str:
         """The digest of the headlines (`ingest`) or vectors (`embed`) that are clustered, wherever they came from."""
-        return self.output("store" if self.living else stage)
+        return self.output("store" if self.whole_collection else stage)
 
     def close(self) -> None:
-        """Let go of Milvus, if it was asked for."""
+        """Close the connection to Milvus, if there is one."""
         if "milvus" in self.__dict__:
             self.milvus.close()
 
@@ -108,3 +133,67 @@ def open_milvus(config: Config) -> Milvus:
         tls_ca=store.tls_ca,
         patience=store.patience,
     )
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage says of its work, for the log, the marker and `run.json`.
+
+    `rows`: how many it worked on, for the rate. `output`: digest of the result, on which the keys of later stages
+    depend; None: the stage's own digest stands for it. `fallbacks`: what was asked for and replaced by something else.
+    `stats`: everything else, as JSON values.
+    """
+
+    rows: int
+    output: str | None = None
+    fallbacks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One step of the pipeline. `version`: to be raised when the code gives another result for the same key."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def key(self, job: Job) -> list[Any]:
+        """What the result depends on: settings, and the outputs of the stages before."""
+
+    @abstractmethod
+    def files(self, job: Job) -> list[str]:
+        """What the stage leaves in the run folder."""
+
+    @abstractmethod
+    def run(self, job: Job) -> StageResult | None:
+        """Do the work. None, only of a shared stage: this rank's share is done, the stage is not complete."""
+
+    def check(self, job: Job) -> None:  # noqa: B027 - few stages have something to check
+        """Raise `BadInput` for what is known to fail, before any stage has started."""
+
+    def is_volatile(self, job: Job) -> bool:
+        """Whether the stage is run each time, because what it reads can change without its key changing."""
+        return False
+
+    def is_shared(self, job: Job) -> bool:
+        """Whether all ranks work on the stage; others are rank 0's."""
+        return False
+
+    def missing(self, job: Job) -> list[str]:
+        """Of a shared stage: descriptions of the work of all ranks that is still to be done."""
+        return []
+
+    def clean_up(self, job: Job) -> None:  # noqa: B027 - few stages leave something
+        """Remove what was only needed until the marker was written."""
+
+    def digest(self, job: Job) -> str:
+        """The digest of everything that the result depends on."""
+        return digest(self.name, self.version, self.key(job))
+
+    def up_to_date(self, job: Job) -> Marker | None:
+        """The stage's marker, if it was written for this key and the files are in place."""
+        marker = job.run.marker(self.name)
+        if marker is None or marker.key != self.digest(job) or not job.run.intact(marker):
+            return None
+        return marker

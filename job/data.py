@@ -1,4 +1,4 @@
-"""What flows between the stages: frozen, and checking itself. Knows the shapes and the files, nothing else."""
+"""What flows between the stages: frozen dataclasses that check themselves and know their files."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +30,14 @@ ROWS = pa.schema([("id", pa.int64()), ("file", pa.int32()), ("row", pa.int64())]
 
 
 def check(held: bool, message: str) -> None:
-    """Raise `JobError` unless `held`: a stage handed on what it must not."""
+    """Raise `JobError` unless `held`: a stage handed on data that breaks the contract."""
     if not held:
         raise JobError(f"internal error: {message}; please report it with job.log")
 
 
 @dataclass(frozen=True)
 class Headlines:
-    """The distinct headlines, ascending by id, so that a run does not depend on the order of its input.
+    """The distinct headlines, ascending by id: a run does not depend on the order of its input.
 
     `table`: id int64 (63-bit hash of the text), title, description (null where there is none), text
     (title + newline + description), copies int32 (input rows with this text).
@@ -91,6 +91,12 @@ class Embeddings:
     def dim(self) -> int:
         return int(self.vectors.shape[1])
 
+    @classmethod
+    def load(cls, folder: Path, ids: Ids) -> "Embeddings":
+        """The vectors of all shards `folder/00042.npy`, in memory: n x d x 2 or 4 bytes."""
+        shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("[0-9]*.npy"))]
+        return cls(ids, np.asarray(shards[0]) if len(shards) == 1 else np.concatenate(shards))
+
 
 @dataclass(frozen=True)
 class KnnGraph:
@@ -98,7 +104,7 @@ class KnnGraph:
 
     `indices` int32 [n, k]: row numbers, -1 = none, only at a row's end. `distances` float32 [n, k]: Euclidean,
     computed from the vectors, ascending, ties by row number, inf where the index is -1. `columns`: how many of
-    the k clustering reads (`neighbors.k`); the ones after it were asked for by the layout alone.
+    the k clustering reads (`neighbors.k`); only the layout reads the ones after it.
     """
 
     indices: Ints
@@ -128,7 +134,7 @@ class KnnGraph:
         )
 
     def save(self, path: Path) -> None:
-        """Write `indices`, `distances` [n, neighbors.k], and what the layout reads beyond as `more_*`."""
+        """Write `indices` and `distances` [n, neighbors.k], and the columns that only the layout reads as `more_*`."""
         c = self.columns
         with atomic(path) as temporary:
             np.savez(
@@ -151,7 +157,7 @@ class KnnGraph:
 
 @dataclass(frozen=True)
 class CondensedTree:
-    """HDBSCAN's condensed tree, an edge a row, as `hdbscan` writes it: the root cluster is number n.
+    """HDBSCAN's condensed tree, one edge per row, as `hdbscan` writes it: the root cluster is number n.
 
     `parent`, `child` int64 [m] (a child below n is a point), `lambdas` float64 [m] (1 / distance; inf at
     distance 0), `sizes` int64 [m].
@@ -170,7 +176,7 @@ class CondensedTree:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Who belongs where.
+    """The cluster of each headline.
 
     `labels` int32 [n]: -1 is noise, the others numbered by size, then by first row. `probabilities` float32
     [n]. `persistence` float32 [c]. `nearest` int32 [n]: the label, for noise the cluster that its neighbors
@@ -200,7 +206,7 @@ class Clusters:
         return len(self.persistence)
 
     def assigned(self, within: float) -> Ints:
-        """The labels int32 [n], noise with that of `nearest` where the distance to it is below `within`."""
+        """The labels int32 [n]; noise gets the label in `nearest` where that cluster is nearer than `within`."""
         return np.where((self.labels >= 0) | (self.nearest_distance < within), self.nearest, -1).astype(np.int32)
 
     @property
@@ -212,7 +218,7 @@ class Clusters:
         return np.bincount(self.labels[self.labels >= 0], minlength=self.count).astype(np.int64)
 
     def save(self, path: Path, tree_path: Path, ids: Ids) -> None:
-        """`clusters.parquet`, a row a headline, and `tree.npz`: the condensed tree and the persistence."""
+        """`clusters.parquet`, one row per headline, and `tree.npz`: the condensed tree and the persistence."""
         columns = {
             "id": ids,
             "cluster": self.labels,
@@ -248,10 +254,31 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Topic:
-    """A cluster in words: its name, its keywords, and its most central headlines (row numbers)."""
+    """A cluster described: its name, its keywords, and its most central headlines (row numbers)."""
 
     cluster: int
     size: int
     name: str
     keywords: list[str]
     exemplars: list[int]
+
+
+TOPICS = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("size", pa.int64()),
+        ("name", pa.string()),
+        ("keywords", pa.list_(pa.string())),
+        ("exemplars", pa.list_(pa.int64())),
+    ]
+)
+
+
+def topics_table(topics: list[Topic]) -> pa.Table:
+    """One row per cluster."""
+    return pa.Table.from_pylist([vars(topic) for topic in topics], TOPICS)
+
+
+def load_topics(path: Path) -> list[Topic]:
+    """What the stage `describe` wrote."""
+    return [Topic(**row) for row in pq.read_table(path).to_pylist()]

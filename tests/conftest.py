@@ -1,4 +1,4 @@
-"""What several tests share: the repository's root, a runner of the real command line, a tiny BGE-M3."""
+"""Shared by several tests: the repository's root, the real command line, a Milvus server, a tiny BGE-M3."""
 
 import importlib.util
 import json
@@ -20,14 +20,14 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what would change a run; offline, as CI is."""
+    """The environment without variables that would change a run; offline, as in CI."""
     others = ("MILVUS_", "HF_", "SLURM_", "RANK", "WORLD_SIZE", "LOCAL_RANK")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return kept | {"HF_HUB_OFFLINE": "1"}
 
 
 def start(*command: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m job` with these words, left to itself with one thread: several of them share the machine."""
+    """Start `python -m job` with these arguments in the background; one thread, since several share the machine."""
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"} | environment
     return subprocess.Popen(
         [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
@@ -36,7 +36,7 @@ def start(*command: str, **environment: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="session")
 def job() -> Run:
-    """Run `python -m job` with the given words in a process of its own, in the repository's root."""
+    """Run `python -m job` with the given arguments in a new process, in the repository's root."""
 
     def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
         settings = {"cwd": ROOT, "env": clean_environment(), "capture_output": True, "text": True, "timeout": 300}
@@ -48,7 +48,7 @@ def job() -> Run:
 
 @pytest.fixture(scope="session")
 def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished run of the demo, for all tests to read; `copy` is one to change."""
+    """The finished run of the demo, which tests only read; `copy` is a copy that a test may change."""
     folder = tmp_path_factory.mktemp("demo") / "run"
     done = job("run", DEMO, f"run_dir={folder}")
     assert done.returncode == 0, done.stderr
@@ -57,7 +57,7 @@ def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(demo: Path, tmp_path: Path) -> Path:
-    """A finished run to play with; its Milvus file is at its own place."""
+    """A copy of the demo's finished run, with its own Milvus file, that the test may change."""
     return Path(shutil.copytree(demo, tmp_path / "run"))
 
 
@@ -73,7 +73,7 @@ def serve() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def milvus_server(serve: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real Milvus server on a free port, with data of its own."""
+    """A real Milvus server on a free port, with its own data folder."""
     try:
         server = serve.Server(tmp_path_factory.mktemp("milvus"))
         server.start()
@@ -85,7 +85,7 @@ def milvus_server(serve: ModuleType, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def milvus(milvus_server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A collection of the test's own name on that server, gone after it."""
+    """A collection on that server, named after the test and dropped after it."""
     from job.backends.milvus import Milvus
 
     client = Milvus(milvus_server.uri, None, f"c{abs(hash(request.node.name))}")
@@ -96,7 +96,7 @@ def milvus(milvus_server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def tiny_m3(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random checkpoint of BGE-M3's architecture and heads, small, and a tokenizer of its own."""
+    """A folder with a small random checkpoint of BGE-M3's architecture and heads, and its own tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import XLMRobertaConfig, XLMRobertaModel

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from job.config import Config, load
+from job.config import RECIPES, Config, load
 from job.runtime.errors import BadInput
+from job.stages.store import check_index
 
 SECRET = "hunter2-do-not-show"
 MINIMAL = "run_dir: runs/x\ninput:\n  path: a.csv\n"
@@ -28,7 +29,7 @@ def configured(*words: str, text: str = MINIMAL) -> Config:
     return load(path, list(words))
 
 
-def complaint(*words: str, text: str = MINIMAL) -> str:
+def error_of(*words: str, text: str = MINIMAL) -> str:
     with pytest.raises(BadInput) as caught:
         configured(*words, text=text)
     return str(caught.value)
@@ -59,38 +60,24 @@ def test_every_configuration_in_the_repository_validates(path: Path) -> None:
         (["store.filter=id > 3"], "store.filter needs store.scope = collection"),
         (["store.extra_fields=[text]"], "the field 'text' stands twice"),
         (["store.id_field=my-id"], "store.id_field = 'my-id'"),
-        (["store.write=bulk"], "store.write = bulk needs a server, and Milvus Lite has no bulk import"),
-        (["store.write=bulk", "store.uri=http://h:1"], "store.write = bulk needs store.bulk_uri"),
-        (
-            ["store.write=bulk", "store.uri=https://x.zillizcloud.com", "store.bulk_uri=s3://b"],
-            "store.write = bulk cannot be had at Zilliz Cloud",
-        ),
-        (
-            ["store.write=bulk", "store.uri=http://h:1", "store.bulk_uri=/d", "store.scope=collection"],
-            "store.write = bulk does not go with store.scope = collection",
-        ),
-        (["store.bulk_uri=gs://b"], "store.bulk_uri = 'gs://b': expected a folder, or s3://bucket/prefix"),
-        (["store.bulk_endpoint=http://h:9000"], "needs store.bulk_uri = s3://bucket/prefix"),
         (["store.index=GPU"], "store.index = 'GPU'"),
         (["neighbors.min_recall=95"], "neighbors.min_recall = 95"),
         (["store.nlist=0"], "store.nlist = 0"),
     ],
 )
 def test_what_milvus_could_not_do_is_refused(words: list[str], said: str) -> None:
-    assert said in complaint(*words)
+    assert said in error_of(*words)
 
 
 def test_an_index_that_cannot_be_there_is_refused_without_asking(tmp_path: Path) -> None:
-    from job.preflight import check
-
-    check(configured("store.index=HNSW"))
+    check_index(configured("store.index=HNSW"))
     for words, said in (
         (("store.index=GPU_IVF_FLAT",), "Milvus Lite builds"),
         (("store.index=GPU_CAGRA", "store.uri=http://h:1", "neighbors.k=1020"), "at most 1,024 rows"),
         (("store.index=GPU_IVF_FLAT", "store.uri=http://h:1", "store.metric=COSINE"), "store.metric=IP"),
     ):
         with pytest.raises(BadInput, match=said):
-            check(configured(*words))
+            check_index(configured(*words))
 
 
 def test_words_override_the_file_and_are_read_as_yaml() -> None:
@@ -145,7 +132,7 @@ def test_a_configuration_does_not_change() -> None:
 
 
 def test_all_errors_come_at_once_each_with_path_and_value() -> None:
-    lines = complaint(
+    lines = error_of(
         "seed=-1", "embed.max_length=5", "cluster.mode=best", "project.dimensions=4", "input.encoding=utf-9"
     ).splitlines()
     assert lines[0] == "run.yaml: 5 errors"
@@ -160,14 +147,14 @@ def test_all_errors_come_at_once_each_with_path_and_value() -> None:
 
 
 def test_one_error_is_one_error() -> None:
-    assert complaint("seed=-1").splitlines()[0] == "run.yaml: 1 error"
+    assert error_of("seed=-1").splitlines()[0] == "run.yaml: 1 error"
 
 
 def test_what_is_missing_is_named() -> None:
-    text = complaint(text="{}")
+    text = error_of(text="{}")
     assert "run_dir: missing; give it in the file or as run_dir=VALUE" in text
-    assert "input.path: missing; give it in the file" in complaint(text="run_dir: x\n")
-    assert "input.path: missing" in complaint(text="run_dir: x\ninput: {}\n")
+    assert "input.path: missing; give it in the file" in error_of(text="run_dir: x\n")
+    assert "input.path: missing" in error_of(text="run_dir: x\ninput: {}\n")
 
 
 @pytest.mark.parametrize(
@@ -183,38 +170,38 @@ def test_what_is_missing_is_named() -> None:
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_and_all_valid_ones(word: str, hint: str) -> None:
-    text = complaint(word)
+    text = error_of(word)
     assert hint in text
     assert "valid here: " in text
 
 
 @pytest.mark.parametrize("key", ["cluster.min-samples", "cluster.str", "cluster.min[samples"])
 def test_an_unknown_key_with_a_hyphen_is_named_whole(key: str) -> None:
-    assert f"{key} = 5: unknown key" in complaint(f"{key}=5")
+    assert f"{key} = 5: unknown key" in error_of(f"{key}=5")
 
 
 @pytest.mark.parametrize("key", ["run-dir", "str"])
 def test_an_unknown_key_at_the_top_with_a_hyphen_is_an_error_like_any_other(key: str) -> None:
-    assert f"{key} = 5: unknown key" in complaint(f"{key}=5")
+    assert f"{key} = 5: unknown key" in error_of(f"{key}=5")
 
 
 def test_a_section_that_is_a_value_is_an_error() -> None:
-    assert "embed = 'minilm': input should be a valid dictionary" in complaint("embed=minilm")
-    assert "'run_dir.x=1': run_dir is a value, not a section" in complaint("run_dir.x=1")
+    assert "embed = 'minilm': input should be a valid dictionary" in error_of("embed=minilm")
+    assert "'run_dir.x=1': run_dir is a value, not a section" in error_of("run_dir.x=1")
 
 
 @pytest.mark.parametrize("word", ["seed", "=3", " =3", ""])
 def test_a_word_without_key_or_equals_sign_is_refused(word: str) -> None:
-    assert "expected key=value" in complaint(word)
+    assert "expected key=value" in error_of(word)
 
 
 @pytest.mark.parametrize("uri", ["localhost:19530", "milvus", "tcp://localhost:19530"])
 def test_a_uri_is_a_db_file_or_an_address(uri: str) -> None:
-    assert "expected a file ending in .db (Milvus Lite), or an address" in complaint(f"store.uri={uri}")
+    assert "expected a file ending in .db (Milvus Lite), or an address" in error_of(f"store.uri={uri}")
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
-    text = complaint("cluster.mode=" + "x" * 5000)
+    text = error_of("cluster.mode=" + "x" * 5000)
     assert len(text) < 400
     assert "..." in text
 
@@ -223,7 +210,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 def test_more_min_samples_than_neighbors_is_an_error_with_both_numbers() -> None:
-    assert "cluster.min_samples = 60 needs neighbors.k of at least that, not 50" in complaint("cluster.min_samples=60")
+    assert "cluster.min_samples = 60 needs neighbors.k of at least that, not 50" in error_of("cluster.min_samples=60")
 
 
 def test_min_samples_are_not_bound_by_the_graph_where_vectors_are_clustered() -> None:
@@ -231,11 +218,11 @@ def test_min_samples_are_not_bound_by_the_graph_where_vectors_are_clustered() ->
 
 
 def test_a_graph_is_not_reduced() -> None:
-    assert "cluster.reduce_to needs cluster.input = vectors" in complaint("cluster.reduce_to=5")
+    assert "cluster.reduce_to needs cluster.input = vectors" in error_of("cluster.reduce_to=5")
 
 
 def test_the_tutorials_mode_is_a_graphs() -> None:
-    text = complaint("cluster.mode=tutorial", "cluster.input=vectors")
+    text = error_of("cluster.mode=tutorial", "cluster.input=vectors")
     assert "cluster.mode = tutorial needs cluster.input = neighbors" in text
 
 
@@ -243,13 +230,13 @@ def test_the_tutorials_mode_is_a_graphs() -> None:
 
 
 def test_a_key_given_twice_is_refused_with_its_line() -> None:
-    text = complaint(text=MINIMAL + "seed: 1\nembed: {model: a}\nseed: 2\n")
+    text = error_of(text=MINIMAL + "seed: 1\nembed: {model: a}\nseed: 2\n")
     assert "line 6" in text
     assert "the key 'seed' stands twice" in text
 
 
 def test_a_key_given_twice_in_a_section_is_refused_too() -> None:
-    assert "the key 'path' stands twice" in complaint(text=MINIMAL + "  path: b.csv\n")
+    assert "the key 'path' stands twice" in error_of(text=MINIMAL + "  path: b.csv\n")
 
 
 @pytest.mark.parametrize(
@@ -262,13 +249,13 @@ def test_a_key_given_twice_in_a_section_is_refused_too() -> None:
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(text: str, part: str) -> None:
-    message = complaint(text=text)
+    message = error_of(text=text)
     assert part in message
     assert "run.yaml" in message
 
 
 def test_a_date_that_does_not_exist_is_a_clear_error() -> None:
-    assert "run.yaml" in complaint(text=MINIMAL + "report:\n  title: 2024-13-45\n")
+    assert "run.yaml" in error_of(text=MINIMAL + "report:\n  title: 2024-13-45\n")
 
 
 def test_a_word_like_a_date_that_does_not_exist_is_taken_as_it_stands() -> None:
@@ -311,7 +298,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_bad_uri_from_the_environment_is_checked_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILVUS_URI", "localhost:19530")
-    assert "store.uri = 'localhost:19530'" in complaint()
+    assert "store.uri = 'localhost:19530'" in error_of()
 
 
 # ---- secrets
@@ -342,20 +329,20 @@ def test_the_token_is_in_no_public_record_and_no_repr() -> None:
     ],
 )
 def test_a_secret_is_not_in_the_message_of_its_own_error(word: str) -> None:
-    assert SECRET not in complaint(word)
+    assert SECRET not in error_of(word)
 
 
 def test_a_secret_is_not_in_the_message_of_another_error() -> None:
-    assert SECRET not in complaint(f"store.token={SECRET}", "seed=-1", "store.index=none")
+    assert SECRET not in error_of(f"store.token={SECRET}", "seed=-1", "store.index=none")
 
 
 @pytest.mark.parametrize("key", ["token", "milvus_token", "embed.token", "store.toekn", "store.tkn"])
 def test_a_token_in_the_wrong_place_or_badly_misspelt_is_not_shown(key: str) -> None:
-    assert SECRET not in complaint(f"{key}={SECRET}")
+    assert SECRET not in error_of(f"{key}={SECRET}")
 
 
 def test_a_password_in_an_address_without_a_scheme_is_not_shown() -> None:
-    assert SECRET not in complaint(f"store.uri=user:{SECRET}@localhost:19530")
+    assert SECRET not in error_of(f"store.uri=user:{SECRET}@localhost:19530")
 
 
 @pytest.mark.parametrize(
@@ -376,10 +363,70 @@ def test_ranks_are_no_setting_of_the_run() -> None:
     assert "ranks" not in config.public()
 
 
-def test_a_buckets_keys_are_refused_in_the_file_and_not_shown() -> None:
+# ---- recipes
+
+
+def test_a_recipe_on_the_command_line_replaces_what_the_file_set_and_says_so() -> None:
+    text = MINIMAL + "cluster: {min_samples: 1, min_cluster_size: 4}\n"
+    config = configured("cluster.recipe=stories", text=text)
+    assert config.cluster.model_dump(include=set(RECIPES["stories"])) == RECIPES["stories"]
+    (note,) = config.notes
+    assert "min_samples=5 (replaces the file's 1), min_cluster_size=10 (replaces the file's 4)" in note
+
+
+def test_a_word_wins_over_a_recipe_in_either_order_and_the_file_wins_over_its_own_recipe() -> None:
+    text = MINIMAL + "cluster: {min_samples: 1}\n"
     for words in (
-        [f"store.bulk_uri=s3://me:{SECRET}@bucket/prefix"],
-        ["store.bulk_uri=s3://bucket/prefix", f"store.bulk_endpoint=http://me:{SECRET}@h:9000"],
+        ["cluster.min_samples=2", "cluster.recipe=stories"],
+        ["cluster.recipe=stories", "cluster.min_samples=2"],
     ):
-        text = complaint(*words)
-        assert "store.bulk_" in text and SECRET not in text
+        config = configured(*words, text=text)
+        assert (config.cluster.min_samples, config.cluster.min_cluster_size) == (2, 10)
+        assert "min_samples=2 was set by you and stays (the recipe: 5)" in config.notes[0]
+    own = configured(text=MINIMAL + "cluster: {recipe: stories, min_samples: 1}\n")
+    assert (own.cluster.min_samples, own.cluster.k) == (1, 15)
+
+
+def test_a_recipe_on_the_command_line_takes_the_place_of_the_files_recipe() -> None:
+    text = MINIMAL + "cluster: {recipe: stories, min_cluster_size: 4}\n"
+    cluster = configured("cluster.recipe=topics", text=text).cluster
+    assert (cluster.input, cluster.reduce_to, cluster.k, cluster.min_cluster_size) == ("vectors", 5, None, 30)
+
+
+def test_a_recipe_takes_the_neighbors_there_are() -> None:
+    config = configured("cluster.recipe=stories", "neighbors.k=10")
+    assert config.cluster.k == 10
+    assert "k=10 (the recipe's 15 does not fit the other settings)" in config.notes[0]
+
+
+def test_more_neighbors_read_than_there_are_is_an_error_with_a_recipe_too() -> None:
+    for words in ((), ("cluster.recipe=stories",)):
+        assert "cluster.k = 40 needs neighbors.k of at least that, not 20" in error_of(
+            "neighbors.k=20", "cluster.k=40", *words
+        )
+
+
+def test_a_recipe_does_not_set_what_contradicts_a_word() -> None:
+    config = configured("cluster.recipe=topics", "cluster.input=neighbors")
+    assert (config.cluster.input, config.cluster.reduce_to) == ("neighbors", None)
+    text = error_of("cluster.recipe=topics", "cluster.mode=tutorial")
+    assert "cluster.mode = tutorial needs cluster.input = neighbors, but cluster.recipe = topics sets vectors" in text
+
+
+def test_without_a_recipe_there_is_nothing_to_say() -> None:
+    assert configured("cluster.min_samples=2").notes == ()
+
+
+def test_a_setting_that_only_sounds_like_a_token_is_shown() -> None:
+    assert "embed.token_budget = 10: " in error_of("embed.token_budget=10")
+
+
+# ---- what is part of a stage's key
+
+
+def test_settings_without_effect_on_the_result_are_in_no_key() -> None:
+    quick = configured("store.parallel=9", "store.patience=1", "neighbors.batch=7", "embed.token_budget=64")
+    for section in ("input", "embed", "store", "neighbors", "cluster", "project", "report"):
+        assert getattr(quick, section).key() == getattr(configured(), section).key()
+    assert configured("neighbors.nprobe=7").neighbors.key() != configured().neighbors.key()
+    assert SECRET not in json.dumps(configured(f"store.token={SECRET}").store.key())

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from scipy.spatial import cKDTree
 
-from job.cli import _parser
+from job.cli import parser
 from job.config import load
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def test_every_command_of_the_documentation_is_understood(command: str) -> None:
     if words[1:3] != ["-m", "job"]:
         assert (ROOT / words[1]).exists()
         return
-    arguments = _parser().parse_args(words[3:])
+    arguments = parser().parse_args(words[3:])
     if "config" in arguments:
         assert load(ROOT / arguments.config, arguments.settings)
 

@@ -1,1 +1,1 @@
-"""WITH WHAT it happens: the adapters, and the only files that import a heavy library."""
+"""WITH WHAT the work is done: the adapters, and the only files that import a heavy library."""

@@ -1,1 +1,1 @@
-"""HOW a run survives: devices, the run folder, stop signals, progress, logging."""
+"""How a run survives: run folder, markers, shards, ranks, threads, signals, devices, progress, log, record."""

@@ -1,21 +1,19 @@
-"""One place decides the device, and every choice comes with its reason. Imports nothing heavy."""
+"""The one place that decides the device; every choice comes with its reason. Imports nothing heavy."""
 
 import ctypes
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from job.runtime.errors import BadInput
-
-Precision = Literal["fp16", "bf16", "fp32"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was picked and why."""
+    """What was chosen and why."""
 
     value: str
     reason: str
@@ -23,7 +21,7 @@ class Choice:
 
 @cache
 def cuda_devices() -> tuple[int, str]:
-    """The number of CUDA devices by the driver's own count, and what is missing where it is 0."""
+    """The number of CUDA devices that the driver reports and, if it is 0, what is missing."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -32,31 +30,36 @@ def cuda_devices() -> tuple[int, str]:
         return 0, "the NVIDIA driver finds no usable device"
     count = ctypes.c_int(0)
     if driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return 0, "the NVIDIA driver counts no device"
+        return 0, "the NVIDIA driver reports no device"
     return count.value, ""
 
 
 def installed(package: str) -> str | None:
-    """The version of a distribution, without importing it; None where it is not installed."""
+    """The version of a package, without importing it; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def resolve_device(asked: str) -> Choice:
+def resolve_device(asked: str, why_unusable: Callable[[], str | None] = lambda: None) -> Choice:
     """Where torch runs: `cuda` or `cpu`.
 
+    `why_unusable` returns the reason why torch cannot use the devices, or None if it can. It may import torch, so it
+    is called only if the driver reports a device and torch is not a CPU build.
+
     Raises:
-        BadInput: `device: cuda` was asked for where it cannot be had; the message says what is missing.
+        BadInput: `device: cuda` was asked for and cannot be used; the message says what is missing.
     """
     if asked == "cpu":
         return Choice("cpu", "device = cpu")
     count, missing = cuda_devices()
     torch = installed("torch") or ""
     if count and torch.endswith("+cpu"):
-        count, missing = 0, f"torch {torch} is a CPU build"
-    if count:
+        missing = f"torch {torch} is a CPU build"
+    elif count:
+        missing = why_unusable() or ""
+    if not missing:
         return Choice("cuda", f"{count} CUDA device{'s' if count > 1 else ''}")
     if asked == "cuda":
         raise BadInput(f"device = 'cuda': {missing}; fix that (environment.yml), or set device=auto or device=cpu")
@@ -64,10 +67,10 @@ def resolve_device(asked: str) -> Choice:
 
 
 def resolve_rapids(device: Choice) -> Choice:
-    """Who clusters vectors and lays out: `rapids` (cuML) or `cpu` (hdbscan, umap-learn)."""
+    """What clusters vectors and computes the layout: `rapids` (cuML) or `cpu` (hdbscan, umap-learn)."""
     if device.value != "cuda":
         return Choice("cpu", device.reason)
-    # `import cuml` succeeds without a GPU, so its presence alone decides nothing
+    # `import cuml` succeeds without a GPU too, so the device is checked first
     if importlib.util.find_spec("cuml") is None or importlib.util.find_spec("cupy") is None:
         return Choice("cpu", "cuML is not installed (environment.yml)")
     return Choice("rapids", f"{device.reason}, cuML found")
@@ -83,7 +86,7 @@ def resolve_graph_code(device: Choice) -> Choice:
 
 
 def resolve_precision(asked: str, device: Choice) -> Choice:
-    """The encoder's arithmetic: fp16 on CUDA, bf16 on a CPU that has it in hardware, else fp32."""
+    """The encoder's precision: fp16 on CUDA, bf16 on a CPU that has it in hardware, else fp32."""
     if asked != "auto":
         return Choice(asked, f"embed.precision = {asked}")
     if device.value == "cuda":
@@ -95,7 +98,7 @@ def resolve_precision(asked: str, device: Choice) -> Choice:
 
 @cache
 def cpu_has_bf16() -> bool:
-    """Whether the CPU has AVX512-BF16 or AMX-BF16; False where the kernel does not say."""
+    """Whether the CPU has AVX512-BF16 or AMX-BF16; False if `/proc/cpuinfo` cannot be read."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code that says so."""
+"""The job's errors, each with its exit code."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -7,7 +7,7 @@ EXIT_RESUMABLE = 75
 
 
 class JobError(Exception):
-    """A failure that is explained in one line, without a traceback. Exit code 1."""
+    """A failure that one line explains, without a traceback. Exit code 1."""
 
     exit_code = EXIT_FAILED
 
@@ -19,6 +19,6 @@ class BadInput(JobError):
 
 
 class Resumable(JobError):
-    """Stopped on the way with everything finished so far kept: the same command goes on. Exit code 75 (EX_TEMPFAIL)."""
+    """The run stopped early and finished work is kept: the same command continues it. Exit code 75 (EX_TEMPFAIL)."""
 
     exit_code = EXIT_RESUMABLE

@@ -1,4 +1,4 @@
-"""Which numbered pieces of work are done, where their result is not a file: a line each, appended."""
+"""Which numbered pieces of work are done, for work whose result is not a file: one appended line per piece."""
 
 from pathlib import Path
 from types import TracebackType
@@ -8,9 +8,9 @@ from job.runtime.rundir import atomic
 
 
 class Journal:
-    """A file whose first line is `key`, and each other one the number of a finished piece.
+    """A file whose first line is `key`; each further line is the number of a finished piece.
 
-    A file with another key is begun anew. A last line that a kill tore does not count.
+    A file with another key is replaced by an empty journal. A last line that a kill cut off does not count.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -19,25 +19,25 @@ class Journal:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
         if lines and lines[0] == key:
             self.done = {int(line) for line in lines[1:] if line.isdigit()}
-        self._begin()
+        self._rewrite()
 
-    def _begin(self) -> None:
+    def _rewrite(self) -> None:
         with atomic(self._path) as temporary:
             text = "".join(f"{line}\n" for line in (self._key, *sorted(self.done)))
             temporary.write_text(text, encoding="utf-8")
         self._file = self._path.open("a", encoding="utf-8")
 
     def add(self, number: int) -> None:
-        """This piece is done."""
+        """Note that this piece is done."""
         self.done.add(number)
         self._file.write(f"{number}\n")
         self._file.flush()
 
     def clear(self) -> None:
-        """Nothing is done after all."""
+        """Note that no piece is done."""
         self._file.close()
         self.done = set()
-        self._begin()
+        self._rewrite()
 
     def __enter__(self) -> Self:
         return self

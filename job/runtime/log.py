@@ -1,4 +1,4 @@
-"""Logging: a short line to stderr for people, a dated one to `job.log` for later."""
+"""Logging: short lines to stderr for people, dated lines to `job.log` for later."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 logger = logging.getLogger("job")
 
-_NOISY = (
+_LIBRARIES = (
     "pymilvus",
     "pymilvus.milvus_client",
     "milvus_lite",
@@ -20,13 +20,12 @@ _NOISY = (
     "faiss",
 )
 
-
-# for what the command line says in its own words
+# `extra` of a message that the command line itself prints to stderr in another form
 FILE_ONLY = {"file_only": True}
 
 
 def to_stderr() -> None:
-    """Send the job's log to stderr, but for what is marked `FILE_ONLY`; libraries speak only when they fail."""
+    """Send the job's log to stderr, except messages marked `FILE_ONLY`; libraries log only critical messages."""
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stderr)
@@ -37,17 +36,17 @@ def to_stderr() -> None:
 
 
 def quiet_libraries() -> None:
-    """Let libraries log what is critical alone: pymilvus prints a traceback for every failed call, which we handle.
+    """Let libraries log only critical messages: pymilvus logs a traceback for every failed call, and we handle those.
 
-    To be called again after importing pymilvus, which sets its own levels.
+    Call this again after importing pymilvus, which sets its own log levels.
     """
-    for name in _NOISY:
+    for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def to_file(path: Path) -> Iterator[None]:
-    """Within this block, append the job's log to `path` too."""
+    """Within this block, also append the job's log to `path`."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)

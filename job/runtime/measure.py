@@ -1,4 +1,4 @@
-"""Seconds, and the process's peak memory."""
+"""Elapsed seconds, and the peak memory of the process."""
 
 import resource
 import sys
@@ -6,7 +6,7 @@ import time
 
 
 class Meter:
-    """Started when made."""
+    """A stopwatch that starts when it is created."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -17,6 +17,6 @@ class Meter:
 
 
 def peak_mb() -> int:
-    """Peak resident memory of this process so far, in MiB, by the kernel's account."""
+    """Peak resident memory of this process so far, in MiB, as the kernel counts it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)

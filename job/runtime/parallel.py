@@ -1,4 +1,4 @@
-"""Several pieces of work at once, their results in order, and never more in memory than are at work."""
+"""Work in several threads: results in order, and a limited number of items in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,21 +9,22 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_flight(items: Iterable[A], work: Callable[[A], B], parallel: int) -> Iterator[tuple[A, B]]:
-    """`(item, work(item))` in the order of `items`, at most `parallel` at work in threads of their own.
+def map_in_order(items: Iterable[A], work: Callable[[A], B], parallel: int) -> Iterator[tuple[A, B]]:
+    """`(item, work(item))` in the order of `items`, computed by at most `parallel` threads.
 
-    The next item is taken only when there is room for it. An error of `work` ends it, after what is at work.
+    The next item is taken only when fewer than `parallel` are pending. An error of `work` ends the iteration, once the
+    calls that are already running have ended.
     """
     with ThreadPoolExecutor(parallel) as pool:
-        flying: deque[tuple[A, Future[B]]] = deque()
+        pending: deque[tuple[A, Future[B]]] = deque()
         try:
             for item in items:
-                flying.append((item, pool.submit(work, item)))
-                if len(flying) >= parallel:
-                    done, future = flying.popleft()
+                pending.append((item, pool.submit(work, item)))
+                if len(pending) >= parallel:
+                    done, future = pending.popleft()
                     yield done, future.result()
-            while flying:
-                done, future = flying.popleft()
+            while pending:
+                done, future = pending.popleft()
                 yield done, future.result()
         finally:
             pool.shutdown(cancel_futures=True)

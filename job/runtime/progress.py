@@ -1,4 +1,4 @@
-"""Progress of a long stage: a bar on a terminal, a line every 30 seconds in a log."""
+"""Progress of a long stage: a bar on a terminal, one line every 30 seconds in a log."""
 
 import sys
 import time
@@ -33,7 +33,7 @@ class Progress:
             self._bar.close()
 
     def update(self, n: int) -> None:
-        """Say that `n` more are done."""
+        """Report that `n` more units are done."""
         self._done += n
         if self._bar is not None:
             self._bar.update(n)
@@ -41,7 +41,7 @@ class Progress:
         if now - self._last_line >= LINE_EVERY and self._done < self._total:
             self._last_line = now
             rate = self._done / (now - self._start)
-            left = (self._total - self._done) / rate if rate else float("inf")
+            seconds_left = (self._total - self._done) / rate if rate else float("inf")
             logger.info(
                 "%s: %s of %s %s (%.0f%%), %s/s, about %.0f s left",
                 self._what,
@@ -50,5 +50,5 @@ class Progress:
                 self._unit,
                 100 * self._done / self._total,
                 f"{rate:,.0f}",
-                left,
+                seconds_left,
             )

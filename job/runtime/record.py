@@ -1,13 +1,14 @@
-"""`run.json`: what ran, with what, why, how long, and what came out. Nothing is hidden, no token is in it."""
+"""`run.json`: what ran, with what, why, how long, and the results, without any token; and `config.json`."""
 
+import json
 import os
 import platform
 import time
 from pathlib import Path
 from typing import Any
 
-from job.runtime.device import Choice, installed
-from job.runtime.measure import Meter, peak_mb
+from job.runtime.device import installed
+from job.runtime.log import logger
 from job.runtime.rundir import RunDir, write_json
 
 PACKAGES = (
@@ -30,13 +31,13 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Python's and the installed packages' versions."""
+    """The versions of Python and of the installed packages among `PACKAGES`."""
     found = {"python": platform.python_version()}
     return found | {name: version for name in PACKAGES if (version := installed(name)) is not None}
 
 
 def machine() -> dict[str, Any]:
-    """The machine in words: figures without it say little."""
+    """The machine's platform, processor and cores: timings mean little without them."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -44,49 +45,65 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_record(
-    run: RunDir,
-    config: dict[str, Any],
-    code: str,
-    choices: dict[str, Choice],
-    fallbacks: list[str],
-    stages: tuple[str, ...],
-    done_now: list[str],
-    meter: Meter,
-) -> None:
-    """Write `run.json` from the markers of all stages; `done_now` are those that this process carried out."""
-    record: dict[str, Any] = {
-        "job": code,
-        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "config": config,
-        "machine": machine(),
-        "versions": versions(),
-        "choices": {name: {"value": choice.value, "reason": choice.reason} for name, choice in choices.items()},
-        "this_run": {"stages": done_now, "seconds": round(meter.seconds, 3), "peak_mb": peak_mb()},
-        "stages": {},
-        "fallbacks": list(fallbacks),
-        "warnings": [],
-    }
+def write_record(run: RunDir, stages: tuple[str, ...], facts: dict[str, Any]) -> None:
+    """Write `run.json` from `facts` and the markers of `stages`.
+
+    `facts` has `job` (version), `config`, `choices` (name -> {value, reason}), `this_run` ({stages, seconds, peak_mb})
+    and `fallbacks` (list of str, of the whole run).
+    """
+    figures: dict[str, dict[str, Any]] = {}
+    fallbacks: list[str] = list(facts["fallbacks"])
+    warnings: list[str] = []
     for name in stages:
         marker = run.marker(name)
         if marker is None:
             continue
         stats = dict(marker.stats)
-        record["fallbacks"] += stats.pop("fallbacks", [])
-        record["warnings"] += stats.pop("warnings", [])
+        fallbacks += stats.pop("fallbacks", [])
+        warnings += stats.pop("warnings", [])
         rate = round(stats["rows"] / marker.seconds, 1) if stats.get("rows") and marker.seconds else None
-        record["stages"][name] = {
-            "seconds": marker.seconds,
-            "rows_per_second": rate,
-            "finished": marker.finished,
-            **stats,
-        }
-    record |= _summary(record["stages"])
-    write_json(run.file("run.json"), record)
+        figures[name] = {"seconds": marker.seconds, "rows_per_second": rate, "finished": marker.finished, **stats}
+    record = {
+        "job": facts["job"],
+        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "config": facts["config"],
+        "machine": machine(),
+        "versions": versions(),
+        "choices": facts["choices"],
+        "this_run": facts["this_run"],
+        "stages": figures,
+        "fallbacks": fallbacks,
+        "warnings": warnings,
+    }
+    write_json(run.file("run.json"), record | _summary(figures))
+
+
+def note_config(run: RunDir, config: dict[str, Any]) -> None:
+    """Save the resolved public configuration as `config.json`, and log the settings that differ from the last run's."""
+    file = run.file("config.json")
+    try:
+        last = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = config
+    before = _flatten(last)
+    changed = [
+        f"{path}: {old!r} -> {new!r}" for path, new in _flatten(config).items() if (old := before.get(path)) != new
+    ]
+    if changed:
+        logger.info("run: changed since the last run here: %s", "; ".join(changed))
+    write_json(file, config)
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """One level of `section.key` names out of nested sections."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _summary(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The figures that most readers come for, at the top level."""
+    """The figures that most readers look for, for the top level of the record."""
     wanted = {
         "rows": ("ingest", "rows"),
         "headlines": ("ingest", "headlines"),

@@ -1,8 +1,8 @@
-"""The run folder: its lock, its atomic writes, and the markers that say which stage is done.
+"""The run folder: its lock, its atomic writes, and the markers that say which stages are done.
 
-A stage's marker holds the digest of everything that its result depends on (`key`) and the digest of the
-result itself (`output`), from which the keys of the stages after it are made. So a setting that changes
-redoes its own stage, and the stages after it only if the result became another one.
+A stage's marker holds the digest of everything that its result depends on (`key`) and the digest of the result
+itself (`output`). The keys of later stages are made from `output`, so a changed setting runs its own stage again, and
+later stages only if the result has changed.
 """
 
 import fcntl
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from job.runtime.errors import BadInput, JobError
-from job.runtime.ranks import ALONE, Ranks
+from job.runtime.ranks import ONE_PROCESS, Ranks
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What is known of a finished stage. `files` maps names in the run folder to sizes in bytes."""
+    """What is saved about a finished stage. `files` maps names in the run folder to sizes in bytes, -1 for a folder."""
 
     stage: str
     key: str
@@ -38,15 +38,15 @@ class Marker:
     stats: Mapping[str, Any] = field(default_factory=dict)
 
 
-def digest(*parts: Any) -> str:
+def digest(*values: Any) -> str:
     """Hex digest (128 bit) of JSON-like values and NumPy arrays, in order."""
     state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            state.update(f"{part.dtype.str}{part.shape}".encode())
-            state.update(np.ascontiguousarray(part).data)
+    for value in values:
+        if isinstance(value, np.ndarray):
+            state.update(f"{value.dtype.str}{value.shape}".encode())
+            state.update(np.ascontiguousarray(value).data)
         else:
-            state.update(json.dumps(part, sort_keys=True, ensure_ascii=True).encode())
+            state.update(json.dumps(value, sort_keys=True, ensure_ascii=True).encode())
         state.update(b"\0")
     return state.hexdigest()
 
@@ -59,8 +59,8 @@ def digest_file(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; when the block ends well, fsync it and rename it to `path`."""
-    # ranks may write the same file at once, each its own copy of the same content
+    """Yield a temporary name next to `path`; if the block succeeds, fsync the file and rename it to `path`."""
+    # several ranks may write the same file at once, with the same content, so each needs its own temporary name
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
@@ -82,8 +82,8 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _held_by(file: Path) -> str | None:
-    """Who holds the lock on a file, or None."""
+def _lock_holder(file: Path) -> str | None:
+    """The process that holds the lock on a file, as that process described itself, or None."""
     try:
         with file.open("r+") as lock:
             try:
@@ -96,7 +96,7 @@ def _held_by(file: Path) -> str | None:
 
 
 class RunDir:
-    """A run's folder. Reading needs no lock; whoever writes holds `locked()`."""
+    """A run's folder. Reading needs no lock; a process that writes must hold `locked()`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -105,32 +105,34 @@ class RunDir:
         return self.path / name
 
     @property
-    def _holder_file(self) -> Path:
+    def _lock_file(self) -> Path:
         return self.path / "lock"
 
-    def _rank_files(self) -> list[Path]:
+    def _rank_lock_files(self) -> list[Path]:
         return sorted(self.path.glob("lock.rank-*"))
 
     def holder(self) -> str | None:
-        """Who is running in this folder now, or None."""
-        held = [who for file in (self._holder_file, *self._rank_files()) if (who := _held_by(file)) is not None]
-        return "; ".join(held) or None
+        """The processes that are running in this folder now, or None."""
+        holders = [
+            who for file in (self._lock_file, *self._rank_lock_files()) if (who := _lock_holder(file)) is not None
+        ]
+        return "; ".join(holders) or None
 
     @contextmanager
-    def locked(self, ranks: Ranks = ALONE) -> Iterator[None]:
-        """Hold the folder for this process; the kernel lets go of it even after `kill -9`.
+    def locked(self, ranks: Ranks = ONE_PROCESS) -> Iterator[None]:
+        """Lock the folder for this process; the kernel releases the lock even after `kill -9`.
 
-        Ranks of one world hold it together, each its own place in it. A run that is alone and ranks, ranks of
-        different worlds, and the same rank twice refuse each other.
+        Ranks of one world share the folder, each with its own lock file. A single process next to ranks, ranks of
+        different worlds, and the same rank twice are refused.
 
         Raises:
-            BadInput: the folder cannot be made or written.
+            BadInput: the folder cannot be created or written.
             JobError: another run holds it; the message names the holder.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if ranks.alone:
-                file = self._holder_file.open("a+")
+            if ranks.single:
+                file = self._lock_file.open("a+")
             else:
                 file = self.file(f"lock.rank-{ranks.rank}-of-{ranks.world}").open("a+")
         except OSError as error:
@@ -143,17 +145,17 @@ class RunDir:
             except OSError:
                 file.seek(0)
                 self._refuse(file.read().strip() or "another process")
-            for other in (self._holder_file, *self._rank_files()):
-                same_world = not ranks.alone and other.name.endswith(f"-of-{ranks.world}")
-                if other != Path(file.name) and not same_world and (who := _held_by(other)) is not None:
+            for other in (self._lock_file, *self._rank_lock_files()):
+                same_world = not ranks.single and other.name.endswith(f"-of-{ranks.world}")
+                if other != Path(file.name) and not same_world and (who := _lock_holder(other)) is not None:
                     self._refuse(who)
             file.truncate(0)
-            which = "" if ranks.alone else f"{ranks}, "
+            which = "" if ranks.single else f"{ranks}, "
             now = time.strftime("%Y-%m-%d %H:%M:%S")
             file.write(f"{which}process {os.getpid()} on {socket.gethostname()} since {now}\n")
             file.flush()
-            if ranks.alone:
-                self._sweep()
+            if ranks.single:
+                self._remove_leftovers()
             yield
 
     def _refuse(self, holder: str) -> None:
@@ -161,8 +163,8 @@ class RunDir:
             f"run_dir = '{self.path}' is in use by {holder}: wait for that run to end, or give this one another run_dir"
         )
 
-    def _sweep(self) -> None:
-        """Remove what a killed run left half-written."""
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of killed runs."""
         for leftover in self.path.rglob(".*.tmp*"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -173,14 +175,14 @@ class RunDir:
         return self.path / "markers" / f"{stage}.json"
 
     def marker(self, stage: str) -> Marker | None:
-        """The stage's marker, or None where it has none or one that cannot be read."""
+        """The stage's marker, or None if it has none or it cannot be read."""
         try:
             return Marker(**json.loads(self._marker_file(stage).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def intact(self, marker: Marker) -> bool:
-        """Whether the files that the marker vouches for are there, in their sizes."""
+        """Whether the marker's files exist with the sizes it lists."""
         return all(
             self.file(name).exists() and (size < 0 or self.file(name).stat().st_size == size)
             for name, size in marker.files.items()
@@ -189,7 +191,7 @@ class RunDir:
     def finish(
         self, stage: str, key: str, output: str, files: list[str], seconds: float, stats: Mapping[str, Any]
     ) -> Marker:
-        """Write the stage's marker, last of all. A folder among `files` is vouched for by its presence alone."""
+        """Write the stage's marker, after all of its files. For a folder among `files` only its existence counts."""
         sizes = {name: self.file(name).stat().st_size if self.file(name).is_file() else -1 for name in files}
         marker = Marker(stage, key, output, sizes, round(seconds, 3), time.strftime("%Y-%m-%dT%H:%M:%S%z"), dict(stats))
         self._marker_file(stage).parent.mkdir(exist_ok=True)
@@ -197,5 +199,5 @@ class RunDir:
         return marker
 
     def forget(self, stage: str) -> None:
-        """Take the stage's marker away: it runs again next time."""
+        """Remove the stage's marker, so that the stage runs again next time."""
         self._marker_file(stage).unlink(missing_ok=True)

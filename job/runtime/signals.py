@@ -1,7 +1,7 @@
-"""Stopping on request: a signal sets a flag, the loops ask for it between two pieces of work.
+"""Stopping on request: a signal sets a flag, and loops check the flag between two pieces of work.
 
-Slurm sends USR1 or USR2 ahead of the time limit and TERM at it; a person presses Ctrl-C. The first
-signal lets the piece of work at hand finish and be saved; a second Ctrl-C stops at once.
+Slurm sends USR1 or USR2 ahead of the time limit and TERM at the limit; a person presses Ctrl-C. After the first
+signal the current piece of work finishes and is saved; a second Ctrl-C stops at once.
 """
 
 import signal
@@ -12,12 +12,12 @@ from types import FrameType
 
 from job.runtime.errors import Resumable
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 _received: str | None = None
 _received_at = 0.0
 
 
-def _remember(number: int, frame: FrameType | None) -> None:
+def _handle(number: int, frame: FrameType | None) -> None:
     global _received, _received_at
     if _received is not None and number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -31,7 +31,7 @@ def stop_signals() -> Iterator[None]:
     """Within this block the stop signals set a flag instead of ending the process."""
     global _received
     _received = None
-    previous = {number: signal.signal(number, _remember) for number in _SIGNALS}
+    previous = {number: signal.signal(number, _handle) for number in _STOP_SIGNALS}
     try:
         yield
     finally:
@@ -40,10 +40,10 @@ def stop_signals() -> Iterator[None]:
 
 
 def check(after: float = 0.0) -> None:
-    """Raise `Resumable` if a stop signal came; call it wherever finished work has just been saved.
+    """Raise `Resumable` if the first stop signal came at least `after` seconds ago.
 
-    Within a piece of work that may take longer than whoever sent the signal will wait, call it with the seconds
-    that the piece is given to come to its end.
+    Call it wherever finished work has just been saved. Within a piece of work that may take longer than the sender of
+    the signal waits, call it with the seconds that the piece is given to finish.
     """
     if _received is not None and time.monotonic() - _received_at >= after:
-        raise Resumable(f"stopped by {_received}; what is finished is kept: the same command goes on from here")
+        raise Resumable(f"stopped by {_received}; finished work is kept: run the same command again to continue")

@@ -1,10 +1,11 @@
-"""Work that overlaps: a chain of threads with short queues between them, which ends as a whole.
+"""Work that overlaps: a chain of threads with short queues between them, which all end together.
 
     with Threads() as threads:
-        for item in threads.ahead(read(), 2):        # `read` runs in a thread, at most 2 items ahead
-            write.put(item)                          # `write = threads.sink(save, 1)` saves in another
+        write = threads.sink(save, 1)                # `save` runs in a thread
+        for item in threads.prefetch(read(), 2):     # `read` runs in another, at most 2 items ahead
+            write.put(item)
 
-An error in any thread is raised in the block; leaving the block, however, stops and joins every thread.
+An error in any thread is raised in the block. Leaving the block, for whatever reason, stops and joins every thread.
 """
 
 import queue
@@ -16,17 +17,17 @@ from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-# how often a thread that waits looks whether the block has ended, in seconds
-_LOOK = 0.1
+# seconds after which a waiting thread checks again whether the block has ended
+_POLL_SECONDS = 0.1
 
 
 class _Stopped(Exception):
-    """The block has ended: whoever waits on a queue gives up."""
+    """The block has ended: raised in threads that wait on a queue."""
 
 
 class Threads:
-    """Use as a context manager. Leaving it normally waits for the sinks to finish; with an error, what is queued in
-    them is still saved (it is finished work), unless the error is the sink's own."""
+    """Use it as a context manager. Leaving the block waits for the sinks to finish. After an error the items queued in
+    a sink are still saved (they are finished work), unless the error is the sink's own."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -45,8 +46,8 @@ class Threads:
             for thread in self._threads:
                 thread.join()
 
-    def ahead(self, items: Iterable[T], depth: int) -> Iterator[T]:
-        """The same items in order, made in a thread that is at most `depth` of them ahead."""
+    def prefetch(self, items: Iterable[T], depth: int) -> Iterator[T]:
+        """The same items in order, produced in a thread that is at most `depth` items ahead."""
         ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
 
         def work() -> None:
@@ -54,7 +55,7 @@ class Threads:
                 try:
                     for item in items:
                         self._put(ready, ("item", item))
-                        del item  # or it would be kept in memory while the next one is made
+                        del item  # otherwise it stays in memory while the next one is produced
                     self._put(ready, ("end", None))
                 except _Stopped:
                     raise
@@ -75,7 +76,7 @@ class Threads:
             del value
 
     def sink(self, save: Callable[[T], None], depth: int) -> "Sink[T]":
-        """A thread that calls `save` on what is put to it, with at most `depth` items waiting."""
+        """A thread that calls `save` on each item put into it, with at most `depth` items waiting."""
         sink = Sink(save, depth)
         self._sinks.append(sink)
         self._start(sink.work)
@@ -89,7 +90,7 @@ class Threads:
     def _put(self, ready: "queue.Queue[Any]", value: Any) -> None:
         while not self._stop.is_set():
             try:
-                return ready.put(value, timeout=_LOOK)
+                return ready.put(value, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
         raise _Stopped
@@ -97,7 +98,7 @@ class Threads:
     def _get(self, ready: "queue.Queue[Any]") -> Any:
         while not self._stop.is_set():
             try:
-                return ready.get(timeout=_LOOK)
+                return ready.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
         raise _Stopped
@@ -124,18 +125,18 @@ class Sink(Generic[T]):
         self._ended.set()
 
     def put(self, item: T) -> None:
-        """Hand an item over, waiting for room. Raises the error of an item before it, if it failed."""
-        self._raise()
+        """Queue an item, waiting for room. Raises the error of an earlier item if one failed."""
+        self._raise_error()
         self._queue.put((item,))
-        self._raise()
+        self._raise_error()
 
     def close(self, complain: bool) -> None:
-        """Wait until all that was put is saved; raise what went wrong if `complain`."""
+        """Wait until all queued items are saved; raise the error of one that failed if `complain`."""
         self._queue.put(None)
         self._ended.wait()
         if complain:
-            self._raise()
+            self._raise_error()
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error

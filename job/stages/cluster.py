@@ -1,140 +1,165 @@
-"""Cluster: HDBSCAN from the neighbor graph, or on the vectors; one tree, cut as asked."""
+"""Cluster: HDBSCAN from the neighbor graph, or on the vectors. One tree is kept, and cut as the settings say."""
 
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from job.backends.graph_hdbscan import Linkage, Result, cut, linkage_of
-from job.backends.knn.vote import nearest_cluster
-from job.backends.reduce import cpu, gpu
 from job.config import REDUCE_NEIGHBORS, Cluster
-from job.data import Clusters, Embeddings, Floats, Headlines, KnnGraph
-from job.runtime.device import Choice
+from job.context import Job, Stage, StageResult
+from job.data import Clusters, Floats, KnnGraph
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest
 
+if TYPE_CHECKING:
+    from job.backends.graph_hdbscan import Linkage, Result
+
 TREE_FILE = "linkage.npz"
-# settings that cut the tree; all others shape it
-CUT_KEYS = (
-    "min_cluster_size",
-    "selection",
-    "epsilon",
-    "max_cluster_size",
-    "allow_single_cluster",
-    "parts",
-    "noise",
-    "noise_distance",
-)
-_NOT_OF_THE_TREE = {"noise", "noise_distance"}
-_COLLAPSED = 0.5
+# a cluster of more than this share of all headlines is warned of
+_TOO_LARGE = 0.5
+_FEW_HEADLINES = 20
 
 
-def cluster(
-    config: Cluster,
-    seed: int,
-    tree_key: str,
-    graph_code: Choice,
-    library: Choice,
-    headlines: Headlines,
-    graph: KnnGraph,
-    embeddings: Callable[[], Embeddings],
-    run: RunDir,
-) -> dict[str, Any]:
-    """Write `clusters.parquet`, `tree.npz` and `linkage.npz`; the last is kept where it was made with `tree_key`.
+class ClusterStage(Stage):
+    """Write `clusters.parquet`, `tree.npz` (condensed) and `linkage.npz` (single linkage).
 
-    `graph_code`: where the graph is clustered (`cpu`, `cuda`); `library`: who clusters vectors (`cpu`, `rapids`).
-    `embeddings` are asked for with `cluster.input: vectors` alone, where there is no tree yet.
+    The single linkage tree is reused where it was made with the same tree settings, so that another cut takes seconds.
     """
-    near = graph.first(min(graph.columns, config.k or graph.columns))
-    tree = load_linkage(run, tree_key)
-    reused = tree is not None
-    if config.input == "neighbors":
-        choice, implementation = graph_code, "graph_hdbscan"
-        if tree is None:
-            tree = linkage_of(
-                near.indices,
-                near.distances,
-                mode=config.mode,
-                min_samples=config.min_samples,
-                device="cuda" if graph_code.value == "cuda" else "cpu",
-            )
-    else:
-        choice, implementation = library, "cuml" if library.value == "rapids" else "hdbscan"
-        if tree is None:
-            vectors = _reduced(config, seed, library, graph, np.asarray(embeddings().vectors, np.float32))
-            if library.value != "rapids":
-                tree = cpu.linkage_of_vectors(vectors, config.min_samples)
-    if tree is not None:
-        found = cut_as(config, tree)
-    else:
-        found = gpu.hdbscan_vectors(vectors, min_samples=config.min_samples, **_parameters(config, "parts"))
-    if tree is not None and not reused:
-        _save_linkage(tree, tree_key, run)
-    nearest, distance = nearest_cluster(found.labels, near.indices, near.distances)
-    clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
-    clusters.save(run.file("clusters.parquet"), run.file("tree.npz"), headlines.ids)
-    warnings = _warnings(config, clusters)
-    for warning in warnings:
-        logger.warning("cluster: %s", warning)
-    logger.info(
-        "cluster: %s clusters, %.1f%% noise (%s%s)",
-        f"{clusters.count:,}",
-        100 * clusters.noise_share,
-        implementation,
-        ", from the tree there is" if reused else "",
-    )
-    return {
-        "rows": len(graph),
-        "implementation": implementation,
-        "device_reason": choice.reason,
-        "tree_reused": reused,
-        "clusters": clusters.count,
-        "noise_share": round(clusters.noise_share, 4),
-        **_assigned(config, clusters),
-        "largest": int(clusters.sizes[0]) if clusters.count else 0,
-        "warnings": warnings,
-        "output": digest(clusters.labels, clusters.probabilities, clusters.nearest),
-    }
+
+    name = "cluster"
+    version = 2
+
+    def key(self, job: Job) -> list[Any]:
+        return [tree_key(job), job.config.cluster.key()]
+
+    def files(self, job: Job) -> list[str]:
+        return ["clusters.parquet", "tree.npz"]
+
+    def run(self, job: Job) -> StageResult:
+        from job.backends.knn.vote import nearest_cluster
+
+        config, graph = job.config.cluster, graph_to_cluster(job)
+        found, implementation, reused = _clusters(job, graph)
+        nearest, distance = nearest_cluster(found.labels, graph.indices, graph.distances)
+        clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
+        clusters.save(job.run.file("clusters.parquet"), job.run.file("tree.npz"), job.headlines.ids)
+        logger.info(
+            "cluster: %s clusters, %.1f%% noise (%s%s)",
+            f"{clusters.count:,}",
+            100 * clusters.noise_share,
+            implementation,
+            ", from the kept tree" if reused else "",
+        )
+        choice = job.graph_code if config.input == "neighbors" else job.rapids
+        return StageResult(
+            len(graph),
+            digest(clusters.labels, clusters.probabilities, clusters.nearest),
+            warnings=_warnings(config, clusters),
+            stats={
+                "implementation": implementation,
+                "device_reason": choice.reason,
+                "tree_reused": reused,
+                "clusters": clusters.count,
+                "noise_share": round(clusters.noise_share, 4),
+                **_unassigned(config, clusters),
+                "largest": int(clusters.sizes[0]) if clusters.count else 0,
+            },
+        )
 
 
-def load_linkage(run: RunDir, key: str) -> Linkage | None:
-    """The run's single linkage tree, None where there is none or it was made with another key."""
+def tree_key(job: Job) -> str:
+    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
+    of_vectors = []
+    if job.config.cluster.input == "vectors":
+        of_vectors = [job.clustered("embed"), job.config.seed, job.config.device]
+    settings = job.config.cluster.tree_settings()
+    return digest(job.clustered("ingest"), job.output("neighbors"), settings, of_vectors)
+
+
+def graph_to_cluster(job: Job) -> KnnGraph:
+    """The neighbors that clustering reads: `cluster.k` of them, or all `neighbors.k`."""
+    return job.graph.first(min(job.graph.columns, job.config.cluster.k or job.graph.columns))
+
+
+def load_linkage(run: RunDir, key: str) -> "tuple[Linkage, str] | None":
+    """The run's single linkage tree and what made it; None where there is none, or one with another key."""
+    from job.backends.graph_hdbscan import Linkage
+
     try:
         with np.load(run.file(TREE_FILE)) as file:
             if str(file["key"]) != key:
                 return None
-            return Linkage(int(file["n"]), file["merges"], "tutorial" if bool(file["tutorial"]) else "canonical")
+            tree = Linkage(int(file["n"]), file["merges"], "tutorial" if bool(file["tutorial"]) else "canonical")
+            return tree, str(file["implementation"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
-def _save_linkage(tree: Linkage, key: str, run: RunDir) -> None:
+def _save_linkage(tree: "Linkage", implementation: str, key: str, run: RunDir) -> None:
     with atomic(run.file(TREE_FILE)) as temporary:
-        np.savez(temporary, merges=tree.merges, n=tree.n, tutorial=tree.mode == "tutorial", key=key)
+        np.savez(
+            temporary,
+            merges=tree.merges,
+            n=tree.n,
+            tutorial=tree.mode == "tutorial",
+            implementation=implementation,
+            key=key,
+        )
 
 
-def cut_as(config: Cluster, tree: Linkage) -> Result:
-    """The tree's clusters as the configuration asks for them."""
-    return cut(tree, **_parameters(config))
+def _clusters(job: Job, graph: KnnGraph) -> "tuple[Result, str, bool]":
+    """The clusters, what made their tree, and whether it was reused."""
+    from job.backends.graph_hdbscan import cut
+
+    config, key = job.config.cluster, tree_key(job)
+    kept = load_linkage(job.run, key)
+    if kept is not None:
+        tree, implementation = kept
+        return cut(tree, **config.cut_settings()), implementation, True
+    if config.input == "neighbors":
+        tree, implementation = _tree_of_graph(job, graph), "graph_hdbscan"
+    else:
+        vectors = _vectors(job)
+        if job.rapids.value == "rapids":
+            from job.backends.reduce import gpu
+
+            settings = {name: value for name, value in config.cut_settings().items() if name != "components"}
+            return gpu.hdbscan_vectors(vectors, min_samples=config.min_samples, **settings), "cuml", False
+        from job.backends.reduce.cpu import linkage_of_vectors
+
+        tree, implementation = linkage_of_vectors(vectors, config.min_samples), "hdbscan"
+    _save_linkage(tree, implementation, key, job.run)
+    return cut(tree, **config.cut_settings()), implementation, False
 
 
-def _parameters(config: Cluster, *without: str) -> dict[str, Any]:
-    return config.model_dump(include={*CUT_KEYS} - _NOT_OF_THE_TREE - {*without})
+def _tree_of_graph(job: Job, graph: KnnGraph) -> "Linkage":
+    from job.backends.graph_hdbscan import linkage_of
+
+    config = job.config.cluster
+    return linkage_of(
+        graph.indices,
+        graph.distances,
+        mode=config.mode,
+        min_samples=config.min_samples,
+        device="cuda" if job.graph_code.value == "cuda" else "cpu",
+    )
 
 
-def _reduced(config: Cluster, seed: int, library: Choice, graph: KnnGraph, vectors: Floats) -> Floats:
-    if config.reduce_to is None or len(vectors) <= config.reduce_to + 1:
+def _vectors(job: Job) -> Floats:
+    """The vectors to cluster, reduced by UMAP where `cluster.reduce_to` is set."""
+    from job.backends.reduce import cpu, gpu
+
+    dimensions = job.config.cluster.reduce_to
+    vectors = np.asarray(job.embeddings.vectors, np.float32)
+    if dimensions is None or len(vectors) <= dimensions + 1:
         return vectors
-    backend: ModuleType = gpu if library.value == "rapids" else cpu
+    library = gpu if job.rapids.value == "rapids" else cpu
     neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
-    reduced: Floats = backend.umap_from_graph(graph, vectors, config.reduce_to, neighbors, 0.0, seed)
+    reduced: Floats = library.umap_from_graph(job.graph, vectors, dimensions, neighbors, 0.0, job.config.seed)
     return reduced
 
 
-def _assigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
+def _unassigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
     if config.noise == "keep" or not len(clusters.labels):
         return {}
     return {"unassigned_share": round(float((clusters.assigned(config.noise_distance) < 0).mean()), 4)}
@@ -145,12 +170,13 @@ def _warnings(config: Cluster, clusters: Clusters) -> list[str]:
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
     largest = int(clusters.sizes[0])
-    if n < 20 or largest <= _COLLAPSED * n:
+    if n < _FEW_HEADLINES or largest <= _TOO_LARGE * n:
         return []
     tree = clusters.tree
-    parts = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
-    remedy = (
-        "cluster.parts=apart" if config.parts == "joined" and config.mode == "canonical" else "a larger neighbors.k"
-    )
-    graph = f"the graph falls into {parts} unconnected parts, try {remedy}; " if parts else ""
+    components = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
+    graph = ""
+    if components:
+        joined = config.components == "joined" and config.mode == "canonical"
+        remedy = "cluster.components=apart" if joined else "a larger neighbors.k"
+        graph = f"the graph has {components} connected components, try {remedy}; "
     return [f"one cluster holds {largest:,} of {n:,} headlines: {graph}for broad topics try cluster.recipe=topics"]

@@ -1,7 +1,7 @@
-"""Is this the model that made the shards? A few texts' token ids and vectors, kept with the run.
+"""A fingerprint of the model: token ids and vectors of a few texts, kept in the run folder with the shards.
 
-The digest of a model's files does not see everything: another version of the tokenizer's library can split the
-same text otherwise, and half of a run would then lie in another space than the rest.
+The digest of a model's files does not cover everything: another version of the tokenizer's library can split the same
+text differently, and the second half of a run would then have vectors that do not fit the first half.
 """
 
 import base64
@@ -33,32 +33,35 @@ _SAME = 0.99
 
 
 @dataclass(frozen=True)
-class Before:
-    """What the run's shards were begun with, as the run folder has it; `begun`: how many of them there are."""
+class Fingerprint:
+    """The fingerprint in the run folder. `fields`: its file; `vectors`: flat float32; `shards`: made with it."""
 
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     vectors: Floats
-    begun: int
+    shards: int
 
 
-def read_probe(shards: Shards, run: RunDir) -> Before | None:
-    """To be called before shards of other settings are dropped. None: nothing was embedded here yet."""
+def read_fingerprint(shards: Shards, run: RunDir) -> Fingerprint | None:
+    """The run folder's fingerprint; None where nothing was embedded yet. Call it before shards of other settings are
+    dropped."""
     try:
-        said = dict(json.loads(_file(run).read_text(encoding="utf-8")))
-        vectors = np.frombuffer(base64.b64decode(said["vectors_float32"], validate=True), "<f4")
-        begun = shards.begun(str(said["shards_key"]), int(said["rows"]))
-        if not {"model", "model_digest", "pooling", "tokens"} <= said.keys():
+        fields = dict(json.loads(_file(run).read_text(encoding="utf-8")))
+        vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
+        made = shards.begun(str(fields["shards_key"]), int(fields["rows"]))
+        if not {"model", "model_digest", "pooling", "tokens"} <= fields.keys():
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Before(said, vectors, begun)
+    return Fingerprint(fields, vectors, made)
 
 
-def check_probe(before: Before | None, encoder: FlagEncoder, model: Model, shards: Shards, run: RunDir) -> None:
-    """Compare with what the run's shards were begun with, and remember what they are made with now.
+def check_fingerprint(
+    before: Fingerprint | None, encoder: FlagEncoder, model: Model, shards: Shards, run: RunDir
+) -> None:
+    """Compare the encoder with the fingerprint of the shards that are there, and save its own.
 
     Raises:
-        BadInput: the stage is half done, and was begun with another model or tokenizer.
+        BadInput: the stage is half done, and another model or tokenizer made the first half.
     """
     vectors = encoder.encode(TEXTS)
     now = {
@@ -70,28 +73,28 @@ def check_probe(before: Before | None, encoder: FlagEncoder, model: Model, shard
         "tokens": encoder.tokenize(TEXTS).lists(),
         "vectors_float32": base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
     }
-    difference = _difference(before, now, vectors) if before is not None and before.begun else None
+    difference = _difference(before, now, vectors) if before is not None and before.shards else None
     if before is not None and difference is not None:
         folder = run.file("embeddings")
         raise BadInput(
-            f"embed.model = '{model.name}': {difference} that {before.begun} shards in '{folder}' were made with "
-            f"('{before.said['model']}'): give the same model and package versions to go on, or another run_dir, or "
-            f"delete '{folder}' to embed all anew"
+            f"embed.model = '{model.name}': {difference} that {before.shards} shards in '{folder}' were made with "
+            f"('{before.fields['model']}'): give the same model and package versions to go on, or another run_dir, or "
+            f"delete '{folder}' to embed everything again"
         )
     write_json(_file(run), now)
 
 
 def _file(run: RunDir) -> Path:
-    return run.file("embed_probe.json")
+    return run.file("embed_fingerprint.json")
 
 
-def _difference(before: Before, now: Mapping[str, Any], vectors: Floats) -> str | None:
-    """What is another than before, in words; None if nothing that matters."""
-    said = before.said
-    if (said["model_digest"], said["pooling"]) != (now["model_digest"], now["pooling"]):
+def _difference(before: Fingerprint, now: Mapping[str, Any], vectors: Floats) -> str | None:
+    """What differs, in words; None if nothing that matters."""
+    fields = before.fields
+    if (fields["model_digest"], fields["pooling"]) != (now["model_digest"], now["pooling"]):
         return "it is not the model"
-    if said["tokens"] != now["tokens"]:
-        return "its tokenizer splits texts otherwise than the one"
+    if fields["tokens"] != now["tokens"]:
+        return "its tokenizer splits texts differently from the one"
     if before.vectors.size != vectors.size or (before.vectors * vectors.ravel()).sum() < _SAME * len(vectors):
         return "it gives other vectors than the model"
     return None

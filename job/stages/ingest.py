@@ -1,11 +1,10 @@
-"""Ingest: input files to distinct headlines, the rows they came from, and the rejects."""
+"""Ingest: read the input files into distinct headlines, the rows they came from, and the rejects."""
 
 import csv
 import glob
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,14 @@ import pyarrow.parquet as pq
 from job.backends.tables import Block, Reject, Source, open_source, reading
 from job.backends.tables.source import as_strings
 from job.config import Input
+from job.context import Job, Stage, StageResult
 from job.data import HEADLINES, ROWS, Headlines, Ids
 from job.runtime import signals
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest, digest_file
 
-# line ends and tabs separate words, so they become spaces; the other control characters go
+# line ends and tabs separate words, so they become spaces; other control characters are removed
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
 _CONTROL = r"\p{Cc}"
 
@@ -37,20 +37,59 @@ class _Tally:
     first_reject: str = ""
 
 
-def ingest(config: Input, run: RunDir) -> dict[str, Any]:
-    """Write `headlines.parquet`, `rows.parquet`, `input.parquet` and `rejects.csv`; return what was counted.
+class IngestStage(Stage):
+    """Write `headlines.parquet`, `rows.parquet`, `input.parquet` and `rejects.csv`.
 
     `rows.parquet` maps every accepted input row, in order, to its headline's id, with its file and number;
-    `input.parquet` holds the same rows' own columns. One block of rows is in memory at a time, beside the
-    titles and descriptions of all.
-
-    Raises:
-        BadInput: no file, a column missing, no usable row.
+    `input.parquet` holds the same rows' own columns. Memory: one block of rows, and the titles and descriptions of all.
     """
+
+    name = "ingest"
+
+    def key(self, job: Job) -> list[Any]:
+        return [job.config.input.key(), input_digest(job.config.input)]
+
+    def files(self, job: Job) -> list[str]:
+        return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []
+
+    def run(self, job: Job) -> StageResult:
+        """Raises BadInput: no file, a column is missing, no usable row."""
+        if not job.has_input:
+            return StageResult(0, "no input", stats={"headlines": 0, "rejects": 0})
+        return ingest(job.config.input, job.run)
+
+
+def ingest(config: Input, run: RunDir) -> StageResult:
+    """Read the input files into the run folder."""
     sources = open_sources(config)
     description = _description(config, sources)
-    schema = _common_schema(sources)
     tally = _Tally()
+    texts = _read(sources, config, description, run, tally)
+    if not tally.rows:
+        why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
+        raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
+    headlines = _distinct(pa.concat_tables(texts))
+    headlines.save(run.file("headlines.parquet"))
+    rejected = sum(tally.rejects.values())
+    logger.info("ingest: %s rows, %s distinct headlines, %s rejects", tally.rows, len(headlines), rejected)
+    return StageResult(
+        tally.rows,
+        digest(headlines.ids),
+        fallbacks=[] if description == config.description else ["no description column: titles stand alone"],
+        stats={
+            "files": [str(source.path) for source in sources],
+            "headlines": len(headlines),
+            "copies": tally.rows - len(headlines),
+            "rejects": rejected,
+            "reject_reasons": dict(tally.rejects),
+            "description": description,
+        },
+    )
+
+
+def _read(sources: list[Source], config: Input, description: str | None, run: RunDir, tally: _Tally) -> list[pa.Table]:
+    """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`."""
+    schema = _common_schema(sources)
     texts: list[pa.Table] = []
     seen: Counter[str] | None = None if config.deduplicate else Counter()
     with ExitStack() as stack:
@@ -77,25 +116,7 @@ def ingest(config: Input, run: RunDir) -> dict[str, Any]:
                 rows_out.write_table(pa.table([clean["id"], files, block.rows], schema=ROWS))
                 input_out.write_table(_widen(block.table, schema))
                 signals.check()
-    if not tally.rows:
-        why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
-        raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
-    headlines = _distinct(pa.concat_tables(texts))
-    headlines.save(run.file("headlines.parquet"))
-    copies = tally.rows - len(headlines)
-    rejected = sum(tally.rejects.values())
-    logger.info("ingest: %s rows, %s distinct headlines, %s rejects", tally.rows, len(headlines), rejected)
-    return {
-        "files": [str(source.path) for source in sources],
-        "rows": tally.rows,
-        "headlines": len(headlines),
-        "copies": copies,
-        "rejects": rejected,
-        "reject_reasons": dict(tally.rejects),
-        "description": description,
-        "fallbacks": [] if description == config.description else ["no description column: titles stand alone"],
-        "output": digest(headlines.ids),
-    }
+    return texts
 
 
 def input_digest(config: Input) -> str:
@@ -129,7 +150,7 @@ def find_files(config: Input) -> list[Path]:
 
 
 def open_sources(config: Input) -> list[Source]:
-    """Open every file's head and see that the titles are there.
+    """Open every file's head and check that it has the title column.
 
     Raises:
         BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
@@ -142,35 +163,8 @@ def open_sources(config: Input) -> list[Source]:
     return sources
 
 
-def extra_values(names: Sequence[str], headlines: Headlines, run: RunDir) -> list[dict[str, Any]]:
-    """For each headline a dict of these columns of the first input row with its text; nulls are left out.
-
-    Numbers and truth values stay what they are; all else (times, dates, lists) becomes text.
-
-    Raises:
-        BadInput: the input has no such column.
-    """
-    if not names:
-        return []
-    there = pq.read_schema(run.file("input.parquet")).names
-    for name in names:
-        if name not in there:
-            raise BadInput(f"store.extra_fields: the input has no column '{name}'; it has: {', '.join(there)}")
-    ids = pq.read_table(run.file("rows.parquet"), columns=["id"])["id"].to_numpy()
-    # of rows with one id, the first
-    first = np.unique(ids, return_index=True)[1]
-    table = pq.read_table(run.file("input.parquet"), columns=list(names)).take(first)
-    return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.to_pylist()]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, bool | int | float | str) else str(value)
-
-
 def _description(config: Input, sources: list[Source]) -> str | None:
-    """The description column, or None where no file has the default one: headlines may stand alone."""
+    """The description column; None where no file has the default one: then titles stand alone."""
     name = config.description
     if name is None:
         return None
@@ -190,7 +184,7 @@ def _no_column(source: Source, key: str, name: str) -> str:
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:
-    """All files' columns; one that differs in type between files becomes text."""
+    """All files' columns; a column whose type differs between files becomes text."""
     fields: dict[str, pa.Field] = {}
     for source in sources:
         for item in source.schema:
@@ -248,9 +242,10 @@ def clean_text(column: pa.Array) -> pa.Array:
 
 
 def _texts(titles: pa.Array, descriptions: pa.Array, seen: Counter[str] | None) -> pa.Table:
-    """`seen` counts the texts where every copy is to be a headline of its own; None merges them."""
-    alone = pc.equal(descriptions, "")
-    texts = pc.if_else(alone, titles, pc.binary_join_element_wise(titles, descriptions, "\n"))
+    """id, title, description and text of each row. `seen` counts equal texts where each copy becomes a headline of its
+    own; None merges copies."""
+    no_description = pc.equal(descriptions, "")
+    texts = pc.if_else(no_description, titles, pc.binary_join_element_wise(titles, descriptions, "\n"))
     ids = []
     for text in texts.to_pylist():
         ids.append(headline_id(text, seen[text] if seen is not None else 0))
@@ -260,20 +255,20 @@ def _texts(titles: pa.Array, descriptions: pa.Array, seen: Counter[str] | None) 
         {
             "id": pa.array(ids, pa.int64()),
             "title": titles,
-            "description": pc.if_else(alone, None, descriptions),
+            "description": pc.if_else(no_description, None, descriptions),
             "text": texts,
         }
     )
 
 
 def headline_id(text: str, copy: int = 0) -> int:
-    """A 63-bit id from BLAKE2b of the normalised text; `copy` tells repeated texts apart where they are kept."""
+    """A 63-bit id from BLAKE2b of the normalized text; `copy` distinguishes equal texts where copies are kept."""
     salt = copy.to_bytes(8, "big")
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=salt).digest(), "big") >> 1
 
 
 def _distinct(texts: pa.Table) -> Headlines:
-    """One row a text, ascending by id, with the number of its copies."""
+    """One row per text, ascending by id, with the number of its copies."""
     ids: Ids = texts["id"].to_numpy()
     order = np.argsort(ids, kind="stable")
     new = np.concatenate([[True], ids[order][1:] != ids[order][:-1]])
@@ -282,8 +277,8 @@ def _distinct(texts: pa.Table) -> Headlines:
     copies = np.bincount(group).astype(np.int32)
     repeats = np.flatnonzero(~new)
     if len(repeats):
-        mine, its = texts["text"].take(order[repeats]), texts["text"].take(first[group[repeats]])
-        if not pc.all(pc.equal(mine, its)).as_py():
+        copies_of, originals = texts["text"].take(order[repeats]), texts["text"].take(first[group[repeats]])
+        if not pc.all(pc.equal(copies_of, originals)).as_py():
             raise JobError("two different headlines have the same 63-bit id: please report these two texts")
     table = texts.take(first).append_column("copies", pa.array(copies))
     return Headlines(table.combine_chunks().cast(HEADLINES))

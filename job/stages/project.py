@@ -4,47 +4,67 @@ from typing import Any
 
 import numpy as np
 
-from job.backends.reduce import cpu, gpu
-from job.config import Project
-from job.data import Embeddings, Floats, KnnGraph
-from job.runtime.device import Choice
+from job.context import Job, Stage, StageResult
+from job.data import Floats
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest
+from job.runtime.rundir import atomic, digest
 
 
-def project(
-    config: Project, seed: int, library: Choice, graph: KnnGraph, embeddings: Embeddings, run: RunDir
-) -> dict[str, Any]:
+class ProjectStage(Stage):
     """Write `layout.npy`: float32 [n, 2 or 3]."""
-    n = len(graph)
-    neighbors = min(config.n_neighbors, n - 1)
-    if n <= config.dimensions + 2:
-        layout = _row_of_points(n, config.dimensions)
-        implementation = "none: too few headlines for UMAP"
-    else:
-        backend = gpu if library.value == "rapids" else cpu
-        vectors = np.asarray(embeddings.vectors, np.float32)
-        layout = backend.umap_from_graph(graph, vectors, config.dimensions, neighbors, config.min_dist, seed)
-        implementation = "cuml" if library.value == "rapids" else "umap-learn"
-    lost = int((~np.isfinite(layout)).any(axis=1).sum())
-    layout = np.nan_to_num(layout, nan=0.0, posinf=0.0, neginf=0.0)
-    with atomic(run.file("layout.npy")) as temporary:
-        np.save(temporary, layout)
-    logger.info("project: %s headlines in %d dimensions (%s)", f"{n:,}", config.dimensions, implementation)
-    return {
-        "rows": n,
-        "implementation": implementation,
-        "device_reason": library.reason,
-        "n_neighbors": neighbors,
-        "points_without_place": lost,
-        "fallbacks": [f"n_neighbors {neighbors}: there are but {n} headlines"]
-        if neighbors < config.n_neighbors
-        else [],
-        "output": digest(layout),
-    }
+
+    name = "project"
+
+    def key(self, job: Job) -> list[Any]:
+        config = job.config
+        return [job.clustered("embed"), job.output("neighbors"), config.project.key(), config.seed, config.device]
+
+    def files(self, job: Job) -> list[str]:
+        return ["layout.npy"]
+
+    def run(self, job: Job) -> StageResult:
+        config, n = job.config.project, len(job.graph)
+        n_neighbors = min(config.n_neighbors, n - 1)
+        if n <= config.dimensions + 2:
+            layout = _points_in_a_line(n, config.dimensions)
+            implementation = "none: too few headlines for UMAP"
+        else:
+            layout = _umap(job, n_neighbors)
+            implementation = "cuml" if job.rapids.value == "rapids" else "umap-learn"
+        without_place = int((~np.isfinite(layout)).any(axis=1).sum())
+        layout = np.nan_to_num(layout, nan=0.0, posinf=0.0, neginf=0.0)
+        with atomic(job.run.file("layout.npy")) as temporary:
+            np.save(temporary, layout)
+        logger.info("project: %s headlines in %d dimensions (%s)", f"{n:,}", config.dimensions, implementation)
+        fallbacks = []
+        if n_neighbors < config.n_neighbors:
+            fallbacks = [f"project.n_neighbors {config.n_neighbors} -> {n_neighbors}: there are only {n} headlines"]
+        return StageResult(
+            n,
+            digest(layout),
+            fallbacks,
+            stats={
+                "implementation": implementation,
+                "device_reason": job.rapids.reason,
+                "n_neighbors": n_neighbors,
+                "points_without_place": without_place,
+            },
+        )
 
 
-def _row_of_points(n: int, dimensions: int) -> Floats:
+def _umap(job: Job, n_neighbors: int) -> Floats:
+    from job.backends.reduce import cpu, gpu
+
+    library = gpu if job.rapids.value == "rapids" else cpu
+    vectors = np.asarray(job.embeddings.vectors, np.float32)
+    settings = job.config.project
+    layout: Floats = library.umap_from_graph(
+        job.graph, vectors, settings.dimensions, n_neighbors, settings.min_dist, job.config.seed
+    )
+    return layout
+
+
+def _points_in_a_line(n: int, dimensions: int) -> Floats:
     layout = np.zeros((n, dimensions), np.float32)
     layout[:, 0] = np.arange(n)
     return layout

@@ -1,4 +1,4 @@
-"""Report: the answer, a row an input row; the clusters, a row a cluster; the map."""
+"""Report: the answer with one row per input row, the clusters with one row each, and the map."""
 
 import csv
 from contextlib import ExitStack
@@ -11,54 +11,64 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.pages.map import MapPoints, write_map
-from job.backends.tables.csv_answer import CsvAnswer, harmless
-from job.config import Report
-from job.data import Clusters, Floats, Headlines, Ints, Topic
+from job.backends.tables.csv_answer import CsvAnswer, without_formula
+from job.context import COLLECTION, Job, Stage, StageResult
+from job.data import Clusters, Floats, Headlines, Topic
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
 
-FILES = ("headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html")
 _ROWS = 65_536
 
 
-def report(
-    config: Report,
-    assigned: Ints | None,
-    headlines: Headlines,
-    clusters: Clusters,
-    topics: list[Topic],
-    layout: Floats,
-    run: RunDir,
-    source: Path,
-) -> dict[str, Any]:
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`.
+class ReportStage(Stage):
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`."""
 
-    `assigned`: int32 [n], labels with noise given to clusters, for a column of that name and the map's colors.
-    `source`: the folder with `rows.parquet` and `input.parquet`, the rows that are answered for.
-    """
-    ours = _our_columns(headlines, clusters, topics, layout)
-    if assigned is not None:
-        ours = ours.add_column(2, "assigned", pa.array(assigned))
-    rows = _write_answer(ours, run, source)
-    titles = headlines.column("title")
-    _write_topics(topics, titles, headlines, run)
-    points = MapPoints(
-        layout,
-        clusters.labels if assigned is None else assigned,
-        [topic.name for topic in topics],
-        titles,
-        headlines.column("description"),
-        headlines.table["copies"].to_numpy(),
-    )
-    with atomic(run.file("map.html")) as temporary:
-        write_map(points, config.title, config.hover_rows, temporary)
-    size = run.file("map.html").stat().st_size
-    logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, run.file("map.html"))
-    return {"rows": rows, "map_bytes": size, "output": digest_file(run.file("headlines_clustered.parquet"))}
+    name = "report"
+
+    def key(self, job: Job) -> list[Any]:
+        # the key of ingest, not its output: the answer has every input row, not only the distinct texts
+        ingest = job.run.marker("ingest")
+        return [
+            job.clustered("ingest"),
+            ingest.key if ingest else "",
+            *(job.output(stage) for stage in ("cluster", "project", "describe")),
+            [job.config.cluster.noise, job.config.cluster.noise_distance],
+            job.config.report.key(),
+        ]
+
+    def files(self, job: Job) -> list[str]:
+        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"]
+
+    def run(self, job: Job) -> StageResult:
+        cluster, headlines, topics = job.config.cluster, job.headlines, job.topics
+        labels = job.clusters.labels
+        ours = _our_columns(headlines, job.clusters, topics, job.layout)
+        if cluster.noise == "nearest":
+            labels = job.clusters.assigned(cluster.noise_distance)
+            ours = ours.add_column(2, "assigned", pa.array(labels))
+        rows_folder = job.run.file(COLLECTION) if job.whole_collection else job.run.path
+        rows = _write_answer(ours, job.run, rows_folder)
+        titles = headlines.column("title")
+        _write_topics(topics, titles, headlines, job.run)
+        points = MapPoints(
+            job.layout,
+            labels,
+            [topic.name for topic in topics],
+            titles,
+            headlines.column("description"),
+            headlines.table["copies"].to_numpy(),
+        )
+        page = job.run.file("map.html")
+        with atomic(page) as temporary:
+            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+        size = page.stat().st_size
+        logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
+        output = digest_file(job.run.file("headlines_clustered.parquet"))
+        return StageResult(rows, output, stats={"map_bytes": size})
 
 
 def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], layout: Floats) -> pa.Table:
-    """What the job says of each distinct headline, in their order."""
+    """The job's columns, one row per distinct headline, in their order."""
     names = np.array([topic.name for topic in topics] + [None], dtype=object)
     columns = {
         "id": pa.array(headlines.ids),
@@ -74,9 +84,9 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
 
 
 def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
-    """Join the input's own columns with ours, a block of rows at a time; returns the number of rows.
+    """Join the input's own columns with ours, one block of rows at a time; returns the number of rows.
 
-    An input row that `store.filter` left out has its id and nulls.
+    `folder` has `rows.parquet` and `input.parquet`. An input row that `store.filter` left out has its id and nulls.
     """
     ids = ours["id"].to_numpy()
     row_ids = pq.read_table(folder / "rows.parquet", columns=["id"])["id"].to_numpy()
@@ -104,7 +114,7 @@ def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
 
 
 def _renamed(names: list[str], ours: set[str]) -> list[str]:
-    """The input's column names, those that are ours too as `input_NAME`."""
+    """The input's column names; one that is also ours becomes `input_NAME`."""
     taken = set(names) | ours
     result = []
     for name in names:
@@ -126,9 +136,9 @@ def _write_topics(topics: list[Topic], titles: list[str], headlines: Headlines, 
                 [
                     topic.cluster,
                     topic.size,
-                    harmless(topic.name),
-                    harmless(", ".join(topic.keywords)),
+                    without_formula(topic.name),
+                    without_formula(", ".join(topic.keywords)),
                     " ".join(str(ids[row]) for row in topic.exemplars),
-                    harmless(" | ".join(titles[row] for row in topic.exemplars)),
+                    without_formula(" | ".join(titles[row] for row in topic.exemplars)),
                 ]
             )

@@ -1,103 +1,110 @@
-"""What a living collection holds, read back to the run folder: also the rows that this machine never saw.
+"""Reading a whole collection back into the run folder, including rows that other programs wrote.
 
-`collection/headlines.parquet` and `vectors.npy` take the places of the input's own; `input.parquet` and
-`rows.parquet` are the input's rows with the collection's other rows behind them, for the answer. A batch of rows
-is in memory at a time, beside the texts of all.
+`collection/headlines.parquet` and `vectors.npy` take the place of the input's own. `input.parquet` and `rows.parquet`
+are the input's rows followed by the collection's other rows, for the answer. Memory: one batch of rows, and the texts
+of all.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.milvus import Milvus
-from job.data import HEADLINES, ROWS, Embeddings, Floats, Headlines, Ids
+from job.context import COLLECTION, Job
+from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
 from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.progress import Progress
-from job.runtime.rundir import RunDir, atomic, digest, digest_file
+from job.runtime.rundir import atomic, digest, digest_file
 
-FOLDER = "collection"
-FILES = tuple(f"{FOLDER}/{name}" for name in ("headlines.parquet", "vectors.npy", "rows.parquet", "input.parquet"))
 # of vectors read back in one answer: below the server's 64 MiB, and a Python float takes 32 bytes here
 _ANSWER_BYTES = 4 * 2**20
-_UNIT = 1e-3
+_UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Population:
-    """`rows` in all, `others` of them not of this input, `unusable` left out; whether all have length 1."""
+class ReadBack:
+    """`rows` in all, `others` of them not of this input, `unusable` left out; whether all vectors have length 1."""
 
     rows: int
     others: int
     unusable: int
-    unit: bool
+    unit_length: bool
     digest: str
 
 
-def read_population(
-    milvus: Milvus, filter: str, own: Headlines, run: RunDir, title: str, description: str | None
-) -> Population:
-    """Read the rows that `filter` selects (empty: all) and write the four files.
+def read_collection(job: Job) -> ReadBack:
+    """Read the rows that `store.filter` selects (empty: all) and write the four files.
 
-    A text is split at its first line end into title and description, as ingest joined them; `own` headlines keep
-    their own. Vectors are brought to length 1. Rows without a finite vector of some length are left out.
+    A text is split at its first line end into title and description, as ingest joined them; this input's headlines keep
+    their own. Vectors are normalized. Rows without a finite vector of a length above 0 are left out.
 
     Raises:
         BadInput: nothing is selected.
     """
-    folder = run.file(FOLDER)
+    folder = job.run.file(COLLECTION)
     folder.mkdir(exist_ok=True)
-    fields = milvus.fields
-    total = milvus.count(filter)
-    tables: list[pa.Table] = []
-    unit, unusable = True, 0
     with atomic(folder / "vectors.npy") as temporary:
-        with Progress("store", total, "rows read") as progress, temporary.open("wb") as file:
-            for ids, texts, vectors, extra in _batches(milvus, filter):
-                lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-                good = np.isfinite(lengths) & (lengths > 0)
-                unusable += int((~good).sum())
-                unit = unit and bool((abs(lengths[good] - 1) < _UNIT).all())
-                # a vector that is of length 1 but for rounding stays as it is stored
-                lengths[abs(lengths - 1) < _UNIT] = 1.0
-                (vectors[good] / lengths[good, None]).astype(np.float32).tofile(file)
-                rows = pa.table({"id": ids, "text": texts} | {name: _column(v) for name, v in extra.items()})
-                tables.append(rows.filter(pa.array(good)))
-                progress.update(len(ids))
-                signals.check()
-        if not sum(len(table) for table in tables):
-            where = f"'{milvus.collection}' at '{milvus.uri}'"
-            raise BadInput(
-                f"store.filter = '{filter}' selects no row of {where}: see its fields' names and values"
-                if filter
-                else f"store.collection = {where} holds no row: give input.path, or name another collection"
-            )
-        table = pa.concat_tables(tables, promote_options="permissive")
+        with temporary.open("wb") as file:
+            found = _read_rows(job, file)
+        if not sum(len(table) for table in found.tables):
+            raise BadInput(_nothing_selected(job))
+        table = pa.concat_tables(found.tables, promote_options="permissive")
         order = np.argsort(table["id"].to_numpy(), kind="stable")
-        _finish_vectors(temporary, order, milvus.layout.dim)
+        _finish_vectors(temporary, order, job.milvus.schema.dim)
     table = table.take(order)
-    headlines = _headlines(table, own)
-    headlines.save(run.file(FILES[0]))
-    others = ~np.isin(headlines.ids, own.ids)
-    _answer_rows(table.filter(pa.array(others)), headlines, others, fields.extra, run, title, description)
-    content = digest(headlines.ids, digest_file(run.file(FILES[0])), digest_file(run.file(FILES[1])))
-    return Population(len(headlines), int(others.sum()), unusable, unit, content)
+    headlines = _headlines(table, job.input_headlines)
+    headlines.save(folder / "headlines.parquet")
+    others = ~np.isin(headlines.ids, job.input_headlines.ids)
+    _write_answer_rows(job, table.filter(pa.array(others)), headlines.table.filter(pa.array(others)))
+    content = digest(headlines.ids, digest_file(folder / "headlines.parquet"), digest_file(folder / "vectors.npy"))
+    return ReadBack(len(headlines), int(others.sum()), found.unusable, found.unit_length, content)
 
 
-def load_vectors(headlines: Headlines, run: RunDir) -> Embeddings:
-    """The vectors that were read, mapped from the file."""
-    return Embeddings(headlines.ids, np.load(run.file(FILES[1]), mmap_mode="r"))
+@dataclass
+class _Found:
+    tables: list[pa.Table] = field(default_factory=list)
+    unusable: int = 0
+    unit_length: bool = True
+
+
+def _read_rows(job: Job, vectors_file: IO[bytes]) -> _Found:
+    """Append the vectors to the file as raw float32; return ids, texts and extra fields."""
+    found, filter = _Found(), job.config.store.filter
+    with Progress("store", job.milvus.count(filter), "rows read") as progress:
+        for ids, texts, vectors, extra in _batches(job.milvus, filter):
+            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+            good = np.isfinite(lengths) & (lengths > 0)
+            found.unusable += int((~good).sum())
+            unit = abs(lengths - 1) < _UNIT_TOLERANCE
+            found.unit_length = found.unit_length and bool(unit[good].all())
+            # a vector whose length is 1 up to rounding stays as it is stored
+            lengths[unit] = 1.0
+            (vectors[good] / lengths[good, None]).astype(np.float32).tofile(vectors_file)
+            rows = pa.table({"id": ids, "text": texts} | {name: _column(values) for name, values in extra.items()})
+            found.tables.append(rows.filter(pa.array(good)))
+            progress.update(len(ids))
+            signals.check()
+    return found
+
+
+def _nothing_selected(job: Job) -> str:
+    where, filter = f"'{job.milvus.collection}' at '{job.milvus.uri}'", job.config.store.filter
+    if filter:
+        return f"store.filter = '{filter}' selects no row of {where}: check its fields' names and values"
+    return f"store.collection = {where} holds no row: give input.path, or name another collection"
 
 
 def _batches(milvus: Milvus, filter: str) -> Iterator[tuple[Ids, list[str], Floats, dict[str, list[Any]]]]:
     fields = milvus.fields
     columns = [fields.id, fields.text, fields.vector, *fields.extra]
-    size = int(np.clip(_ANSWER_BYTES // (4 * milvus.layout.dim), 1, 10_000))
+    size = int(np.clip(_ANSWER_BYTES // (4 * milvus.schema.dim), 1, 10_000))
     for batch in milvus.rows(columns, filter, size):
         yield (
             np.array([row[fields.id] for row in batch], np.int64),
@@ -114,8 +121,8 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _finish_vectors(raw: Path, order: np.ndarray[Any, np.dtype[np.int64]], dim: int) -> None:
-    """The raw float32 rows as a .npy file, in `order`; they come ascending by id, so that it rarely differs."""
+def _finish_vectors(raw: Path, order: npt.NDArray[np.int64], dim: int) -> None:
+    """Replace the raw float32 rows by a .npy file, in `order`."""
     vectors = np.memmap(raw, np.float32, "r").reshape(-1, dim)
     ordered = raw.with_name(f"{raw.name}.npy")
     out = np.lib.format.open_memmap(ordered, mode="w+", dtype=np.float32, shape=vectors.shape)
@@ -129,11 +136,11 @@ def _finish_vectors(raw: Path, order: np.ndarray[Any, np.dtype[np.int64]], dim: 
 
 def _headlines(table: pa.Table, own: Headlines) -> Headlines:
     ids = table["id"].to_numpy()
-    mine = {id: row for row, id in enumerate(own.ids.tolist())}
+    own_rows = {id: row for row, id in enumerate(own.ids.tolist())}
     titles, descriptions, copies = own.column("title"), own.column("description"), own.column("copies")
     columns: list[list[Any]] = [[], [], [], [], []]
     for id, text in zip(ids.tolist(), table["text"].to_pylist(), strict=True):
-        row = mine.get(id)
+        row = own_rows.get(id)
         if row is None:
             title, _, rest = text.partition("\n")
             values = (id, title, rest or None, text, 1)
@@ -145,31 +152,24 @@ def _headlines(table: pa.Table, own: Headlines) -> Headlines:
     return Headlines(pa.table(arrays, schema=HEADLINES))
 
 
-def _answer_rows(
-    foreign: pa.Table,
-    headlines: Headlines,
-    others: np.ndarray[Any, np.dtype[np.bool_]],
-    extra: tuple[str, ...],
-    run: RunDir,
-    title: str,
-    description: str | None,
-) -> None:
-    """The input's rows, then the other rows with title, description and extra fields in columns of those names."""
-    texts = headlines.table.filter(pa.array(others))
-    theirs = {title: texts["title"], description or "description": texts["description"]}
-    theirs |= {name: foreign[name] for name in extra if name not in theirs}
-    more = pa.table(theirs)
+def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
+    """The input's rows, then the collection's other rows with title, description and extra fields in columns of those
+    names. `others` and `headlines` [m] describe the same other rows."""
+    title, description = job.config.input.title, job.config.input.description or "description"
+    columns = {title: headlines["title"], description: headlines["description"]}
+    columns |= {name: others[name] for name in job.milvus.fields.extra if name not in columns}
+    added = pa.table(columns)
     places = pa.table(
-        [foreign["id"], np.full(len(more), -1, np.int32), np.arange(len(more), dtype=np.int64)], schema=ROWS
+        [others["id"], np.full(len(added), -1, np.int32), np.arange(len(added), dtype=np.int64)], schema=ROWS
     )
-    if run.file("input.parquet").exists():
-        mine = pq.read_table(run.file("input.parquet"))
-        for name in more.column_names:
-            if name in mine.column_names and more[name].type != mine[name].type:
-                column = more.column_names.index(name)
-                more = more.set_column(column, name, more[name].cast(mine[name].type, safe=False))
-        more = pa.concat_tables([mine, more], promote_options="permissive")
-        places = pa.concat_tables([pq.read_table(run.file("rows.parquet")), places])
-    for name, table in (("rows.parquet", places), ("input.parquet", more)):
-        with atomic(run.file(f"{FOLDER}/{name}")) as temporary:
+    if job.run.file("input.parquet").exists():
+        own = pq.read_table(job.run.file("input.parquet"))
+        for name in added.column_names:
+            if name in own.column_names and added[name].type != own[name].type:
+                column = added.column_names.index(name)
+                added = added.set_column(column, name, added[name].cast(own[name].type, safe=False))
+        added = pa.concat_tables([own, added], promote_options="permissive")
+        places = pa.concat_tables([pq.read_table(job.run.file("rows.parquet")), places])
+    for name, table in (("rows.parquet", places), ("input.parquet", added)):
+        with atomic(job.run.file(COLLECTION) / name) as temporary:
             pq.write_table(table, temporary, compression="zstd")

@@ -1,16 +1,16 @@
-"""Our graph clustering against the libraries that take a neighbor graph: same graph, same machine, one run.
+"""Our graph clustering compared with libraries that accept a neighbor graph: same graph, same machine, same run.
 
     .venv/bin/pip install -c scripts/constraints.txt -e '.[bench]'
     .venv/bin/python scripts/bench/cluster.py --quick
     .venv/bin/python scripts/bench/cluster.py --sizes 10000 100000
 
-min_samples 3 (the point itself not counted), min_cluster_size 10, 50 neighbors. The graph is exact, of points in six
-dimensions: n / 500 groups of unequal density, and a tenth of noise. Each contender runs in a process of its own, which
-it repeats on a small graph first (numba compiles then), on one core and on two (affinity and thread settings). Its
-time and memory begin when its input is loaded: arrays [n, k] for us, and for the others a CSR matrix, whose making is
-shown apart and not counted. Memory is the highest resident set from there to the end, less the one at the start.
-fast_hdbscan symmetrizes by itself; scikit-learn and hdbscan want both directions stored, and refuse a graph that is
-not connected, so the graph is checked to be. `dense`: hdbscan on the n x n matrix, for small n.
+min_samples 3 (the point itself not counted), min_cluster_size 10, 50 neighbors. The graph is exact; its points have six
+dimensions: n / 500 groups of unequal density, and a tenth of noise. Each contender runs in its own process, first on a
+small graph (so that numba compiles), on one core and on two (CPU affinity and thread settings). Time and memory are
+measured after its input is loaded: arrays [n, k] for us, a CSR matrix for the others; the time to create the input is
+shown in a separate column and not counted. Memory is the peak resident set from then on, minus the one at the start.
+fast_hdbscan symmetrizes the graph itself; scikit-learn and hdbscan need both directions stored and refuse a graph that
+is not connected, so the script checks that it is. `dense`: hdbscan on the n x n matrix, for small n.
 """
 
 import argparse
@@ -37,7 +37,7 @@ THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_
 
 
 def make_graph(n: int, folder: Path) -> None:
-    """Write `indices.npy` int32 [n, K] and `distances.npy` float32 [n, K], rows ascending, the point itself not in."""
+    """Write `indices.npy` int32 [n, K] and `distances.npy` float32 [n, K], rows ascending, without the point itself."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
@@ -61,7 +61,7 @@ def make_graph(n: int, folder: Path) -> None:
     np.save(folder / "distances.npy", distances[~itself].reshape(n, K).astype(np.float32))
 
 
-# ---- contenders: how the input is made of the arrays, and labels of the input
+# ---- contenders: one function converts the arrays to the input, another computes labels from the input
 
 
 def arrays(indices: Any, distances: Any) -> Any:
@@ -84,7 +84,7 @@ def rows_as_csr(indices: Any, distances: Any) -> Any:
 
 def symmetric_csr(indices: Any, distances: Any) -> Any:
     graph = rows_as_csr(indices, distances).astype(np.float64)
-    # the graph is exact: where both directions are stored they are equal
+    # the graph is exact: if both directions are stored, they are equal
     both = graph.maximum(graph.T).tocsr()
     both.sort_indices()
     return both
@@ -150,17 +150,17 @@ CONTENDERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, int], Any]
 }
 
 
-# ---- one contender in a process of its own
+# ---- one contender in its own process
 
 
 def memory(field: str) -> float:
-    """`VmRSS` (resident now) or `VmHWM` (its highest) of this process, MB."""
+    """`VmRSS` (resident now) or `VmHWM` (peak resident) of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-def contend(name: str, cores: int, folder: Path, small: Path) -> None:
-    """Print what it took as JSON, and write the labels."""
+def run_contender(name: str, cores: int, folder: Path, small: Path) -> None:
+    """Run one contender: print its time and memory as JSON, and write its labels."""
     import gc
     import warnings
 
@@ -168,8 +168,8 @@ def contend(name: str, cores: int, folder: Path, small: Path) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     convert, cluster = CONTENDERS[name]
 
-    def load(where: Path) -> Any:
-        return convert(np.load(where / "indices.npy"), np.load(where / "distances.npy"))
+    def load(source: Path) -> Any:
+        return convert(np.load(source / "indices.npy"), np.load(source / "distances.npy"))
 
     cluster(load(small), cores)
     start = time.perf_counter()
@@ -177,7 +177,7 @@ def contend(name: str, cores: int, folder: Path, small: Path) -> None:
     converted = time.perf_counter() - start
     gc.collect()
     before = memory("VmRSS")
-    # from here on the highest counts anew: proc(5), clear_refs
+    # reset the peak resident set: proc(5), clear_refs
     Path("/proc/self/clear_refs").write_text("5")
     start = time.perf_counter()
     labels = cluster(graph, cores)
@@ -187,16 +187,16 @@ def contend(name: str, cores: int, folder: Path, small: Path) -> None:
     print(json.dumps({"seconds": seconds, "memory": peak, "input": converted}))
 
 
-def measured(name: str, cores: int, folder: Path, small: Path, limit: float) -> dict[str, float] | str:
-    """What the contender took, or why there is no figure."""
-    words = [sys.executable, __file__, "--contend", name, str(cores), str(folder), str(small)]
+def run_in_process(name: str, cores: int, folder: Path, small: Path, limit: float) -> dict[str, float] | str:
+    """Run `run_contender` in a new process. Returns its time and memory, or why there are none."""
+    command = [sys.executable, __file__, "--run", name, str(cores), str(folder), str(small)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(cores)), "PYTHONPATH": str(ROOT)}
     try:
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=limit)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return f"over {limit:.0f} s"
     if done.returncode:
-        return f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['no word'])[-1][:60]}"
+        return f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['no output'])[-1][:60]}"
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -205,7 +205,7 @@ def measured(name: str, cores: int, folder: Path, small: Path, limit: float) -> 
 
 
 def agreement(left: Any, right: Any) -> float:
-    """The adjusted Rand index, noise counted as one cluster; 1 only where the noise is the same too."""
+    """The adjusted Rand index, noise counted as one cluster; 1 only if the noise is the same too."""
     from sklearn.metrics import adjusted_rand_score
 
     index = float(adjusted_rand_score(left, right))
@@ -213,10 +213,10 @@ def agreement(left: Any, right: Any) -> float:
 
 
 def compare(n: int, names: list[str], core_counts: list[int], repeat: int, limit: float) -> dict[str, Any]:
-    """Print the table of one size. Returns, by name and cores, the ratios to our figures and if the labels equal."""
+    """Print the table of one size. Returns, by name and cores, the ratios to ours and whether labels are equal."""
     ratios: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        folder, small = Path(one), Path(other)
+    with tempfile.TemporaryDirectory() as full_folder, tempfile.TemporaryDirectory() as warm_up_folder:
+        folder, small = Path(full_folder), Path(warm_up_folder)
         make_graph(WARM_UP, small)
         subprocess.run([sys.executable, __file__, "--make", str(n), str(folder)], check=True)
         for cores in core_counts:
@@ -226,11 +226,11 @@ def compare(n: int, names: list[str], core_counts: list[int], repeat: int, limit
                 for name in names:
                     if name in failed:
                         continue
-                    took = measured(name, cores, folder, small, limit)
-                    if isinstance(took, str):
-                        failed[name] = took
+                    outcome = run_in_process(name, cores, folder, small, limit)
+                    if isinstance(outcome, str):
+                        failed[name] = outcome
                     else:
-                        runs[name].append(took)
+                        runs[name].append(outcome)
             best = {
                 name: {key: min(run[key] for run in each) for key in each[0]} for name, each in runs.items() if each
             }
@@ -255,18 +255,18 @@ def compare(n: int, names: list[str], core_counts: list[int], repeat: int, limit
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a million points against fast_hdbscan alone")
+    parser.add_argument("--quick", action="store_true", help="a million points, only against fast_hdbscan")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 300_000, 1_000_000])
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--repeat", type=int, default=2, help="runs of each in turn; the fastest and smallest counts")
-    parser.add_argument("--limit", type=float, default=900, help="seconds until a contender is given up")
-    parser.add_argument("--contend", nargs=4, metavar=("NAME", "CORES", "FOLDER", "SMALL"), help=argparse.SUPPRESS)
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each contender; the best time and memory count")
+    parser.add_argument("--limit", type=float, default=900, help="timeout of one run in seconds")
+    parser.add_argument("--run", nargs=4, metavar=("NAME", "CORES", "FOLDER", "SMALL"), help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, metavar=("N", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.contend:
-        name, cores, folder, small = arguments.contend
-        contend(name, int(cores), Path(folder), Path(small))
+    if arguments.run:
+        name, cores, folder, small = arguments.run
+        run_contender(name, int(cores), Path(folder), Path(small))
         return
     if arguments.make:
         make_graph(int(arguments.make[0]), Path(arguments.make[1]))
@@ -283,13 +283,13 @@ def main() -> None:
         f"{'clusters':>9} {'noise':>6} {'ARI':>7}"
     )
     for n in sizes:
-        here = [name for name in names if name != "hdbscan dense" or n <= DENSE_UP_TO]
-        ratios = compare(n, here, arguments.cores, arguments.repeat, arguments.limit)
+        contenders = [name for name in names if name != "hdbscan dense" or n <= DENSE_UP_TO]
+        ratios = compare(n, contenders, arguments.cores, arguments.repeat, arguments.limit)
     against = [times for key, times in ratios.items() if key.startswith("fast_hdbscan")]
     if against:
         result: dict[str, Any] = {
-            f"{words}_vs_fast_hdbscan": round(min(times[key] for times in against), 1)
-            for words, key in (("speedup", "seconds"), ("memory", "memory"))
+            f"{label}_vs_fast_hdbscan": round(min(times[key] for times in against), 1)
+            for label, key in (("speedup", "seconds"), ("memory", "memory"))
         }
         equal = [times["equal"] for key, times in ratios.items() if key.startswith("prototype")]
         print(json.dumps(result | ({"labels_equal_prototype": all(equal)} if equal else {})))

@@ -1,12 +1,12 @@
-"""Our run against the Milvus tutorial's own steps: same rows, same model, same machine, each in its own process.
+"""Our run against the steps of the Milvus tutorial: same rows, same model, same machine, each in its own process.
 
     .venv/bin/python scripts/bench/tutorial.py --quick
     .venv/bin/python scripts/bench/tutorial.py --rows ../shared/data/tutorial_news_2024.csv --repeat 3
 
-Wall clock from process start to files written, and peak memory, of `configs/tutorial.yaml` with MiniLM and of the
-tutorial: FlagEmbedding's `encode` (batches of 16, as pymilvus's BGE-M3 function has it; float32, as on any CPU), one
-insert a row, a query iterator with batches of 10, a search each, the dense matrix, hdbscan, UMAP, px.scatter to HTML.
-Runs alternate. Needs the headlines of the tutorial (a CSV with title and description).
+Measures wall-clock time from process start to files written, and peak memory, of `configs/tutorial.yaml` with MiniLM
+and of the tutorial: FlagEmbedding's `encode` (batches of 16, as in pymilvus's BGE-M3 function; float32, as on any CPU),
+one insert per row, a query iterator with batches of 10, one search per batch, the dense matrix, hdbscan, UMAP,
+px.scatter to HTML. Runs alternate. Needs the headlines of the tutorial (a CSV file with title and description).
 """
 
 import argparse
@@ -19,30 +19,49 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "tutorial_news_2024.csv"
 
 
 def tutorial(rows: str, folder: str) -> None:
-    """The tutorial's steps in its own words, MiniLM in place of BGE-M3."""
+    """The tutorial's code, with MiniLM instead of BGE-M3."""
     import warnings
 
     warnings.simplefilter("ignore")
     import numpy as np
     import pandas as pd
     import plotly.express as px
-    from FlagEmbedding import FlagAutoModel
     from hdbscan import HDBSCAN
-    from pymilvus import Collection, CollectionSchema, DataType, FieldSchema, connections
     from umap import UMAP
-
-    from job.backends.embedding.models import find_model
 
     os.chdir(folder)
     frame = pd.read_csv(rows)
     docs = [f"{title}\n{description}" for title, description in zip(frame.title, frame.description, strict=True)]
-    model = FlagAutoModel.from_finetuned(
+    model = encoder()
+    embeddings = model.encode(docs)
+    ids, vectors, distances = search(store(docs, embeddings))
+    place = {number: row for row, number in enumerate(ids)}
+    matrix = np.full((len(ids), len(ids)), np.inf)
+    for number, hits in distances.items():
+        for other, distance in hits:
+            matrix[place[number]][place[other]] = distance
+    labels = HDBSCAN(min_samples=3, min_cluster_size=3, metric="precomputed").fit(matrix).labels_
+
+    layout = UMAP(n_components=2, random_state=42, n_neighbors=80, min_dist=0.1).fit_transform(np.array(vectors))
+    points = pd.DataFrame(layout, columns=["x", "y"]).assign(cluster=labels.astype(str), text=docs)
+    points = points.query('cluster != "-1"').sort_values(by="cluster")
+    px.scatter(points, x="x", y="y", color="cluster", hover_data=["text"]).write_html("map.html")
+
+
+def encoder() -> Any:
+    """FlagEmbedding's model, with the settings of pymilvus's BGE-M3 function."""
+    from FlagEmbedding import FlagAutoModel
+
+    from job.backends.embedding.models import find_model
+
+    return FlagAutoModel.from_finetuned(
         str(find_model("minilm", "auto").folder),
         model_class="encoder-only-base",
         pooling_method="mean",
@@ -50,7 +69,11 @@ def tutorial(rows: str, folder: str) -> None:
         devices="cpu",
         batch_size=16,
     )
-    embeddings = model.encode(docs)
+
+
+def store(docs: list[str], embeddings: Any) -> Any:
+    """Insert the documents into a Milvus collection, and load it."""
+    from pymilvus import Collection, CollectionSchema, DataType, FieldSchema, connections
 
     connections.connect(uri="./milvus.db")
     fields = [
@@ -64,7 +87,11 @@ def tutorial(rows: str, folder: str) -> None:
     collection.create_index("embedding", {"index_type": "FLAT", "metric_type": "L2"})
     collection.flush()
     collection.load()
+    return collection
 
+
+def search(collection: Any) -> tuple[list[int], list[Any], dict[int, list[tuple[int, float]]]]:
+    """All ids and vectors of the collection, and 50 hits of each id with their distances."""
     iterator = collection.query_iterator(batch_size=10, expr="id > 0", output_fields=["id", "embedding"])
     ids: list[int] = []
     distances: dict[int, list[tuple[int, float]]] = {}
@@ -83,29 +110,19 @@ def tutorial(rows: str, folder: str) -> None:
         )
         for number, hits in zip(batch_ids, found, strict=True):
             distances[number] = [(hit.id, hit.distance) for hit in hits]
-    place = {number: row for row, number in enumerate(ids)}
-    matrix = np.full((len(ids), len(ids)), np.inf)
-    for number, hits in distances.items():
-        for other, distance in hits:
-            matrix[place[number]][place[other]] = distance
-    labels = HDBSCAN(min_samples=3, min_cluster_size=3, metric="precomputed").fit(matrix).labels_
-
-    layout = UMAP(n_components=2, random_state=42, n_neighbors=80, min_dist=0.1).fit_transform(np.array(vectors))
-    points = pd.DataFrame(layout, columns=["x", "y"]).assign(cluster=labels.astype(str), text=docs)
-    points = points.query('cluster != "-1"').sort_values(by="cluster")
-    px.scatter(points, x="x", y="y", color="cluster", hover_data=["text"]).write_html("map.html")
+    return ids, vectors, distances
 
 
-def measured(words: list[str]) -> tuple[float, float]:
-    """Wall-clock seconds and peak memory in MB of a command."""
+def measured(command: list[str]) -> tuple[float, float]:
+    """Wall-clock seconds and peak memory in MB of the command."""
     start = time.perf_counter()
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
-    said = process.stderr.read()
+    errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(words)} failed:\n{said}")
+        raise SystemExit(f"{' '.join(command)} failed:\n{errors}")
     assert isinstance(usage, resource.struct_rusage)
     return seconds, usage.ru_maxrss / 1024
 
@@ -130,9 +147,9 @@ def main() -> None:
                 "tutorial": [sys.executable, __file__, "--tutorial", rows, folder],
                 "job": [*job, "embed.model=minilm", f"run_dir={folder}/run"],
             }
-            for name, words in commands.items():
-                took, peak = measured(words)
-                seconds[name].append(took)
+            for name, command in commands.items():
+                elapsed, peak = measured(command)
+                seconds[name].append(elapsed)
                 memory[name].append(peak)
     print(f"{platform.platform()}, {os.cpu_count()} cores, {rows}")
     print(f"{'':<10} {'seconds':>8} {'peak MB':>8}")

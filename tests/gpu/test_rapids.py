@@ -1,4 +1,4 @@
-"""The cuML adapters on a CUDA device, against scikit-learn and by what a layout must keep."""
+"""The cuML adapters on a CUDA device: HDBSCAN against scikit-learn, UMAP by the neighborhoods that it keeps."""
 
 import numpy as np
 import pytest
@@ -27,11 +27,10 @@ def graph_of(vectors: Floats, k: int) -> KnnGraph:
 
 
 def clustered_as(vectors: Floats, min_samples: int = 5, min_cluster_size: int = 20, **others: object) -> Result:
-    settings = {"selection": "eom", "epsilon": 0.0, "max_cluster_size": 0, "allow_single_cluster": False} | others
-    return adapter.hdbscan_vectors(vectors, min_samples, min_cluster_size, **settings)  # type: ignore[arg-type]
+    return adapter.hdbscan_vectors(vectors, min_samples, min_cluster_size, **others)  # type: ignore[arg-type]
 
 
-def check_form(found: Result, rows: int) -> None:
+def check_result(found: Result, rows: int) -> None:
     assert found.labels.dtype == np.int32
     assert found.labels.shape == found.probabilities.shape == (rows,)
     assert set(found.labels) - {-1} == set(range(len(found.persistence)))
@@ -45,37 +44,37 @@ def check_form(found: Result, rows: int) -> None:
 def test_hdbscan_finds_what_scikit_learn_finds(selection: str) -> None:
     vectors = points()
     found = clustered_as(vectors, selection=selection)
-    check_form(found, len(vectors))
+    check_result(found, len(vectors))
     # scikit-learn counts the point itself among min_samples
     theirs = HDBSCAN(min_cluster_size=20, min_samples=6, cluster_selection_method=selection, copy=True)
     assert adjusted_rand_score(theirs.fit_predict(vectors), found.labels) > 0.95
 
 
-def test_duplicates_make_finite_results() -> None:
+def test_duplicates_give_finite_results() -> None:
     vectors = np.concatenate([np.repeat(points(2, 40), 8, axis=0), points(3, 1_000)])
-    check_form(clustered_as(vectors), len(vectors))
+    check_result(clustered_as(vectors), len(vectors))
 
 
-def test_all_the_same_or_all_noise() -> None:
-    same = np.ones((200, 8), np.float32)
-    check_form(clustered_as(same), 200)
-    apart = np.random.default_rng(0).uniform(size=(200, 8)).astype(np.float32)
-    found = clustered_as(apart, min_cluster_size=150)
-    check_form(found, 200)
+def test_all_points_equal_or_all_noise() -> None:
+    equal = np.ones((200, 8), np.float32)
+    check_result(clustered_as(equal), 200)
+    uniform = np.random.default_rng(0).uniform(size=(200, 8)).astype(np.float32)
+    found = clustered_as(uniform, min_cluster_size=150)
+    check_result(found, 200)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10])
 def test_few_rows(rows: int) -> None:
     found = clustered_as(points()[:rows], min_samples=15, min_cluster_size=20)
-    check_form(found, rows)
+    check_result(found, rows)
     assert (found.labels == -1).all()
 
 
-def test_host_and_device_arrays_and_halves_give_the_same() -> None:
+def test_float16_float32_and_device_arrays_give_the_same_labels() -> None:
     import cupy
 
     vectors = points().astype(np.float16)
-    labels = [clustered_as(kind).labels for kind in (vectors, vectors.astype(np.float32), cupy.asarray(vectors))]
+    labels = [clustered_as(array).labels for array in (vectors, vectors.astype(np.float32), cupy.asarray(vectors))]
     np.testing.assert_array_equal(labels[0], labels[1])
     np.testing.assert_array_equal(labels[0], labels[2])
 

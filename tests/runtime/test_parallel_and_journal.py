@@ -1,4 +1,4 @@
-"""Work in flight, and what of it is done."""
+"""Work in several threads, and the journal of finished pieces."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from job.runtime.journal import Journal
-from job.runtime.parallel import in_flight
+from job.runtime.parallel import map_in_order
 
 
-def test_results_come_in_order_and_no_more_are_taken_than_are_at_work() -> None:
+def test_results_come_in_order_and_only_a_few_items_are_taken_ahead() -> None:
     taken, most, now, lock = 0, 0, 0, threading.Lock()
 
     def items() -> Iterator[int]:
@@ -31,14 +31,14 @@ def test_results_come_in_order_and_no_more_are_taken_than_are_at_work() -> None:
         return number * number
 
     ahead = 0
-    for place, (item, result) in enumerate(in_flight(items(), work, 3)):
+    for place, (item, result) in enumerate(map_in_order(items(), work, 3)):
         assert (item, result) == (place, place * place)
         ahead = max(ahead, taken - place)
     assert most > 1
     assert ahead <= 4
 
 
-def test_an_error_ends_it() -> None:
+def test_an_error_ends_the_iteration() -> None:
     def work(number: int) -> int:
         if number == 2:
             raise ValueError("two")
@@ -46,10 +46,10 @@ def test_an_error_ends_it() -> None:
 
     seen = []
     with pytest.raises(ValueError, match="two"):
-        seen.extend(item for item, _ in in_flight(range(10), work, 2))
+        seen.extend(item for item, _ in map_in_order(range(10), work, 2))
 
 
-def test_a_journal_remembers_for_its_key_alone_and_passes_over_a_torn_line(tmp_path: Path) -> None:
+def test_a_journal_keeps_numbers_only_for_its_key_and_ignores_a_cut_off_line(tmp_path: Path) -> None:
     file = tmp_path / "done.txt"
     with Journal(file, "a") as journal:
         journal.add(3)

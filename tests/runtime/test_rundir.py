@@ -1,4 +1,4 @@
-"""The run folder: nothing half-written is ever seen, and two runs never share it."""
+"""The run folder: no half-written file is ever visible, and two runs never share a folder."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
-from job.runtime.ranks import ALONE, Ranks
+from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
 
 HOLD = """
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> RunDir:
 
 @pytest.fixture
 def holder(run: RunDir) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the folder."""
+    """Another process that holds the folder's lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run.path)],
         cwd=ROOT,
@@ -50,7 +50,7 @@ def holder(run: RunDir) -> Iterator[subprocess.Popen[str]]:
 # ---- atomic
 
 
-def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "layout.npy"
     with atomic(path) as temporary:
         assert temporary.parent == tmp_path
@@ -61,7 +61,7 @@ def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b"half"
 
 
-def test_a_failure_leaves_nothing_of_the_new_and_all_of_the_old(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_old_file_and_nothing_of_the_new_one(tmp_path: Path) -> None:
     path = tmp_path / "layout.npy"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
@@ -77,7 +77,7 @@ def test_a_failure_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+def test_json_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"title": "Überschrift"})
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"title": object()})
@@ -129,7 +129,7 @@ def finished(run: RunDir) -> Marker:
     return run.finish("project", "key", "out", ["layout.npy", "embeddings"], 1.23456, {"rows": 5, "note": "naïve"})
 
 
-def test_a_marker_comes_back_as_it_was_written(run: RunDir) -> None:
+def test_a_marker_is_read_as_it_was_written(run: RunDir) -> None:
     written = finished(run)
     read = run.marker("project")
     assert read == written
@@ -139,7 +139,7 @@ def test_a_marker_comes_back_as_it_was_written(run: RunDir) -> None:
     assert dict(read.stats) == {"rows": 5, "note": "naïve"}
 
 
-def test_a_stage_without_marker_has_none_and_a_forgotten_one_neither(run: RunDir) -> None:
+def test_a_new_stage_and_a_forgotten_one_have_no_marker(run: RunDir) -> None:
     assert run.marker("project") is None
     finished(run)
     run.forget("project")
@@ -154,7 +154,7 @@ def test_a_marker_that_cannot_be_read_counts_as_none(run: RunDir, content: str) 
     assert run.marker("project") is None
 
 
-def test_what_a_marker_vouches_for_is_intact_until_it_is_missing_or_of_another_size(run: RunDir) -> None:
+def test_a_file_of_a_marker_is_intact_until_it_is_missing_or_its_size_changes(run: RunDir) -> None:
     marker = finished(run)
     assert run.intact(marker)
     run.file("layout.npy").write_bytes(b"1234")
@@ -165,7 +165,7 @@ def test_what_a_marker_vouches_for_is_intact_until_it_is_missing_or_of_another_s
     assert not run.intact(marker)
 
 
-def test_a_folder_that_a_marker_vouches_for_must_be_there(run: RunDir) -> None:
+def test_a_folder_of_a_marker_must_exist(run: RunDir) -> None:
     marker = finished(run)
     run.file("embeddings").rmdir()
     assert not run.intact(marker)
@@ -174,7 +174,7 @@ def test_a_folder_that_a_marker_vouches_for_must_be_there(run: RunDir) -> None:
 # ---- the lock
 
 
-def test_a_folder_is_made_held_by_name_and_let_go(tmp_path: Path) -> None:
+def test_a_folder_is_created_locked_with_the_holders_name_and_released(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "deep" / "run")
     assert run.holder() is None
     with run.locked():
@@ -189,7 +189,7 @@ def test_a_second_process_is_refused_with_the_holders_name(run: RunDir, holder: 
     assert caught.value.exit_code == 1
 
 
-def test_a_refused_process_sweeps_nothing_away(run: RunDir, holder: subprocess.Popen[str]) -> None:
+def test_a_refused_process_removes_nothing(run: RunDir, holder: subprocess.Popen[str]) -> None:
     half = run.file(".layout.npy.tmp.npy")
     half.write_bytes(b"the holder is writing this")
     with pytest.raises(JobError, match="in use"), run.locked():
@@ -197,7 +197,7 @@ def test_a_refused_process_sweeps_nothing_away(run: RunDir, holder: subprocess.P
     assert half.exists()
 
 
-def test_a_killed_holder_holds_nothing(run: RunDir, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_process_releases_its_lock(run: RunDir, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.wait()
     assert run.holder() is None
@@ -205,7 +205,7 @@ def test_a_killed_holder_holds_nothing(run: RunDir, holder: subprocess.Popen[str
         assert run.holder() is not None
 
 
-def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(run: RunDir) -> None:
+def test_only_the_temporary_files_of_a_killed_run_are_removed(run: RunDir) -> None:
     (run.path / "markers").mkdir()
     (run.path / ".folder.tmp").mkdir()
     half = [
@@ -222,7 +222,7 @@ def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(run: RunD
         assert all(path.exists() for path in whole)
 
 
-def test_a_run_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_created_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"run_dir = .*cannot write there"), RunDir(tmp_path / "file" / "run").locked():
         pass
@@ -231,13 +231,13 @@ def test_a_run_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
 # ---- ranks
 
 
-def refused(run: RunDir, ranks: Ranks = ALONE) -> str:
+def refused(run: RunDir, ranks: Ranks = ONE_PROCESS) -> str:
     with pytest.raises(JobError, match="in use by") as caught, run.locked(ranks):
         pass
     return str(caught.value)
 
 
-def test_ranks_of_one_world_hold_a_folder_together_each_its_place_once(run: RunDir) -> None:
+def test_ranks_of_one_world_share_a_folder_but_not_a_rank(run: RunDir) -> None:
     with run.locked(Ranks(0, 4)), run.locked(Ranks(3, 4)):
         assert "rank 0 of 4, process " in str(run.holder())
         assert "rank 3 of 4, process " in str(run.holder())
@@ -247,7 +247,7 @@ def test_ranks_of_one_world_hold_a_folder_together_each_its_place_once(run: RunD
         pass
 
 
-def test_ranks_and_a_run_alone_and_other_worlds_refuse_each_other(run: RunDir) -> None:
+def test_ranks_a_single_process_and_other_worlds_refuse_each_other(run: RunDir) -> None:
     with run.locked(Ranks(1, 4)):
         assert "rank 1 of 4" in refused(run)
         assert "rank 1 of 4" in refused(run, Ranks(0, 2))
@@ -257,7 +257,7 @@ def test_ranks_and_a_run_alone_and_other_worlds_refuse_each_other(run: RunDir) -
         assert "rank 0 of 2" in str(run.holder())
 
 
-def test_a_rank_sweeps_nothing_away_that_another_may_be_writing(run: RunDir) -> None:
+def test_a_rank_removes_no_file_that_another_may_be_writing(run: RunDir) -> None:
     half = run.file(".layout.npy.tmp.npy")
     half.write_bytes(b"another rank is writing this")
     with run.locked(Ranks(1, 4)):
@@ -266,7 +266,7 @@ def test_a_rank_sweeps_nothing_away_that_another_may_be_writing(run: RunDir) -> 
         assert not half.exists()
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with atomic(path) as first:
         first.write_text("first")

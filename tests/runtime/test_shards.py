@@ -1,4 +1,4 @@
-"""Shards: what is whole is kept, what is not is made again."""
+"""Shards: complete ones are kept, the others are made again."""
 
 import json
 from pathlib import Path
@@ -21,16 +21,16 @@ def shards(folder: Path, key: str = "key", rows: int = 11, size: int = 4) -> Sha
 
 
 def fill(work: Shards) -> list[int]:
-    """Make what is missing; the numbers of the shards made."""
+    """Make the missing shards, and return their numbers."""
     made = []
-    for shard in work.left():
+    for shard in work.to_make():
         work.write(shard, ROWS[shard.start : shard.stop])
         made.append(shard.number)
     return made
 
 
 def missing(folder: Path, **settings: object) -> list[int]:
-    return [shard.number for shard in shards(folder, **settings).left()]  # type: ignore[arg-type]
+    return [shard.number for shard in shards(folder, **settings).to_make()]  # type: ignore[arg-type]
 
 
 def test_rows_are_cut_into_ranges_the_last_one_short() -> None:
@@ -45,38 +45,38 @@ def test_all_shards_together_are_the_array(folder: Path, size: int) -> None:
     np.testing.assert_array_equal(work.load(), ROWS)
 
 
-def test_half_precision_comes_back_as_it_was(folder: Path) -> None:
+def test_half_precision_is_kept(folder: Path) -> None:
     work = shards(folder, size=20)
-    work.write(work.left()[0], ROWS.astype(np.float16))
+    work.write(work.to_make()[0], ROWS.astype(np.float16))
     assert work.load().dtype == np.float16
     assert missing(folder, size=20) == []
 
 
 def test_an_array_that_is_not_contiguous_is_saved_too(folder: Path) -> None:
     work = shards(folder, size=20)
-    work.write(work.left()[0], np.asfortranarray(ROWS))
+    work.write(work.to_make()[0], np.asfortranarray(ROWS))
     np.testing.assert_array_equal(work.load(), ROWS)
     assert missing(folder, size=20) == []
 
 
-def test_what_is_there_is_not_made_again(folder: Path) -> None:
+def test_existing_shards_are_not_made_again(folder: Path) -> None:
     assert fill(shards(folder)) == [0, 1, 2]
     assert fill(shards(folder)) == []
 
 
-def test_a_stopped_run_goes_on_at_the_next_shard(folder: Path) -> None:
+def test_a_stopped_run_continues_at_the_next_shard(folder: Path) -> None:
     work = shards(folder)
-    work.write(work.left()[0], ROWS[:4])
+    work.write(work.to_make()[0], ROWS[:4])
     assert fill(shards(folder)) == [1, 2]
     np.testing.assert_array_equal(shards(folder).load(), ROWS)
 
 
-def test_another_key_means_other_content(folder: Path) -> None:
+def test_shards_with_another_key_are_made_again(folder: Path) -> None:
     fill(shards(folder))
     assert missing(folder, key="other") == [0, 1, 2]
 
 
-def test_a_wrong_checksum_is_made_again(folder: Path) -> None:
+def test_a_shard_with_a_wrong_checksum_is_made_again(folder: Path) -> None:
     fill(shards(folder))
     file = folder / "00001.npy"
     content = bytearray(file.read_bytes())
@@ -101,14 +101,14 @@ def test_an_array_without_marker_and_a_marker_without_array_are_made_again(folde
     assert missing(folder) == [0]
 
 
-def test_a_marker_cut_off_in_the_middle_is_made_again(folder: Path) -> None:
+def test_a_shard_with_a_cut_off_marker_is_made_again(folder: Path) -> None:
     fill(shards(folder))
     marker = folder / "00000.json"
     marker.write_text(marker.read_text()[:10])
     assert missing(folder) == [0]
 
 
-def test_shards_of_another_size_are_made_again_and_those_beyond_dropped(folder: Path) -> None:
+def test_shards_of_another_size_are_made_again_and_superfluous_ones_removed(folder: Path) -> None:
     fill(shards(folder, size=3))
     assert len(list(folder.iterdir())) == 8
     assert fill(shards(folder, size=6)) == [0, 1]
@@ -121,23 +121,23 @@ def test_more_rows_make_only_the_last_and_the_new_shards(folder: Path) -> None:
     assert missing(folder, rows=13) == [2, 3]
 
 
-def test_foreign_files_are_dropped(folder: Path) -> None:
+def test_other_files_are_removed(folder: Path) -> None:
     fill(shards(folder))
     for name in ("00003.npy", "00003.json", ".00001.npy.tmp.npy", "notes.txt"):
         (folder / name).write_text("x")
     assert missing(folder) == []
     assert len(list(folder.glob("[!.]*"))) == 6
-    # another rank may be writing it
+    # another rank may be writing this file
     assert (folder / ".00001.npy.tmp.npy").exists()
 
 
-def test_the_digest_parts_tell_contents_apart(folder: Path) -> None:
+def test_the_checksums_depend_on_the_content(folder: Path) -> None:
     fill(shards(folder))
-    before = shards(folder).digest_parts()
+    before = shards(folder).checksums()
     assert len(before) == 3
     work = shards(folder)
     work.write(work.all[1], ROWS[4:8] + 1)
-    after = work.digest_parts()
+    after = work.checksums()
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
 
 
@@ -145,7 +145,7 @@ def test_a_marker_is_json_with_key_rows_and_checksum(folder: Path) -> None:
     fill(shards(folder))
     marker = json.loads((folder / "00002.json").read_text())
     assert (marker["key"], marker["rows"]) == ("key", 3)
-    assert marker["crc32"] == shards(folder).digest_parts()[2]
+    assert marker["crc32"] == shards(folder).checksums()[2]
 
 
 def test_removed_shards_are_gone(folder: Path) -> None:

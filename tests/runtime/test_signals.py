@@ -12,8 +12,8 @@ from job.runtime.errors import Resumable
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """A signal of one test stops no other."""
+def clear_signal() -> Iterator[None]:
+    """A signal in one test does not stop another test."""
     yield
     with signals.stop_signals():
         pass
@@ -24,7 +24,7 @@ def test_a_stop_signal_stops_nothing_before_the_next_check(name: str) -> None:
     with signals.stop_signals():
         signals.check()
         os.kill(os.getpid(), getattr(signal, name))
-        with pytest.raises(Resumable, match=f"stopped by {name}.*the same command goes on") as caught:
+        with pytest.raises(Resumable, match=f"stopped by {name}.*run the same command again") as caught:
             signals.check()
     assert caught.value.exit_code == 75
 
@@ -44,7 +44,7 @@ def test_a_second_interrupt_stops_at_once() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_handlers_are_put_back() -> None:
+def test_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGINT)
     with pytest.raises(ZeroDivisionError), signals.stop_signals():
         assert signal.getsignal(signal.SIGUSR1) is not before[0]
@@ -59,11 +59,11 @@ def test_a_new_block_starts_without_the_old_signal() -> None:
         signals.check()
 
 
-def test_a_long_piece_of_work_is_given_time_to_end() -> None:
+def test_a_long_piece_of_work_gets_time_to_finish() -> None:
     with signals.stop_signals():
         os.kill(os.getpid(), signal.SIGUSR1)
         signals.check(after=60)
-        os.kill(os.getpid(), signal.SIGTERM)  # the time counts from the first
+        os.kill(os.getpid(), signal.SIGTERM)  # the time counts from the first signal
         signals.check(after=60)
         with pytest.raises(Resumable):
             signals.check()

@@ -1,4 +1,4 @@
-"""A chain of threads: order kept, never far ahead, and nothing left running whatever goes wrong."""
+"""A chain of threads: order kept, never far ahead, and no thread left running whatever fails."""
 
 import threading
 import time
@@ -20,13 +20,13 @@ def test_items_come_in_order_through_a_chain() -> None:
     saved: list[int] = []
     with Threads() as threads:
         sink = threads.sink(saved.append, 1)
-        doubled = threads.ahead((2 * item for item in threads.ahead(iter(range(100)), 2)), 2)
+        doubled = threads.prefetch((2 * item for item in threads.prefetch(iter(range(100)), 2)), 2)
         for item in doubled:
             sink.put(item)
     assert saved == [2 * item for item in range(100)]
 
 
-def test_a_maker_is_at_most_so_many_items_ahead() -> None:
+def test_a_producer_is_at_most_depth_items_ahead() -> None:
     made = 0
 
     def make() -> Iterator[int]:
@@ -36,9 +36,9 @@ def test_a_maker_is_at_most_so_many_items_ahead() -> None:
             yield item
 
     with Threads() as threads:
-        for used, _ in enumerate(threads.ahead(make(), 3), 1):
+        for used, _ in enumerate(threads.prefetch(make(), 3), 1):
             time.sleep(0.002)
-            # three wait in the queue, one waits to get in
+            # three items are in the queue, and one waits for room
             assert made <= used + 4
 
 
@@ -51,22 +51,22 @@ def test_work_overlaps() -> None:
     start = time.monotonic()
     with Threads() as threads:
         sink = threads.sink(lambda _: time.sleep(0.05), 1)
-        for item in threads.ahead(slow(), 1):
+        for item in threads.prefetch(slow(), 1):
             time.sleep(0.05)
             sink.put(item)
-    # 15 pieces of 0.05 s, three at a time
+    # 15 pieces of 0.05 s, three at the same time
     assert time.monotonic() - start < 0.6
 
 
-def test_an_error_in_a_maker_is_raised_where_its_items_are_used() -> None:
+def test_an_error_in_a_producer_is_raised_where_its_items_are_used() -> None:
     def fails() -> Iterator[int]:
         yield 1
-        raise ZeroDivisionError("in the maker")
+        raise ZeroDivisionError("in the producer")
 
     got: list[int] = []
-    with pytest.raises(ZeroDivisionError, match="in the maker"), Threads() as threads:
-        for item in threads.ahead(threads.ahead(fails(), 1), 1):
-            got.append(item)  # noqa: PERF402 - extend keeps nothing of what came before the error
+    with pytest.raises(ZeroDivisionError, match="in the producer"), Threads() as threads:
+        for item in threads.prefetch(threads.prefetch(fails(), 1), 1):
+            got.append(item)  # noqa: PERF402 - extend would lose the items before the error
     assert got == [1]
 
 
@@ -81,7 +81,7 @@ def test_an_error_in_a_sink_is_raised_in_the_block_or_at_its_end() -> None:
                 sink.put(item)
 
 
-def test_an_error_in_the_block_stops_makers_and_saves_what_was_finished() -> None:
+def test_an_error_in_the_block_stops_producers_and_saves_finished_items() -> None:
     saved: list[int] = []
 
     def slowly(item: int) -> None:
@@ -94,7 +94,7 @@ def test_an_error_in_the_block_stops_makers_and_saves_what_was_finished() -> Non
 
     with pytest.raises(KeyboardInterrupt), Threads() as threads:
         sink = threads.sink(slowly, 2)
-        for _ in threads.ahead(threads.ahead(endless(), 1), 1):
+        for _ in threads.prefetch(threads.prefetch(endless(), 1), 1):
             for item in range(3):
                 sink.put(item)
             raise KeyboardInterrupt

@@ -1,28 +1,20 @@
 """The cluster stage on graphs made here: its warnings, its tree's file, its record; and what recipes set."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from jobs import headlines_of, job_of, stats_of
 from pydantic import ValidationError
 
 from job.backends.knn.brute_force import nearest
 from job.backends.knn.distances import pair_distances, sort_rows
 from job.config import RECIPES, Cluster
-from job.data import HEADLINES, Clusters, Embeddings, Headlines, KnnGraph
+from job.data import Clusters, Embeddings, KnnGraph
 from job.runtime.device import Choice
 from job.runtime.rundir import RunDir
-from job.stages.cluster import TREE_FILE, cluster, load_linkage
-
-CPU = Choice("cpu", "as asked")
-
-
-def headlines(n: int) -> Headlines:
-    columns = [list(range(n)), [f"t{i}" for i in range(n)], [None] * n, [f"t{i}" for i in range(n)], [1] * n]
-    return Headlines(pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES))
+from job.stages.cluster import TREE_FILE, ClusterStage, load_linkage
 
 
 def points(sizes: list[int], spread: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -38,16 +30,17 @@ def graph_of(vectors: np.ndarray, k: int) -> KnnGraph:
     return KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), k), k)
 
 
-def no_vectors() -> Embeddings:
-    raise AssertionError("the graph is enough")
-
-
 def run_stage(folder: Path, vectors: np.ndarray, k: int, key: str = "key", **settings: Any) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
-    given = Embeddings(np.arange(len(vectors)), vectors)
-    embeddings = no_vectors if settings.get("input") != "vectors" else lambda: given
-    config = Cluster(**{"min_samples": 2, "min_cluster_size": 5, **settings})
-    return cluster(config, 0, key, CPU, CPU, headlines(len(vectors)), graph_of(vectors, k), embeddings, RunDir(folder))
+    """The stage on the graph of the `k` nearest; vectors are there only where they are asked to be clustered."""
+    texts = [f"t{row}" for row in range(len(vectors))]
+    has_vectors = settings.get("input") == "vectors" and not settings.pop("vectors_gone", False)
+    settings = {"min_samples": 2, "min_cluster_size": 5, **settings}
+    job = job_of(folder, headlines_of(range(len(vectors)), texts), key=key, neighbors={"k": 100}, cluster=settings)
+    job.run.finish("neighbors", key, key, [], 0.0, {})
+    job.graph = graph_of(vectors, k)
+    if has_vectors:
+        job.embeddings = Embeddings(np.arange(len(vectors)), vectors)
+    return stats_of(ClusterStage().run(job))
 
 
 def labels_in(folder: Path) -> np.ndarray:
@@ -61,12 +54,10 @@ def test_groups_are_found_recorded_and_not_warned_of(tmp_path: Path) -> None:
     assert np.bincount(labels_in(tmp_path)).tolist() == [30, 20, 10]
 
 
-def test_all_noise_is_warned_of_with_what_to_lower(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        stats = run_stage(tmp_path, points([30]), 8, min_cluster_size=1_000)
+def test_all_noise_is_warned_of_with_what_to_lower(tmp_path: Path) -> None:
+    stats = run_stage(tmp_path, points([30]), 8, min_cluster_size=1_000)
     expected = "all 30 headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"
     assert stats["warnings"] == [expected]
-    assert f"cluster: {expected}" in caplog.text
 
 
 def test_a_collapse_of_a_graph_in_one_piece_is_warned_of_with_the_recipe(tmp_path: Path) -> None:
@@ -77,7 +68,7 @@ def test_a_collapse_of_a_graph_in_one_piece_is_warned_of_with_the_recipe(tmp_pat
 def test_a_collapse_of_a_graph_in_pieces_is_warned_of_with_a_larger_k(tmp_path: Path) -> None:
     stats = run_stage(tmp_path, points([60, 10]), 6)
     assert stats["warnings"] == [
-        "one cluster holds 60 of 70 headlines: the graph falls into 2 unconnected parts, try a larger neighbors.k; "
+        "one cluster holds 60 of 70 headlines: the graph has 2 connected components, try a larger neighbors.k; "
         "for broad topics try cluster.recipe=topics"
     ]
 
@@ -97,9 +88,11 @@ def test_the_tree_is_kept_under_its_key(tmp_path: Path) -> None:
     other = run_stage(tmp_path, vectors, 8, key="another")
     assert [stats["tree_reused"] for stats in (first, again, other)] == [False, True, False]
     assert again["clusters"] == 2
+    kept = np.load(tmp_path / TREE_FILE)
     assert load_linkage(RunDir(tmp_path), "key") is None
-    tree = load_linkage(RunDir(tmp_path), "another")
+    tree, implementation = load_linkage(RunDir(tmp_path), str(kept["key"])) or (None, "")
     assert tree is not None
+    assert implementation == "graph_hdbscan"
     assert (tree.n, tree.merges.shape, tree.mode) == (60, (59, 4), "canonical")
 
 
@@ -126,9 +119,7 @@ def test_a_damaged_tree_is_made_anew(tmp_path: Path, damage: bytes | None) -> No
 def test_the_tutorials_tree_stays_the_tutorials(tmp_path: Path) -> None:
     vectors = points([30, 20, 10], spread=1.5)
     run_stage(tmp_path, vectors, 8, mode="tutorial")
-    tree = load_linkage(RunDir(tmp_path), "key")
-    assert tree is not None
-    assert tree.mode == "tutorial"
+    assert bool(np.load(tmp_path / TREE_FILE)["tutorial"])
     reused = run_stage(tmp_path, vectors, 8, mode="tutorial", epsilon=0.5)
     fresh = run_stage(tmp_path / "fresh", vectors, 8, mode="tutorial", epsilon=0.5)
     assert reused["tree_reused"]
@@ -139,10 +130,21 @@ def test_vectors_are_clustered_and_cut_again_without_them(tmp_path: Path) -> Non
     vectors = points([30, 20, 10])
     stats = run_stage(tmp_path, vectors, 8, input="vectors")
     assert (stats["implementation"], stats["clusters"]) == ("hdbscan", 3)
-    config = Cluster(input="vectors", min_samples=2, min_cluster_size=15)
-    run, graph = RunDir(tmp_path), graph_of(vectors, 8)
-    again = cluster(config, 0, "key", CPU, CPU, headlines(60), graph, no_vectors, run)
+    again = run_stage(tmp_path, vectors, 8, input="vectors", min_cluster_size=15, vectors_gone=True)
     assert (again["tree_reused"], again["clusters"]) == (True, 2)
+
+
+def test_a_reused_tree_is_recorded_as_what_made_it(tmp_path: Path) -> None:
+    """A tree that `hdbscan` made is not cuML's because the next run has a GPU."""
+    run_stage(tmp_path, points([30, 20, 10]), 8, input="vectors")
+    job = job_of(
+        tmp_path, headlines_of(range(60), ["t"] * 60), key="key", cluster={"input": "vectors", "min_samples": 2}
+    )
+    job.run.finish("neighbors", "key", "key", [], 0.0, {})
+    job.graph = graph_of(points([30, 20, 10]), 8)
+    job.rapids = Choice("rapids", "a card, as far as this test goes")
+    stats = stats_of(ClusterStage().run(job))
+    assert (stats["tree_reused"], stats["implementation"]) == (True, "hdbscan")
 
 
 def test_noise_given_away_changes_no_cluster(tmp_path: Path) -> None:
@@ -156,9 +158,9 @@ def test_noise_given_away_changes_no_cluster(tmp_path: Path) -> None:
     assert nearest["unassigned_share"] < near["unassigned_share"] == keep["noise_share"]
 
 
-def test_joined_parts_that_collapse_are_told_to_part(tmp_path: Path) -> None:
-    (warning,) = run_stage(tmp_path, points([60, 10]), 6, parts="joined")["warnings"]
-    assert "try cluster.parts=apart" in warning
+def test_joined_components_that_collapse_are_warned_of_with_the_setting(tmp_path: Path) -> None:
+    (warning,) = run_stage(tmp_path, points([60, 10]), 6, components="joined")["warnings"]
+    assert "try cluster.components=apart" in warning
 
 
 # ---- recipes

@@ -16,14 +16,16 @@ import torch
 from conftest import ROOT, SAMPLE, Run, clean_environment, start
 
 from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.lexical_shards import load_lexical_weights
 from job.backends.embedding.models import find_model
+from job.data import Embeddings
 from job.runtime import signals
 from job.runtime.errors import JobError, Resumable
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
-from job.stages.embed import _chunks, _texts, embed_shards, load_embeddings, load_sparse
-from job.stages.embed_fingerprint import read_probe
+from job.stages.embed_fingerprint import read_fingerprint
+from job.stages.embed_loop import Target, _chunks, _texts, embed_shards
 
 DEMO = ROOT / "configs" / "demo.yaml"
 SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
@@ -98,7 +100,7 @@ def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny
     folder = ingested(job, tmp_path / "run")
     assert job(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
     texts = pq.read_table(folder / "headlines.parquet")["text"].to_pylist()
-    weights = load_sparse(RunDir(folder))
+    weights = load_lexical_weights(folder)
     assert weights.shape[0] == len(texts)
     encoder = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 64, None, sparse=True)
     expected = encoder.forward(encoder.tokenize(texts), False).lexical()
@@ -110,7 +112,7 @@ def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny
     assert done.returncode == 0
     assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
     assert job(*words(folder, tiny_m3)).returncode == 0
-    assert load_sparse(RunDir(folder)) is None
+    assert load_lexical_weights(folder) is None
 
 
 # ---- ranks
@@ -148,7 +150,7 @@ def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
     first = job(*words(folder, tiny_m3, "ranks.rank=1", "ranks.world=3"), env=environment)
     assert first.returncode == 0
-    assert "rank 1 of 3: its share is done; still to come: shards 00000, 00003, 00006" in first.stderr
+    assert "rank 1 of 3: its share is done; still missing: shards 00000, 00003, 00006" in first.stderr
     assert sorted(shard_bytes(folder)) == ["00001.npy", "00004.npy", "00007.npy", "00010.npy"]
     rest = job(*words(folder, tiny_m3), env=environment)
     assert rest.returncode == 0
@@ -203,24 +205,24 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     assert f"delete '{folder}/embeddings'" in other.stderr
 
     # what an upgrade of the tokenizer's library does: the same files, other ids
-    probe = json.loads((folder / "embed_probe.json").read_text())
+    probe = json.loads((folder / "embed_fingerprint.json").read_text())
     changed = probe | {"tokens": [[*ids, 7] for ids in probe["tokens"]]}
-    (folder / "embed_probe.json").write_text(json.dumps(changed))
+    (folder / "embed_fingerprint.json").write_text(json.dumps(changed))
     split = job(*words(folder, model))
     assert split.returncode == 2
-    assert "its tokenizer splits texts otherwise" in split.stderr
+    assert "its tokenizer splits texts differently" in split.stderr
     vectors = np.frombuffer(base64.b64decode(probe["vectors_float32"]), np.float32)
     changed = probe | {"vectors_float32": base64.b64encode((-vectors).tobytes()).decode()}
-    (folder / "embed_probe.json").write_text(json.dumps(changed))
+    (folder / "embed_fingerprint.json").write_text(json.dumps(changed))
     turned = job(*words(folder, model))
     assert turned.returncode == 2
     assert "it gives other vectors" in turned.stderr
 
     assert shard_bytes(folder) == before
     for damaged in ("", "{", json.dumps(probe | {"vectors_float32": "?"}), "[]", "{}"):
-        (folder / "embed_probe.json").write_text(damaged)
-        assert read_probe(Shards(folder / "embeddings", "key", 496, 40), RunDir(folder)) is None
-    (folder / "embed_probe.json").write_text(json.dumps(probe))
+        (folder / "embed_fingerprint.json").write_text(damaged)
+        assert read_fingerprint(Shards(folder / "embeddings", "key", 496, 40), RunDir(folder)) is None
+    (folder / "embed_fingerprint.json").write_text(json.dumps(probe))
     assert job(*words(folder, model)).returncode == 0
 
 
@@ -248,7 +250,7 @@ def rows(tmp_path: Path) -> Path:
 def test_shards_get_their_own_texts_whatever_the_row_groups(
     rows: Path, numbers: list[int], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("job.stages.embed._READ_ROWS", at_once)
+    monkeypatch.setattr("job.stages.embed_loop._READ_ROWS", at_once)
     everything = pq.read_table(rows)["text"].to_pylist()
     shards = [Shards(Path("x"), "", 250, 30).all[number] for number in numbers]
     found = list(_texts(rows, shards))
@@ -268,13 +270,13 @@ def model(tiny_m3: Path) -> FlagEncoder:
 
 def embedded(model: FlagEncoder, rows: Path, to: Shards) -> None:
     with Progress("embed", 250, "texts") as progress:
-        embed_shards(model, rows, to.left(), to, False, progress)
+        embed_shards(model, rows, to.to_make(), Target(to, half=False), progress)
 
 
 def test_the_pipeline_gives_what_encode_gives(model: FlagEncoder, rows: Path, tmp_path: Path) -> None:
     shards = Shards(tmp_path / "shards", "key", 250, 30)
     embedded(model, rows, shards)
-    assert shards.left() == []
+    assert shards.to_make() == []
     np.testing.assert_allclose(shards.load(), model.encode(pq.read_table(rows)["text"].to_pylist()), atol=1e-6)
 
 
@@ -299,7 +301,7 @@ def test_an_error_names_the_shard_and_its_rows_and_keeps_what_was_done(
     with pytest.raises(JobError, match=r"embedding shard \d{5}, rows \d.* of headlines\.parquet: a forward") as caught:
         embedded(model, rows, shards)
     assert "RuntimeError: no kernel image is available" in str(caught.value)
-    left = shards.left()
+    left = shards.to_make()
     assert f"shard {left[0].number:05d}" in str(caught.value)
     row = int(str(caught.value).split("rows ")[1].split()[0].rstrip(",").replace(",", ""))
     assert left[0].start <= row < left[0].stop
@@ -334,11 +336,11 @@ def test_a_stop_signal_keeps_the_shard_at_hand_unless_it_takes_too_long(
 
     model._module = stopped
     for grace, kept in ((60.0, 1), (0.0, 0)):
-        monkeypatch.setattr("job.stages.embed._GRACE_SECONDS", grace)
+        monkeypatch.setattr("job.stages.embed_loop._GRACE_SECONDS", grace)
         shards = Shards(tmp_path / str(kept), "key", 250, 100)
         with signals.stop_signals(), pytest.raises(Resumable, match="SIGUSR1"):
             embedded(model, rows, shards)
-        assert len(shards.all) - len(shards.left()) == kept
+        assert len(shards.all) - len(shards.to_make()) == kept
     with signals.stop_signals():  # forgets it
         pass
 
@@ -348,4 +350,5 @@ def test_what_a_killed_rank_left_half_written_is_no_shard(whole: Path, tmp_path:
     subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
     (folder / "embeddings" / ".00003.npy.1a2b.tmp.npy").write_bytes(b"half")
     ids = np.arange(496)
-    assert np.array_equal(load_embeddings(ids, RunDir(folder)).vectors, load_embeddings(ids, RunDir(whole)).vectors)
+    mine, theirs = (Embeddings.load(run / "embeddings", ids).vectors for run in (folder, whole))
+    assert np.array_equal(mine, theirs)

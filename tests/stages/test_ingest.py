@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import SAMPLE
+from jobs import stats_of
 
 from job.config import Input
 from job.data import HEADLINES, ROWS
@@ -32,7 +33,7 @@ class Ingested:
         first = Path(self.config.paths[0]).parent
         self.folder = first / f"run{len(list(first.glob('run*')))}"
         self.folder.mkdir()
-        self.stats = ingest(self.config, RunDir(self.folder))
+        self.stats = stats_of(ingest(self.config, RunDir(self.folder)))
         table = pq.read_table(self.folder / "headlines.parquet")
         assert table.schema.equals(HEADLINES)
         self.headlines: list[dict[str, Any]] = table.to_pylist()

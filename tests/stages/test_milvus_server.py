@@ -6,30 +6,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from scipy.sparse import csr_array
+from jobs import SPARSE, headlines_of, job_of, stats_of, write_lexical_weights
 
 from job.backends.knn.distances import pair_distances, sort_rows
 from job.backends.milvus import Fields, Milvus, messages
 from job.backends.milvus.gpu_trial import remove_leftovers
-from job.backends.milvus.index_choice import choose, require
-from job.backends.milvus.search import MilvusKnn
-from job.config import Config, Neighbors, Store
-from job.data import HEADLINES, Embeddings, Floats, Headlines, KnnGraph
+from job.backends.milvus.index_choice import IndexRequest, choose, require
+from job.backends.milvus.search import MilvusSearch, SearchSettings
+from job.data import Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
-from job.stages import store as store_stage
-from job.stages.neighbors import neighbors
-from job.stages.store import store, survey
+from job.stages import store_write
+from job.stages.neighbors import NeighborsStage
+from job.stages.store import StoreStage
 
 DIM, K = 32, 10
 
 
 def headlines(count: int) -> Headlines:
     texts = [f"headline {row}\nsummary {row}" for row in range(count)]
-    columns = [np.arange(count) * 7 + 1, [text.split("\n")[0] for text in texts], [None] * count, texts, [1] * count]
-    return Headlines(pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES))
+    return headlines_of(np.arange(count) * 7 + 1, texts, [text.split("\n")[0] for text in texts])
+
+
+def store(milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, **settings: Any) -> dict[str, Any]:
+    key, extra = settings.pop("key", ""), settings.pop("extra", None)
+    return stats_of(StoreStage().run(job_of(run.path, rows, found, milvus, key, extra, store=settings)))
+
+
+def neighbors(milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, **settings: Any) -> dict[str, Any]:
+    sections = {"neighbors": {"k": K, **settings}, "project": {"n_neighbors": K}}
+    stage, job = NeighborsStage(), job_of(run.path, rows, found, milvus, **sections)
+    stats = stats_of(stage.run(job))
+    stage.clean_up(job)
+    return stats
 
 
 def vectors(count: int, twins: int = 100) -> Floats:
@@ -56,47 +66,47 @@ def exact_graph(found: Floats) -> Any:
 def test_a_graph_with_ties_is_the_exact_one_and_an_approximate_one_reaches_its_recall(
     milvus: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_stage, "MESSAGE_BYTES", 2**17)
+    monkeypatch.setattr(store_write, "MESSAGE_BYTES", 2**17)
     count, run = 3000, RunDir(tmp_path)
     rows, found = headlines(count), vectors(count)
     embeddings = Embeddings(rows.ids, found)
-    stats = store(Store(index="FLAT"), milvus, rows, embeddings, run, key="k")
+    stats = store(milvus, rows, embeddings, run, key="k", index="FLAT")
     assert (stats["rows"], stats["index"], milvus.count()) == (count, "FLAT", count)
     assert stats["batches"] > 3
-    neighbors(Neighbors(k=K, batch=256), K, 42, milvus, "k", embeddings, run)
+    neighbors(milvus, rows, embeddings, run, batch=256)
     graph = KnnGraph.load(run.file("neighbors.npz"))
     # a hundred equal vectors: more than Milvus was first asked for, so that it cut among equals
     np.testing.assert_array_equal(graph.indices, exact_graph(found))
-    again = store(Store(index="FLAT"), milvus, rows, embeddings, run, key="k")
+    again = store(milvus, rows, embeddings, run, key="k", index="FLAT")
     assert again["batches_kept"] == stats["batches"]
 
-    stats = store(Store(index="IVF_FLAT", nlist=128), milvus, rows, embeddings, run, key="other")
+    stats = store(milvus, rows, embeddings, run, key="other", index="IVF_FLAT", nlist=128)
     assert (stats["index"], stats["index_params"]) == ("IVF_FLAT", {"nlist": 128})
-    stats = neighbors(Neighbors(k=K, nprobe=1, min_recall=0.97), K, 42, milvus, "other", embeddings, run)
+    stats = neighbors(milvus, rows, embeddings, run, nprobe=1, min_recall=0.97)
     assert stats["recall"] >= 0.97
     assert stats["search"].startswith("nprobe ") and stats["search"] != "nprobe 1"
 
-    knn = MilvusKnn(milvus, rows.ids, found, K, K + 9, 100, 2, None, "", False)
-    fast = messages.search(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
-    slow = messages.search_public(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(knn))
+    search = MilvusSearch(milvus, rows.ids, found, SearchSettings(k=K, top_k=K + 9, parallel=2, batch=100))
+    fast = messages.search(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(search))
+    slow = messages.search_public(milvus.connection, milvus.collection, milvus.fields, found[:50], 7, how(search))
     np.testing.assert_array_equal(fast[0], slow[0])
     np.testing.assert_allclose(fast[1], slow[1])
 
 
-def how(knn: MilvusKnn) -> dict[str, Any]:
-    return {"search_params": {"metric_type": "IP", "params": knn.effort.params}, "filter": ""}
+def how(search: MilvusSearch) -> dict[str, Any]:
+    return {"search_params": {"metric_type": "IP", "params": search.effort.params}, "filter": ""}
 
 
 def test_a_gpu_index_is_refused_within_a_minute_and_leaves_nothing_behind(milvus: Milvus) -> None:
     start = time.monotonic()
-    with pytest.raises(BadInput, match=r"GPU_IVF_FLAT' cannot be had at .*has not built it over 1,100 rows"):
+    with pytest.raises(BadInput, match=r"GPU_IVF_FLAT' not available at .*has not built it over 1,100 rows"):
         require(milvus.connection, "GPU_IVF_FLAT", "IP", 60)
     assert time.monotonic() - start < 60
     with pytest.raises(BadInput, match="refuses GPU_CAGRA: invalid index type"):
         require(milvus.connection, "GPU_CAGRA", "IP", 60)
-    chosen = choose(milvus.connection, "auto", "IP", 30_000, 60, None, False)
+    chosen = choose(milvus.connection, IndexRequest("auto", "IP", 30_000, 60))
     assert chosen.kind == "IVF_FLAT" and "without a GPU" in chosen.reason
-    assert choose(milvus.connection, "auto", "IP", 300, 60, None, False).kind == "FLAT"
+    assert choose(milvus.connection, IndexRequest("auto", "IP", 300, 60)).kind == "FLAT"
     client = milvus.connection.client
     assert not [name for name in client.list_collections() if name.startswith("job_probe_")]
     client.create_collection(f"job_probe_{int(time.time()) - 4000}_x", dimension=4)
@@ -109,12 +119,13 @@ def test_a_gpu_index_is_refused_within_a_minute_and_leaves_nothing_behind(milvus
 
 def test_lexical_weights_stay_behind_where_the_server_has_no_sparse_vectors(milvus_server: Any, tmp_path: Path) -> None:
     milvus = Milvus(milvus_server.uri, None, "no_sparse", Fields(sparse="sparse"))
-    rows, run = headlines(300), RunDir(tmp_path)
-    weights = csr_array(np.ones((300, 4), np.float32))
-    stats = store(Store(index="FLAT"), milvus, rows, Embeddings(rows.ids, vectors(300)), run, lexical=weights)
+    rows = headlines(300)
+    write_lexical_weights(tmp_path, np.ones((300, 4), np.float32))
+    job = job_of(tmp_path, rows, Embeddings(rows.ids, vectors(300)), milvus, store={"index": "FLAT"}, embed=SPARSE)
+    stats = stats_of(StoreStage().run(job))
     assert stats["rows"] == 300
     assert stats["fallbacks"] == [
-        f"embed.sparse: the weights are in run_dir/sparse alone: {milvus.version} has no sparse vectors"
+        f"embed.sparse: the weights are only in run_dir/sparse: {milvus.version} has no sparse vectors"
     ]
     milvus.connection.client.drop_collection("no_sparse")
     milvus.close()
@@ -126,26 +137,24 @@ def test_a_living_collection_keeps_yesterday_and_is_filtered_by_extra_fields(mil
     for day, part in (("mon", slice(0, 250)), ("tue", slice(200, 400))):
         mine = Headlines(rows.table.slice(part.start, part.stop - part.start))
         folder = tmp_path / day
-        folder.mkdir()
-        run = RunDir(folder)
-        stats = store(
-            Store(scope="collection", index="FLAT", extra_fields=("day",)),
-            milvus,
+        job = job_of(
+            folder,
             mine,
             Embeddings(mine.ids, found[part]),
-            run,
-            key=day,
-            extra=[{"day": day}] * len(mine),
+            milvus,
+            day,
+            [{"day": day}] * len(mine),
+            store={"scope": "collection", "index": "FLAT", "extra_fields": ("day",)},
         )
+        stats = stats_of(StoreStage().run(job))
         assert stats["removed"] == 0
     settings = {"scope": "collection", "collection": milvus.collection, "extra_fields": ("day",)}
     for filter, expected in (("", 400), ('day == "mon"', 200), ("id > 701", 300 - 1)):
-        config = Config(run_dir=folder, store=Store(**settings, filter=filter))
-        stats = survey(config, milvus, Headlines(HEADLINES.empty_table()), run)
+        job = job_of(folder, milvus=milvus, input={}, store={**settings, "filter": filter})
+        stats = stats_of(StoreStage().run(job))
         assert (stats["rows"], stats["rows_of_others"]) == (expected, expected)
     with pytest.raises(BadInput, match="selects no row"):
-        config = Config(run_dir=folder, store=Store(**settings, filter='day == "sun"'))
-        survey(config, milvus, Headlines(HEADLINES.empty_table()), run)
+        StoreStage().run(job_of(folder, milvus=milvus, input={}, store={**settings, "filter": 'day == "sun"'}))
 
 
 def crash(server: Any, delay: float) -> threading.Thread:
@@ -170,7 +179,7 @@ def crash(server: Any, delay: float) -> threading.Thread:
 def test_a_server_killed_while_writing_and_while_searching_costs_nothing_but_time(
     serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_stage, "MESSAGE_BYTES", 2**16)
+    monkeypatch.setattr(store_write, "MESSAGE_BYTES", 2**16)
     count, run = 20_000, RunDir(tmp_path)
     rows, found = headlines(count), vectors(count)
     embeddings = Embeddings(rows.ids, found)
@@ -179,10 +188,10 @@ def test_a_server_killed_while_writing_and_while_searching_costs_nothing_but_tim
     milvus = Milvus(server.uri, None, "news_data")
     crashes = [crash(server, 0.3)]
     try:
-        stats = store(Store(index="FLAT"), milvus, rows, embeddings, run, key="k")
+        stats = store(milvus, rows, embeddings, run, key="k", index="FLAT")
         assert milvus.count() == stats["rows"] == count
         crashes.append(crash(server, 0.5))
-        neighbors(Neighbors(k=K, batch=128), K, 42, milvus, "k", embeddings, run)
+        neighbors(milvus, rows, embeddings, run, batch=128)
         np.testing.assert_array_equal(KnnGraph.load(run.file("neighbors.npz")).indices, exact_graph(found))
     finally:
         for one in crashes:
@@ -194,7 +203,7 @@ def test_a_server_killed_while_writing_and_while_searching_costs_nothing_but_tim
 def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_written_again(
     serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_stage, "MESSAGE_BYTES", 2**14)
+    monkeypatch.setattr(store_write, "MESSAGE_BYTES", 2**14)
     count, run = 2000, RunDir(tmp_path)
     rows = headlines(count)
     embeddings = Embeddings(rows.ids, vectors(count))
@@ -204,7 +213,7 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
     try:
         upsert, sent = Milvus.upsert, []
 
-        def dying(self: Milvus, batch: messages.Rows) -> None:
+        def dying(self: Milvus, batch: messages.RowBatch) -> None:
             sent.append(int(batch.ids[0]))
             if len(sent) == 5:
                 server.kill()
@@ -212,12 +221,12 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
 
         monkeypatch.setattr(Milvus, "upsert", dying)
         with pytest.raises(Resumable, match=r"writing in collection 'news_data' failed.*same command"):
-            store(Store(index="FLAT", parallel=1), milvus, rows, embeddings, run, key="k")
+            store(milvus, rows, embeddings, run, key="k", index="FLAT", parallel=1)
         done = sent[:4]
         sent[:] = [0] * 10
         server.start()
         milvus.connection.patience = 180
-        stats = store(Store(index="FLAT", parallel=1), milvus, rows, embeddings, run, key="k")
+        stats = store(milvus, rows, embeddings, run, key="k", index="FLAT", parallel=1)
         assert stats["batches_kept"] == 4
         assert not set(done) & set(sent[10:])
         assert milvus.count() == count
@@ -240,8 +249,8 @@ def test_a_wrong_token_and_a_wrong_database_say_so(serve: Any, milvus_server: An
         milvus = Milvus(server.uri, "root:Milvus", "news_data", db_name="stories")
         rows, found = headlines(300), vectors(300)
         run = RunDir(tmp_path)
-        store(Store(index="FLAT"), milvus, rows, Embeddings(rows.ids, found), run)
-        neighbors(Neighbors(k=K), K, 42, milvus, "k", Embeddings(rows.ids, found), run)
+        store(milvus, rows, Embeddings(rows.ids, found), run, index="FLAT")
+        neighbors(milvus, rows, Embeddings(rows.ids, found), run)
         np.testing.assert_array_equal(KnnGraph.load(run.file("neighbors.npz")).indices, exact_graph(found))
         milvus.close()
     finally:

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from jobs import headlines_of, job_of, stats_of
 
+from job.backends.graph_hdbscan import cluster_graph
 from job.backends.milvus import TEXT_BYTES, Fields, Milvus, fit_text
-from job.config import Cluster, Neighbors, Store
-from job.data import HEADLINES, Embeddings, Headlines, KnnGraph
+from job.data import Embeddings, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
 from job.stages.ingest import headline_id
-from job.stages.neighbors import neighbors
-from job.stages.store import store
+from job.stages.neighbors import NeighborsStage
+from job.stages.store import StoreStage
 
 DIM = 16
 
@@ -22,14 +23,31 @@ DIM = 16
 def headlines(texts: list[str]) -> Headlines:
     rows = sorted((headline_id(text), text) for text in texts)
     ids, ordered = zip(*rows, strict=True)
-    columns = [list(ids), list(ordered), [None] * len(rows), list(ordered), [1] * len(rows)]
-    return Headlines(pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES))
+    return headlines_of(ids, list(ordered))
 
 
 def vectors(rows: Headlines, twins: int = 0) -> Embeddings:
     found = np.stack([np.random.default_rng(int(id) % 2**32).normal(size=DIM) for id in rows.ids]).astype(np.float32)
     found[:twins] = found[0]
     return Embeddings(rows.ids, found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def store(
+    milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, key: str = "", extra: Any = None, **settings: Any
+) -> dict[str, Any]:
+    return stats_of(StoreStage().run(job_of(run.path, rows, found, milvus, key, extra, store=settings)))
+
+
+def neighbors(
+    milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, n_neighbors: int, **settings: Any
+) -> dict[str, Any]:
+    """The graph has `n_neighbors` columns if these are more than `k`."""
+    cluster = settings.pop("cluster", {"min_samples": 1})
+    sections = {"neighbors": settings, "project": {"n_neighbors": n_neighbors + 1}, "cluster": cluster}
+    stage, job = NeighborsStage(), job_of(run.path, rows, found, milvus, **sections)
+    stats = stats_of(stage.run(job))
+    stage.clean_up(job)
+    return stats
 
 
 @pytest.fixture
@@ -49,7 +67,7 @@ MANY = [f"headline {i}" for i in range(300)]
 
 def test_what_is_stored_is_counted_and_found_by_id(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
-    stats = store(Store(), milvus, rows, vectors(rows), run)
+    stats = store(milvus, rows, vectors(rows), run)
     assert stats["rows"] == 300
     assert (milvus.ids() == rows.ids).all()
     assert stats["index"] == "FLAT"
@@ -58,24 +76,24 @@ def test_what_is_stored_is_counted_and_found_by_id(milvus: Milvus, run: RunDir) 
 def test_storing_twice_stores_no_row_twice(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
     for _ in range(2):
-        store(Store(), milvus, rows, vectors(rows), run)
+        store(milvus, rows, vectors(rows), run)
     assert milvus.count() == 300
 
 
 def test_rows_that_vanished_are_written_again_whatever_the_journal_says(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
-    store(Store(), milvus, rows, vectors(rows), run, key="k")
+    store(milvus, rows, vectors(rows), run, key="k")
     milvus.connection.client.drop_collection("news_data")
-    stats = store(Store(), milvus, rows, vectors(rows), run, key="k")
+    stats = store(milvus, rows, vectors(rows), run, key="k")
     assert (stats["batches_kept"], milvus.count()) == (1, 300)
 
 
 def test_vectors_that_are_not_the_ones_sent_are_noticed(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY[:50])
-    store(Store(), milvus, rows, vectors(rows), run, key="k")
+    store(milvus, rows, vectors(rows), run, key="k")
     others = Embeddings(rows.ids, vectors(rows).vectors[::-1].copy())
     # the journal says that all is in, but what is in is something else: written again
-    store(Store(), milvus, rows, others, run, key="k")
+    store(milvus, rows, others, run, key="k")
     stored = milvus.vectors(rows.ids)
     assert all((stored[int(id)] == vector).all() for id, vector in zip(rows.ids, others.vectors, strict=True))
 
@@ -84,7 +102,7 @@ def test_extra_fields_stay_with_their_rows(milvus: Milvus, run: RunDir) -> None:
     milvus.fields = Fields(extra=("source", "rank"))
     rows = headlines(MANY[:40])
     extra = [{"source": f"s{row % 3}", "rank": row} if row else {} for row in range(40)]
-    store(Store(extra_fields=("source", "rank")), milvus, rows, vectors(rows), run, extra=extra)
+    store(milvus, rows, vectors(rows), run, extra=extra, extra_fields=("source", "rank"))
     assert milvus.count('source == "s1"') == 13
     assert milvus.count("rank >= 30") == 10
     found = [row for batch in milvus.rows(["id", "source", "rank"], 'source == "s2"', 5) for row in batch]
@@ -93,20 +111,20 @@ def test_extra_fields_stay_with_their_rows(milvus: Milvus, run: RunDir) -> None:
 
 
 def test_headlines_that_left_the_input_leave_the_collection(milvus: Milvus, run: RunDir) -> None:
-    store(Store(), milvus, headlines(MANY), vectors(headlines(MANY)), run)
+    store(milvus, headlines(MANY), vectors(headlines(MANY)), run)
     fewer = headlines([*MANY[50:], "a new one"])
-    stats = store(Store(), milvus, fewer, vectors(fewer), run)
+    stats = store(milvus, fewer, vectors(fewer), run)
     assert stats["removed"] == 50
     assert (milvus.ids() == fewer.ids).all()
 
 
 def test_rows_of_another_run_are_neither_mixed_in_nor_removed(milvus: Milvus, run: RunDir, tmp_path: Path) -> None:
-    store(Store(), milvus, headlines(MANY), vectors(headlines(MANY)), run)
+    store(milvus, headlines(MANY), vectors(headlines(MANY)), run)
     other_folder = tmp_path / "other"
     other_folder.mkdir()
     other = headlines(["something else", "entirely"])
     with pytest.raises(BadInput, match=r"holds 300 rows of another run.*store\.collection"):
-        store(Store(), milvus, other, vectors(other), RunDir(other_folder))
+        store(milvus, other, vectors(other), RunDir(other_folder))
     assert milvus.count() == 300
 
 
@@ -114,13 +132,13 @@ def test_a_collection_of_another_dimension_is_named_with_ours(milvus: Milvus, ru
     milvus.prepare(8)
     rows = headlines(MANY[:5])
     with pytest.raises(BadInput, match=r"FLOAT_VECTOR\(8\).*FLOAT_VECTOR\(16\)"):
-        store(Store(), milvus, rows, vectors(rows), run)
+        store(milvus, rows, vectors(rows), run)
 
 
 def test_an_index_of_another_kind_is_replaced(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
-    store(Store(), milvus, rows, vectors(rows), run)
-    assert store(Store(index="HNSW"), milvus, rows, vectors(rows), run)["index"] == "HNSW"
+    store(milvus, rows, vectors(rows), run)
+    assert store(milvus, rows, vectors(rows), run, index="HNSW")["index"] == "HNSW"
     assert (milvus.index().kind, milvus.index().metric) == ("HNSW", "IP")
 
 
@@ -128,7 +146,7 @@ def test_a_long_text_is_cut_at_a_character_for_milvus_and_counted(milvus: Milvus
     long = "é" * 40_000
     assert len(fit_text(long).encode()) == TEXT_BYTES - 1
     rows = headlines([long, "short"])
-    assert store(Store(), milvus, rows, vectors(rows), run)["texts_cut"] == 1
+    assert store(milvus, rows, vectors(rows), run)["texts_cut"] == 1
     assert rows.column("text")[list(rows.ids).index(headline_id(long))] == long
 
 
@@ -150,9 +168,8 @@ def test_two_processes_cannot_open_one_lite_file(milvus: Milvus, tmp_path: Path)
 def test_the_graph_is_the_exact_one(milvus: Milvus, run: RunDir, index: str, metric: str) -> None:
     rows = headlines(MANY)
     embeddings = vectors(rows, twins=3)
-    store(Store(index=index, metric=metric), milvus, rows, embeddings, run)
-    settings = Neighbors(k=10, batch=64, recall_sample=100)
-    stats = neighbors(settings, 15, 42, milvus, "key", embeddings, run)
+    store(milvus, rows, embeddings, run, index=index, metric=metric)
+    stats = neighbors(milvus, rows, embeddings, run, 15, k=10, batch=64, recall_sample=100)
     graph = KnnGraph.load(run.file("neighbors.npz"))
     assert graph.indices.shape == (300, 15)
     assert graph.columns == 10
@@ -168,8 +185,8 @@ def test_the_graph_is_the_exact_one(milvus: Milvus, run: RunDir, index: str, met
 
 def test_the_graphs_file_has_what_clustering_reads_apart_from_the_rest(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
-    store(Store(), milvus, rows, vectors(rows), run)
-    neighbors(Neighbors(k=10), 15, 42, milvus, "key", vectors(rows), run)
+    store(milvus, rows, vectors(rows), run)
+    neighbors(milvus, rows, vectors(rows), run, 15, k=10)
     with np.load(run.file("neighbors.npz")) as file:
         assert file["indices"].shape == (300, 10)
         assert file["more_indices"].shape == (300, 5)
@@ -180,11 +197,10 @@ def test_the_exact_backend_gives_the_same_graph_and_an_audit_says_what_milvus_co
 ) -> None:
     rows = headlines(MANY)
     embeddings = vectors(rows, twins=30)
-    store(Store(), milvus, rows, embeddings, run)
+    store(milvus, rows, embeddings, run)
     graphs = []
     for backend in ("milvus", "exact"):
-        settings = Neighbors(k=10, backend=backend, audit="full")
-        stats = neighbors(settings, 12, 42, milvus, backend, embeddings, run, clustering=Cluster(min_cluster_size=5))
+        stats = neighbors(milvus, rows, embeddings, run, 12, k=10, backend=backend, audit="full")
         assert stats["audit"]["ari"] == 1.0
         assert stats["recall"] == 1.0
         graphs.append(KnnGraph.load(run.file("neighbors.npz")))
@@ -193,10 +209,27 @@ def test_the_exact_backend_gives_the_same_graph_and_an_audit_says_what_milvus_co
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_audit_clusters_the_graph_that_the_run_clusters(milvus: Milvus, run: RunDir) -> None:
+    """With `cluster.k` columns of the graph, and its connected components weighed as configured."""
+    centers = np.repeat(np.eye(DIM, dtype=np.float32)[:3], [60, 30, 12], axis=0)
+    found = centers + 0.1 * np.random.default_rng(0).normal(size=centers.shape).astype(np.float32)
+    rows = headlines(MANY[: len(found)])
+    embeddings = Embeddings(rows.ids, found / np.linalg.norm(found, axis=1, keepdims=True))
+    for columns, components in ((5, "apart"), (5, "joined"), (9, "apart")):
+        cluster = {"k": columns, "components": components, "min_samples": 2, "min_cluster_size": 5}
+        settings = {"k": 10, "backend": "exact", "audit": "full", "cluster": cluster}
+        audit = neighbors(milvus, rows, embeddings, run, 12, **settings)["audit"]
+        graph = KnnGraph.load(run.file("neighbors.npz")).first(columns)
+        clusters = cluster_graph(
+            graph.indices, graph.distances, min_samples=2, min_cluster_size=5, components=components
+        )
+        assert audit["clusters"] == audit["clusters_of_exact_graph"] == len(clusters.persistence), (columns, components)
+
+
 def test_fewer_headlines_than_neighbors_give_the_neighbors_there_are(milvus: Milvus, run: RunDir, count: int) -> None:
     rows = headlines(MANY[:count])
-    store(Store(), milvus, rows, vectors(rows), run)
-    neighbors(Neighbors(k=50), 50, 42, milvus, "key", vectors(rows), run)
+    store(milvus, rows, vectors(rows), run)
+    neighbors(milvus, rows, vectors(rows), run, 50, k=50)
     graph = KnnGraph.load(run.file("neighbors.npz"))
     assert graph.indices.shape == (count, count - 1)
     assert (graph.indices >= 0).all()
@@ -206,15 +239,15 @@ def test_a_database_that_is_gone_is_written_again_by_the_same_command(milvus: Mi
     rows = headlines(MANY)
     run.finish("store", "key", "out", [], 1.0, {})
     with pytest.raises(Resumable, match="holds 0 rows"):
-        neighbors(Neighbors(), 50, 42, milvus, "key", vectors(rows), run)
+        neighbors(milvus, rows, vectors(rows), run, 50)
     assert run.marker("store") is None
 
 
 def test_a_collection_that_lost_rows_is_written_again_by_the_same_command(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
-    store(Store(), milvus, rows, vectors(rows), run)
+    store(milvus, rows, vectors(rows), run)
     run.finish("store", "key", "out", [], 1.0, {})
     milvus.delete(rows.ids[:10])
     with pytest.raises(Resumable, match="holds 290 rows"):
-        neighbors(Neighbors(), 50, 42, milvus, "key", vectors(rows), run)
+        neighbors(milvus, rows, vectors(rows), run, 50)
     assert run.marker("store") is None

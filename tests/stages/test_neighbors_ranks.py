@@ -46,7 +46,7 @@ def test_ranks_one_after_the_other_the_first_puts_them_together(
     """Also with another number of ranks in between, and one process for the rest."""
     last = job("stage", "neighbors", *stored, *rank(2, 3))
     assert last.returncode == 0, last.stderr
-    assert "rank 2 of 3: its share is done; still to come: shards 00000, 00003" in last.stderr
+    assert "rank 2 of 3: its share is done; still missing: shards 00000, 00003" in last.stderr
     made = {path: path.stat().st_mtime_ns for path in (copy / "neighbors").glob("*.npy")}
     assert {int(path.stem) % 3 for path in made} == {2}
     early = job("stage", "cluster", *stored)
@@ -55,7 +55,7 @@ def test_ranks_one_after_the_other_the_first_puts_them_together(
     assert "00000, 00001, 00003" in early.stderr
     assert job("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
     done = job("stage", "neighbors", *stored, *rank(1, 3))
-    assert "rank 1 of 3: its share is done; still to come: shards 00000, 00006" in done.stderr
+    assert "rank 1 of 3: its share is done; still missing: shards 00000, 00006" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in made} == made, "finished shards were made again"
     first = job("stage", "neighbors", *stored, *rank(0, 3))
     assert first.returncode == 0, first.stderr
@@ -83,7 +83,7 @@ def test_a_rank_killed_at_its_work_and_started_again(demo: Path, copy: Path, sto
         assert (copy / name).read_bytes() == (demo / name).read_bytes()
 
 
-def test_a_lite_file_is_asked_by_the_first_rank_alone(job: Run, demo: Path, copy: Path) -> None:
+def test_only_rank_0_asks_a_lite_file(job: Run, demo: Path, copy: Path) -> None:
     words = [str(DEMO), f"run_dir={copy}", SHARDS]
     assert job("stage", "store", *words).returncode == 0
     done = job("stage", "neighbors", *words, *rank(1, 2))

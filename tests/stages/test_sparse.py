@@ -4,19 +4,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from conftest import SAMPLE, Run
+from jobs import SPARSE, headlines_of, job_of, stats_of, write_lexical_weights
 from pymilvus import DataType, MilvusClient
-from scipy.sparse import csr_array
 
+from job.backends.embedding.lexical_shards import load_lexical_weights
 from job.backends.milvus import Fields, Milvus
-from job.config import Store
-from job.data import HEADLINES, Embeddings, Headlines
+from job.data import Embeddings, Headlines
 from job.runtime.errors import BadInput
-from job.runtime.rundir import RunDir
-from job.stages.embed import load_sparse
-from job.stages.store import store
+from job.stages.store import StoreStage
 
 DIM = 8
 
@@ -33,7 +30,7 @@ def with_weights(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_search_by_weights_ranks_as_their_products_do(with_weights: Path) -> None:
-    weights = load_sparse(RunDir(with_weights))
+    weights = load_lexical_weights(with_weights)
     ids = Headlines.load(with_weights / "headlines.parquet").ids
     record = json.loads((with_weights / "run.json").read_text())
     assert record["stages"]["store"]["sparse"] == "sparse"
@@ -59,7 +56,7 @@ def test_a_search_by_weights_ranks_as_their_products_do(with_weights: Path) -> N
 
 
 def test_without_it_the_collection_is_as_it_was(demo: Path) -> None:
-    assert load_sparse(RunDir(demo)) is None
+    assert load_lexical_weights(demo) is None
     client = MilvusClient(str(demo / "milvus.db"))
     try:
         fields = [field["name"] for field in client.describe_collection("news_data")["fields"]]
@@ -70,20 +67,18 @@ def test_without_it_the_collection_is_as_it_was(demo: Path) -> None:
 
 def made(count: int) -> tuple[Headlines, Embeddings]:
     texts = [f"headline {row}" for row in range(count)]
-    columns = [np.arange(count) + 1, texts, [None] * count, texts, [1] * count]
-    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES)
+    found = headlines_of(np.arange(count) + 1, texts)
     vectors = np.random.default_rng(0).normal(size=(count, DIM))
-    found = Headlines(table)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return found, Embeddings(found.ids, unit.astype(np.float32))
 
 
 def test_a_headline_without_weights_is_stored_and_never_found_by_them(tmp_path: Path) -> None:
     rows, vectors = made(3)
-    weights = csr_array(np.array([[0, 0, 0.5, 0.25], [0, 0, 0, 0], [0, 0, 0, 1]], np.float32))
+    write_lexical_weights(tmp_path, np.array([[0, 0, 0.5, 0.25], [0, 0, 0, 0], [0, 0, 0, 1]], np.float32))
     milvus = Milvus(str(tmp_path / "milvus.db"), None, "news_data", Fields(sparse="sparse"))
     try:
-        stats = store(Store(), milvus, rows, vectors, RunDir(tmp_path), lexical=weights)
+        stats = stats_of(StoreStage().run(job_of(tmp_path, rows, vectors, milvus, embed=SPARSE)))
         assert (stats["rows"], stats["sparse"]) == (3, "sparse")
         client = milvus.connection.client
         kept = client.query("news_data", ids=[1, 2, 3], output_fields=["id", "sparse"])
@@ -112,7 +107,7 @@ def test_a_collection_with_and_one_without_the_field_say_what_to_set(tmp_path: P
         milvus = Milvus(uri, None, name, Fields(sparse=wanted))
         try:
             with pytest.raises(BadInput, match=said):
-                store(Store(), milvus, rows, vectors, RunDir(tmp_path))
+                StoreStage().run(job_of(tmp_path, rows, vectors, milvus))
         finally:
             milvus.close()
 
@@ -135,7 +130,7 @@ def test_a_living_collections_vector_field_that_a_run_cannot_fill_is_named_befor
             schema.add_field("other", kind, **({} if name == "words" else {"dim": 4}))
             milvus.connection.client.create_collection(name, schema=schema)
             with pytest.raises(BadInput, match=said):
-                store(Store(scope="collection"), milvus, rows, vectors, RunDir(tmp_path))
+                StoreStage().run(job_of(tmp_path, rows, vectors, milvus, store={"scope": "collection"}))
             # to cluster what is in it, nothing has to be filled
             milvus.adopt()
         finally:
@@ -148,6 +143,6 @@ def test_a_field_of_another_type_is_not_taken_for_the_weights(tmp_path: Path) ->
         milvus.fields, kept = Fields(), milvus.fields
         milvus.prepare(DIM)
         milvus.fields = kept
-        assert "text" in milvus.layout.types and not milvus.has_sparse
+        assert "text" in milvus.schema.types and not milvus.has_sparse
     finally:
         milvus.close()

@@ -1,28 +1,32 @@
-"""HDBSCAN from a k-nearest-neighbor graph alone: O(n k) memory, no n x n matrix, any number of components.
+"""HDBSCAN from a k-nearest-neighbor graph only: O(n k) memory, no n x n matrix, any number of connected components.
 
-    core distances -> minimum spanning forest -> parts joined -> single linkage -> condensed tree -> labels
-    core.py           forest.py                                  linkage.py        condense.py       select.py
+    core distances -> minimum spanning forest -> components joined -> single linkage -> condensed tree -> labels
+    core_distances.py  spanning_forest.py                             linkage.py        condense.py       select.py
 
-`cluster_graph` does it all; `linkage_of` and `cut` are its two halves: one tree, many granularities.
-`GraphHDBSCAN` (estimator.py) is the same with scikit-learn's conventions.
+`cluster_graph` runs all steps. `linkage_of` and `cut` are its two halves, so that one tree can be cut at several
+granularities. `GraphHDBSCAN` (estimator.py) is the same algorithm with scikit-learn's conventions.
 
 The contract
-- `indices` int32 [n, k], `distances` float32 [n, k] >= 0: row i's neighbors, itself not among them, none twice,
-  ascending by distance. -1 (at distance inf) is none, and only at a row's end.
-- Missing means infinitely far. Parts of the graph that no edge joins are joined at distance inf (lambda 0): they
-  fall apart at the root, and nothing is refused. Counted from there, excess of mass takes a large part whole as soon
-  as there is a second one; `parts="apart"` counts each from its own largest distance instead.
-- Asymmetry: a neighbor found from either side is an edge of both, at the smaller distance where the two differ;
-  core distances are read from these edges. `min_samples` does not count the point itself; a point with fewer edges
-  has core distance inf, and is a part of its own.
-- Ties: merges of equal height happen at once, so the tree has as many branches as there are parts. Labels do not
-  depend on row order, on the choice among equal spanning trees, on a sort, on threads, on CPU or GPU.
-- Duplicates (distance 0) have lambda inf: a cluster of them is infinitely stable. Collapse them beforehand.
-- Fewer points than `min_cluster_size`: all noise. One point: noise. The root is no cluster unless
-  `allow_single_cluster`.
-- That is `canonical`. `tutorial` is what `hdbscan` 0.8.43 makes of the dense matrix of squared distances in which
-  row i holds only i's own neighbors (0 on the diagonal, inf elsewhere): core distances from columns, Prim's walk
-  over rows, its order of ties. Row order does change its answer. Kept for parity with the Milvus tutorial.
+- Input: `indices` int32 [n, k], `distances` float32 [n, k] >= 0. Row i holds the neighbors of point i, ascending by
+  distance, without i itself and without duplicates. -1 (with distance inf) means "no neighbor" and stands only at the
+  end of a row.
+- Missing edges are infinitely long. Connected components of the graph are joined at distance inf (lambda 0): they
+  separate at the root, and no graph is refused. `components="joined"` counts stability from there, so excess of mass
+  selects a large component as one cluster as soon as there is a second component; `components="apart"` counts each
+  component from its own largest distance instead.
+- Asymmetry: two points share an edge if either found the other; if the two distances differ, the smaller one counts.
+  Core distances use these edges. `min_samples` does not count the point itself; a point with fewer edges has core
+  distance inf and is a component of its own.
+- Ties: merges of equal height happen at once, so a node of the tree has one branch per set that merges there.
+  Labels do not depend on row order, on which of several minimum spanning trees is taken, on a sorting algorithm, on
+  threads, on CPU or GPU.
+- Duplicate points (distance 0) have lambda inf: a cluster of them is infinitely stable. Collapse them beforehand.
+- Fewer points than `min_cluster_size`, or only one point: all noise. The root is no cluster unless
+  `allow_single_cluster` is set.
+- All this holds for the mode `canonical`. The mode `tutorial` gives what `hdbscan` 0.8.43 computes from the dense
+  matrix of squared distances in which row i holds only i's own neighbors (0 on the diagonal, inf elsewhere): core
+  distances from columns, Prim's algorithm over rows, its order of ties. Its result depends on row order. It is kept
+  for parity with the Milvus tutorial.
 
 Definitions: Campello, Moulavi, Sander (2013), "Density-based clustering based on hierarchical density estimates";
 McInnes, Healy (2017), "Accelerated hierarchical density based clustering".
@@ -34,11 +38,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.graph_hdbscan import condense, linkage, prim, scores, select
-from job.backends.graph_hdbscan import core_distances as core
-from job.backends.graph_hdbscan import spanning_forest as forest
+from job.backends.graph_hdbscan import condense, core_distances, linkage, prim, scores, select, spanning_forest
 from job.backends.graph_hdbscan.linkage import Merges
 from job.backends.graph_hdbscan.row_ranges import usable_cores
+from job.backends.graph_hdbscan.select import Components, Selection
 from job.data import CondensedTree, Floats, Ints
 
 if TYPE_CHECKING:
@@ -47,15 +50,13 @@ if TYPE_CHECKING:
 __all__ = ["GraphHDBSCAN", "Linkage", "Result", "by_size", "cluster_graph", "cut", "linkage_of"]
 
 Mode = Literal["canonical", "tutorial"]
-Selection = Literal["eom", "leaf"]
-Parts = Literal["joined", "apart"]
 
 
 @dataclass(frozen=True)
 class Linkage:
     """The single linkage tree: `merges` float64 [n-1, 4] as SciPy writes them (left, right, height, size).
 
-    Heights ascend; they are distances in `canonical` mode, squared distances in `tutorial` mode.
+    Heights ascend. They are distances in `canonical` mode, squared distances in `tutorial` mode.
     """
 
     n: int
@@ -65,8 +66,11 @@ class Linkage:
 
 @dataclass(frozen=True)
 class Result:
-    """`labels` int32 [n] (-1 noise; by size, then by first row), `probabilities` float32 [n], `persistence` float32
-    [c], the condensed tree, and `clusters` int64 [c]: the labels' numbers in it."""
+    """The clusters of n points.
+
+    `labels` int32 [n] (-1 is noise; numbered by size, then by first row), `probabilities` float32 [n], `persistence`
+    float32 [c], the condensed tree, and `clusters` int64 [c]: the number of each label's cluster in the tree.
+    """
 
     labels: Ints
     probabilities: Floats
@@ -75,11 +79,11 @@ class Result:
     clusters: npt.NDArray[np.int64]
 
     def outlier_scores(self) -> Floats:
-        """GLOSH, float32 [n]: see `scores.glosh`."""
+        """GLOSH outlier scores, float32 [n]; see `scores.glosh`."""
         return scores.glosh(self.tree, len(self.labels))
 
     def exemplars(self) -> list[npt.NDArray[np.int64]]:
-        """The row numbers of each cluster's most persistent points: see `scores.exemplars`."""
+        """The row numbers of each cluster's most persistent points; see `scores.exemplars`."""
         return scores.exemplars(self.tree, len(self.labels), self.clusters)
 
 
@@ -94,14 +98,14 @@ def cluster_graph(
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
-    parts: Parts = "joined",
+    components: Components = "joined",
     threads: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Result:
     """Cluster a neighbor graph; see the module's contract, and `linkage_of` and `cut` for the parameters.
 
     Raises:
-        ValueError: the arrays do not fit each other, or a parameter is out of range.
+        ValueError: the two arrays do not match, or a parameter is out of range.
     """
     return cut(
         linkage_of(indices, distances, mode=mode, min_samples=min_samples, threads=threads, device=device),
@@ -110,7 +114,7 @@ def cluster_graph(
         epsilon=epsilon,
         max_cluster_size=max_cluster_size,
         allow_single_cluster=allow_single_cluster,
-        parts=parts,
+        components=components,
     )
 
 
@@ -123,13 +127,13 @@ def linkage_of(
     threads: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Linkage:
-    """The single linkage tree of the graph's mutual reachability, O(n k) time and O(n) memory beside the input.
+    """The single linkage tree of the graph's mutual reachability: O(n k) time, O(n) memory in addition to the input.
 
-    `threads`: all usable cores where None. `device` cuda: the steps before the linkage run on the GPU (CuPy), to
-    the same tree up to ties; `tutorial` mode is a walk, and stays on the CPU.
+    `threads` None: all usable cores. `device` cuda: the steps before the linkage run on the GPU (CuPy) and give the
+    same tree up to ties. `tutorial` mode is sequential and always runs on the CPU.
 
     Raises:
-        ValueError: the arrays do not fit each other, or `min_samples` is below 1.
+        ValueError: the two arrays do not match, or `min_samples` is below 1.
     """
     _check(indices, distances, min_samples)
     n = len(indices)
@@ -137,10 +141,10 @@ def linkage_of(
         return Linkage(n, np.zeros((0, 4)), mode)
     m = min(min_samples, n - 1)
     if mode == "tutorial":
-        walk = prim.walk_rows(indices, distances, core.from_columns(indices, distances, m))
-        # float32 squares are exact in float64, so squaring the tree's weights is squaring all of them
+        walk = prim.walk_rows(indices, distances, core_distances.from_columns(indices, distances, m))
+        # squares of float32 are exact in float64, so squaring the tree's weights equals squaring all distances first
         walk[:, 2] **= 2
-        # hdbscan's own call on its own layout: its order of ties is this sort's
+        # the same call on the same memory layout as in hdbscan: its order of ties is the order of this sort
         walk = walk[np.argsort(walk.T[2]), :]
         return Linkage(n, linkage.single_linkage(*walk.T), mode)
     if device == "cuda":
@@ -149,8 +153,8 @@ def linkage_of(
         edges = boruvka.spanning_edges_on_gpu(indices, distances, m)
     else:
         threads = usable_cores() if threads is None else threads
-        cores = core.from_both_sides(indices, distances, m, threads)
-        edges = forest.spanning_edges(indices, distances, cores, threads)
+        cores = core_distances.from_both_sides(indices, distances, m, threads)
+        edges = spanning_forest.spanning_edges(indices, distances, cores, threads)
     return Linkage(n, linkage.single_linkage(edges.left, edges.right, edges.weights), mode)
 
 
@@ -162,9 +166,11 @@ def cut(
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
-    parts: Parts = "joined",
+    components: Components = "joined",
 ) -> Result:
-    """The clusters of a single linkage tree; see `select.flat`. `epsilon` is a distance in either mode.
+    """The clusters of a single linkage tree; see `select.flat`. `epsilon` is a distance in both modes.
+
+    `components` has no effect in `tutorial` mode.
 
     Raises:
         ValueError: a parameter is out of range.
@@ -175,19 +181,15 @@ def cut(
             f"max_cluster_size={max_cluster_size} at least 0"
         )
     if tree.n < 2:
-        none = np.zeros(tree.n, np.float32)
-        empty = CondensedTree.empty()
-        return Result(np.full(tree.n, -1, np.int32), none, none[:0], empty, np.zeros(0, np.int64))
-    tutorial = tree.mode == "tutorial"
-    condensed = (condense.binary if tutorial else condense.multiway)(tree.merges, min_cluster_size)
+        zeros = np.zeros(tree.n, np.float32)
+        return Result(np.full(tree.n, -1, np.int32), zeros, zeros[:0], CondensedTree.empty(), np.zeros(0, np.int64))
+    if tree.mode == "tutorial":
+        condensed = condense.binary(tree.merges, min_cluster_size)
+        epsilon, components = epsilon**2, "joined"
+    else:
+        condensed = condense.multiway(tree.merges, min_cluster_size)
     labels, probabilities, persistence, clusters = select.flat(
-        condensed,
-        tree.n,
-        selection,
-        epsilon**2 if tutorial else epsilon,
-        max_cluster_size,
-        allow_single_cluster,
-        "joined" if tutorial else parts,
+        condensed, tree.n, selection, epsilon, max_cluster_size, allow_single_cluster, components
     )
     labels, order = by_size(labels, len(clusters))
     return Result(
@@ -200,14 +202,14 @@ def cut(
 
 
 def by_size(labels: npt.NDArray[np.integer], count: int) -> tuple[Ints, npt.NDArray[np.int64]]:
-    """Labels 0 ... count-1 (-1 stays noise) renumbered by size, largest first, then by the first row of each.
+    """Renumber labels 0 ... count-1 by size, largest first, then by the first row of each; -1 stays noise.
 
     Returns the new labels int32 [n], and the old label of each new one, int64 [count].
     """
     rows = np.flatnonzero(labels >= 0)
-    old, at, numbers = np.unique(labels[rows], return_index=True, return_counts=True)
+    old, at, counts = np.unique(labels[rows], return_index=True, return_counts=True)
     first, sizes = np.full(count, len(labels)), np.zeros(count, np.int64)
-    first[old], sizes[old] = rows[at], numbers
+    first[old], sizes[old] = rows[at], counts
     order = np.lexsort((first, -sizes)).astype(np.int64)
     new = np.full(count + 1, -1, np.int32)
     new[order] = np.arange(count)
@@ -216,7 +218,7 @@ def by_size(labels: npt.NDArray[np.integer], count: int) -> tuple[Ints, npt.NDAr
 
 def _check(indices: Ints, distances: Floats, min_samples: int) -> None:
     if indices.ndim != 2 or indices.shape != distances.shape:
-        raise ValueError(f"indices {indices.shape} and distances {distances.shape} must be of one shape [n, k]")
+        raise ValueError(f"indices {indices.shape} and distances {distances.shape} must have the same shape [n, k]")
     if indices.dtype != np.int32 or distances.dtype != np.float32:
         raise ValueError(f"expected int32 indices and float32 distances, got {indices.dtype} and {distances.dtype}")
     if min_samples < 1:
@@ -224,7 +226,7 @@ def _check(indices: Ints, distances: Floats, min_samples: int) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    # scikit-learn takes a second to import: only who asks for the estimator pays it
+    # importing scikit-learn takes a second: only users of the estimator wait for it
     if name == "GraphHDBSCAN":
         from job.backends.graph_hdbscan.estimator import GraphHDBSCAN
 

@@ -1,7 +1,8 @@
-"""The condensed tree: of all merges, those of at least `min_cluster_size` points on two sides or more.
+"""The condensed tree: only those merges that join two or more branches of at least `min_cluster_size` points.
 
-A node that splits into two or more parts of that size ends its cluster and begins new ones; smaller parts fall
-out as points, at the lambda (1 / height) of their split; a single large part carries the cluster on.
+A node that splits into two or more branches of that size ends its cluster and begins new ones. The points of smaller
+branches fall out of the cluster at the lambda (1 / height) of the split. If only one branch is that large, it continues
+the cluster.
 """
 
 import numba as nb
@@ -23,7 +24,7 @@ def _size(merges, n, node):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def _fall_out(merges, n, node, cluster, level, queue, out, at):  # type: ignore[no-untyped-def]
-    """Write the node's points as leaving `cluster` at `level`, breadth first."""
+    """Write the points of `node`, breadth first, as leaving `cluster` at lambda `level`; returns the next free row."""
     parent, child, lambdas, sizes = out
     queue[0] = node
     head, tail = 0, 1
@@ -44,17 +45,17 @@ def _fall_out(merges, n, node, cluster, level, queue, out, at):  # type: ignore[
 
 
 @nb.njit(cache=True)
-def _space(n):  # type: ignore[no-untyped-def]
+def _empty_tree(n):  # type: ignore[no-untyped-def]
     return np.empty(2 * n, np.int64), np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.int64)
 
 
 @nb.njit(cache=True)
-def _binary(merges, least):  # type: ignore[no-untyped-def]
+def _binary(merges, min_size):  # type: ignore[no-untyped-def]
     n = len(merges) + 1
     root = 2 * n - 2
     label = np.zeros(root + 1, np.int64)
     label[root] = n
-    out = _space(n)
+    out = _empty_tree(n)
     parent, child, lambdas, sizes = out
     queue = np.empty(root + 1, np.int32)
     nodes = np.empty(n, np.int32)
@@ -66,7 +67,7 @@ def _binary(merges, least):  # type: ignore[no-untyped-def]
         left = np.int64(merges[x - n, 0])
         right = np.int64(merges[x - n, 1])
         level = _lambda(merges[x - n, 2])
-        large = _size(merges, n, left) >= least, _size(merges, n, right) >= least
+        large = _size(merges, n, left) >= min_size, _size(merges, n, right) >= min_size
         if large[0] and large[1]:
             for side in (left, right):
                 label[side] = new
@@ -89,38 +90,38 @@ def _binary(merges, least):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _by_first(parts, count, first):  # type: ignore[no-untyped-def]
-    """Order the parts by their smallest point; nearly always there are two."""
+def _sort_by_smallest_point(branches, count, smallest):  # type: ignore[no-untyped-def]
+    """Sort the branches by their smallest point; by insertion where they are few: nearly always there are two."""
     if count > 16:
-        here = parts[:count].copy()
-        parts[:count] = here[np.argsort(first[here])]
+        unsorted = branches[:count].copy()
+        branches[:count] = unsorted[np.argsort(smallest[unsorted])]
         return
     for a in range(1, count):
-        x = parts[a]
+        x = branches[a]
         b = a
-        while b > 0 and first[parts[b - 1]] > first[x]:
-            parts[b] = parts[b - 1]
+        while b > 0 and smallest[branches[b - 1]] > smallest[x]:
+            branches[b] = branches[b - 1]
             b -= 1
-        parts[b] = x
+        branches[b] = x
 
 
 @nb.njit(cache=True)
-def _multiway(merges, least):  # type: ignore[no-untyped-def]
+def _multiway(merges, min_size):  # type: ignore[no-untyped-def]
     n = len(merges) + 1
     root = 2 * n - 2
-    first = np.empty(root + 1, np.int32)
+    smallest = np.empty(root + 1, np.int32)
     for i in range(n):
-        first[i] = i
+        smallest[i] = i
     for e in range(n - 1):
-        first[n + e] = min(first[np.int64(merges[e, 0])], first[np.int64(merges[e, 1])])
+        smallest[n + e] = min(smallest[np.int64(merges[e, 0])], smallest[np.int64(merges[e, 1])])
     label = np.zeros(root + 1, np.int32)
     label[root] = n
-    out = _space(n)
+    out = _empty_tree(n)
     parent, child, lambdas, sizes = out
     queue = np.empty(root + 1, np.int32)
     nodes = np.empty(n, np.int32)
     stack = np.empty(n + 1, np.int32)
-    parts = np.empty(n, np.int32)
+    branches = np.empty(n, np.int32)
     nodes[0] = root
     head, tail, at, new = 0, 1, 0, n + 1
     while head < tail:
@@ -139,13 +140,13 @@ def _multiway(merges, least):  # type: ignore[no-untyped-def]
                 stack[depth + 1] = np.int64(merges[y - n, 1])
                 depth += 2
             else:
-                parts[count] = y
+                branches[count] = y
                 count += 1
-                large += _size(merges, n, y) >= least
-        _by_first(parts, count, first)
+                large += _size(merges, n, y) >= min_size
+        _sort_by_smallest_point(branches, count, smallest)
         for p in range(count):
-            y = parts[p]
-            if _size(merges, n, y) < least:
+            y = branches[p]
+            if _size(merges, n, y) < min_size:
                 at = _fall_out(merges, n, y, label[x], level, queue, out, at)
                 continue
             if large == 1:
@@ -165,10 +166,13 @@ def _multiway(merges, least):  # type: ignore[no-untyped-def]
 
 
 def binary(merges: Merges, min_cluster_size: int) -> CondensedTree:
-    """Condensed as `hdbscan` does: equal heights merge one after the other, in the order they are given."""
+    """The condensed tree as `hdbscan` computes it: merges of equal height happen one by one, in the given order."""
     return CondensedTree(*_binary(merges, min_cluster_size))
 
 
 def multiway(merges: Merges, min_cluster_size: int) -> CondensedTree:
-    """Condensed with equal heights merging at once, children by smallest point: free of the order of ties."""
+    """The condensed tree in which merges of equal height happen at once: independent of the order of ties.
+
+    Children are ordered by their smallest point.
+    """
     return CondensedTree(*_multiway(merges, min_cluster_size))

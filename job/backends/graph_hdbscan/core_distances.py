@@ -1,14 +1,14 @@
-"""Core distances: how far a point must reach to have `m` others within reach."""
+"""Core distances: the core distance of a point is the distance to its m-th nearest neighbor."""
 
 import numba as nb
 import numpy as np
 
-from job.backends.graph_hdbscan.row_ranges import over_rows
+from job.backends.graph_hdbscan.row_ranges import map_row_ranges
 from job.data import Floats, Ints
 
 
 @nb.njit(cache=True)
-def _columns(indices, distances, m):  # type: ignore[no-untyped-def]
+def _from_columns(indices, distances, m):  # type: ignore[no-untyped-def]
     n, k = indices.shape
     best = np.full((n, m), np.inf, np.float32)
     for i in range(n):
@@ -28,17 +28,17 @@ def _columns(indices, distances, m):  # type: ignore[no-untyped-def]
 
 
 def from_columns(indices: Ints, distances: Floats, m: int) -> Floats:
-    """The m-th smallest distance at which others found the point, float32 [n]; inf where fewer did.
+    """The m-th smallest distance at which other points found the point, float32 [n]; inf if fewer than m found it.
 
-    `hdbscan` reads this off a column of the tutorial's matrix, the point itself counted at 0.
+    `hdbscan` computes this from a column of the tutorial's matrix, in which the point itself counts with distance 0.
     """
-    result: Floats = _columns(indices, distances, m)
+    result: Floats = _from_columns(indices, distances, m)
     return result
 
 
 @nb.njit(cache=True, nogil=True)
-def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-untyped-def]
-    """Edges i -> j shorter than reach[j] that j does not have, at this length, among its own m nearest."""
+def _one_sided_edges(indices, distances, cores, m, start, stop):  # type: ignore[no-untyped-def]
+    """Edges i -> j shorter than cores[j] that are not, with this length, among the first m neighbors of row j."""
     k = indices.shape[1]
     near = min(m, k)
     count = 0
@@ -51,7 +51,7 @@ def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-unty
             if j < 0:
                 break
             d = distances[i, t]
-            if not d < reach[j]:
+            if not d < cores[j]:
                 continue
             at = np.searchsorted(distances[j, :near], d)
             while at < near and distances[j, at] == d and indices[j, at] != i:
@@ -70,44 +70,47 @@ def _unknown(indices, distances, reach, m, start, stop):  # type: ignore[no-unty
 
 
 @nb.njit(cache=True)
-def _tell(indices, distances, m, found, finder, length, reach):  # type: ignore[no-untyped-def]
-    """Put the edges, sorted by `found`, among each point's own m nearest, once, and lower its reach accordingly."""
+def _merge_found_by(indices, distances, m, found, finder, length, cores):  # type: ignore[no-untyped-def]
+    """Merge the edges, sorted by `found`, into each found point's m nearest, each pair once, and lower its core
+    distance accordingly."""
     k = indices.shape[1]
-    near = np.empty(m, np.float32)
-    who = np.empty(m, np.int32)
+    lengths = np.empty(m, np.float32)
+    neighbors = np.empty(m, np.int32)
     for e in range(len(found)):
         j = found[e]
         if e == 0 or found[e - 1] != j:
             for q in range(m):
-                there = q < k and indices[j, q] >= 0
-                near[q] = distances[j, q] if there else np.float32(np.inf)
-                who[q] = indices[j, q] if there else -1
-        if length[e] < near[m - 1]:
+                exists = q < k and indices[j, q] >= 0
+                lengths[q] = distances[j, q] if exists else np.float32(np.inf)
+                neighbors[q] = indices[j, q] if exists else -1
+        if length[e] < lengths[m - 1]:
             p = m - 1
             for q in range(m):
-                if who[q] == finder[e]:
+                if neighbors[q] == finder[e]:
                     p = q
                     break
-            if length[e] < near[p]:
-                while p > 0 and near[p - 1] > length[e]:
-                    near[p] = near[p - 1]
-                    who[p] = who[p - 1]
+            if length[e] < lengths[p]:
+                while p > 0 and lengths[p - 1] > length[e]:
+                    lengths[p] = lengths[p - 1]
+                    neighbors[p] = neighbors[p - 1]
                     p -= 1
-                near[p] = length[e]
-                who[p] = finder[e]
-        reach[j] = near[m - 1]
+                lengths[p] = length[e]
+                neighbors[p] = finder[e]
+        cores[j] = lengths[m - 1]
 
 
 def from_both_sides(indices: Ints, distances: Floats, m: int, threads: int = 1) -> Floats:
-    """The distance of the m-th nearest among those the point found and those that found it, float32 [n].
+    """The distance to the m-th nearest among the points that the point found or that found it, float32 [n].
 
-    Where the graph is exact, whoever found a point from nearer than its m-th nearest is one of its own m nearest,
-    so that nearly nothing is left to tell it.
+    In an exact graph, a point that found j from closer than j's m-th nearest neighbor is itself among j's m nearest,
+    so almost no edge has to be merged.
     """
     n, k = indices.shape
-    reach: Floats = distances[:, m - 1].copy() if m <= k else np.full(n, np.inf, np.float32)
-    news = over_rows(lambda start, stop: _unknown(indices, distances, reach, m, start, stop), n, threads)
-    found, finder, length = (np.concatenate(part) for part in zip(*news, strict=True))
+    cores: Floats = distances[:, m - 1].copy() if m <= k else np.full(n, np.inf, np.float32)
+    per_range = map_row_ranges(
+        lambda start, stop: _one_sided_edges(indices, distances, cores, m, start, stop), n, threads
+    )
+    found, finder, length = (np.concatenate(arrays) for arrays in zip(*per_range, strict=True))
     order = np.argsort(found, kind="stable")
-    _tell(indices, distances, m, found[order], finder[order], length[order], reach)
-    return reach
+    _merge_found_by(indices, distances, m, found[order], finder[order], length[order], cores)
+    return cores

@@ -1,4 +1,4 @@
-"""`GraphHDBSCAN`: the graph clustering with scikit-learn's conventions, for whoever has neighbors and no vectors."""
+"""`GraphHDBSCAN`: the graph clustering with scikit-learn's conventions, for data given as neighbors, not vectors."""
 
 from typing import Any, Literal, Self
 
@@ -16,12 +16,13 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         GraphHDBSCAN(min_cluster_size=10).fit((indices, distances)).labels_
 
-    Parameters are those of `linkage_of` and `cut`; `min_samples` None: as `min_cluster_size`. As in `hdbscan`,
-    `min_samples` does not count the point itself; distances below `cluster_selection_epsilon` split nothing.
+    Parameters are those of `linkage_of` and `cut`; `min_samples` None means `min_cluster_size`. As in `hdbscan`,
+    `min_samples` does not count the point itself, and there are no splits at distances below
+    `cluster_selection_epsilon`.
 
-    Attributes, n points and c clusters: `labels_` int [n] (-1 noise), `probabilities_`, `outlier_scores_` (GLOSH)
-    float32 [n], `cluster_persistence_` float32 [c], `exemplars_` (a list of c arrays of row numbers),
-    `condensed_tree_` and `single_linkage_tree_` (`hdbscan`'s own objects, to plot or export), `n_features_in_`.
+    Attributes, for n points and c clusters: `labels_` int [n] (-1 noise), `probabilities_`, `outlier_scores_` (GLOSH)
+    float32 [n], `cluster_persistence_` float32 [c], `exemplars_` (a list of c arrays of row new_numbers),
+    `condensed_tree_` and `single_linkage_tree_` (`hdbscan`'s own classes, to plot or export), `n_features_in_`.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         cluster_selection_epsilon: float = 0.0,
         max_cluster_size: int = 0,
         allow_single_cluster: bool = False,
-        parts: Literal["joined", "apart"] = "joined",
+        components: Literal["joined", "apart"] = "joined",
         n_jobs: int | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
@@ -45,16 +46,18 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.cluster_selection_epsilon = cluster_selection_epsilon
         self.max_cluster_size = max_cluster_size
         self.allow_single_cluster = allow_single_cluster
-        self.parts = parts
+        self.components = components
         self.n_jobs = n_jobs
         self.device = device
 
     def fit(self, X: Any, y: None = None) -> Self:  # noqa: N803 (scikit-learn's name)
-        """Cluster the graph `X`: a pair (indices, distances) of arrays [n, k], or a SciPy sparse matrix [n, n] of
-        distances, what is not stored being infinite, or a dense one, inf and NaN being none.
+        """Cluster the graph `X`.
+
+        `X` is a pair (indices, distances) of arrays [n, k], or a SciPy sparse matrix [n, n] of distances (entries that
+        are not stored are infinite), or a dense matrix [n, n] (inf and NaN mean no neighbor).
 
         Raises:
-            ValueError: `X` is no such graph, or a parameter is out of range.
+            ValueError: `X` is not such a graph, or a parameter is out of range.
         """
         for name, allowed in (("mode", ("canonical", "tutorial")), ("cluster_selection_method", ("eom", "leaf"))):
             if getattr(self, name) not in allowed:
@@ -73,7 +76,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             epsilon=self.cluster_selection_epsilon,
             max_cluster_size=self.max_cluster_size,
             allow_single_cluster=self.allow_single_cluster,
-            parts=self.parts,
+            components=self.components,
         )
         self.labels_: npt.NDArray[np.int64] = self._result.labels.astype(np.int64)
         self.probabilities_: Floats = self._result.probabilities
@@ -83,7 +86,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _neighbors(self, graph: Any) -> tuple[Ints, Floats]:
         if isinstance(graph, tuple):
             if len(graph) != 2:
-                raise ValueError(f"a graph is a pair (indices, distances), got a tuple of {len(graph)}")
+                raise ValueError(f"X must be a pair (indices, distances), got a tuple of {len(graph)}")
             pair = neighbor_arrays.from_pair(*graph)
             self.n_features_in_ = len(pair[0])
             return pair
@@ -92,7 +95,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )
         if hasattr(checked, "tocoo"):
             if self.mode == "tutorial":
-                raise ValueError("mode='tutorial' reads each row's own neighbors: give (indices, distances)")
+                raise ValueError("mode='tutorial' needs each row's own neighbors: give (indices, distances)")
             return neighbor_arrays.from_sparse(checked)
         return neighbor_arrays.from_dense(checked)
 
@@ -106,9 +109,9 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def condensed_tree_(self) -> Any:
-        from hdbscan.plots import CondensedTree as Plot
+        from hdbscan.plots import CondensedTree as HdbscanTree
 
-        return Plot(_records(two_by_two(self._fitted().tree)), self.labels_)
+        return HdbscanTree(_to_records(to_binary_tree(self._fitted().tree)), self.labels_)
 
     @property
     def single_linkage_tree_(self) -> Any:
@@ -130,40 +133,43 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def two_by_two(tree: CondensedTree) -> CondensedTree:
-    """The tree with every split into more than two clusters as splits into two at the same lambda: `hdbscan`'s plots
-    take no others. Clusters are numbered anew, a parent below its children."""
-    inner = np.flatnonzero(tree.sizes > 1)
-    if not len(inner) or np.bincount(tree.parent[inner]).max() <= 2:
+def to_binary_tree(tree: CondensedTree) -> CondensedTree:
+    """The tree with each split into more than two clusters replaced by splits into two at the same lambda.
+
+    `hdbscan`'s plots accept only these. Clusters are renumbered; a parent's number is smaller than its children's.
+    """
+    cluster_rows = np.flatnonzero(tree.sizes > 1)
+    if not len(cluster_rows) or np.bincount(tree.parent[cluster_rows]).max() <= 2:
         return tree
     root = int(tree.parent.min())
     splits: dict[int, list[int]] = {}
-    for row in inner.tolist():
+    for row in cluster_rows.tolist():
         splits.setdefault(int(tree.parent[row]), []).append(row)
-    numbers = {root: root}
+    new_numbers = {root: root}
     parents, children, lambdas, sizes = [], [], [], []
-    following, waiting = root + 1, [root]
-    for cluster in waiting:
+    next_number, queue = root + 1, [root]
+    for cluster in queue:
         rest = splits.get(cluster, [])
-        parent = numbers[cluster]
+        parent = new_numbers[cluster]
         while rest:
             row, rest = rest[0], rest[1:]
-            level, total = float(tree.lambdas[row]), int(tree.sizes[rest].sum())
+            level, rest_size = float(tree.lambdas[row]), int(tree.sizes[rest].sum())
             last = len(rest) == 1
-            for number, size in ((row, int(tree.sizes[row])), (rest[0] if last else None, total)):
+            # the second child of a split is the last cluster, or a new one that holds all remaining clusters
+            for child_row, size in ((row, int(tree.sizes[row])), (rest[0] if last else None, rest_size)):
                 parents.append(parent)
-                children.append(following)
+                children.append(next_number)
                 lambdas.append(level)
                 sizes.append(size)
-                if number is not None:
-                    numbers[int(tree.child[number])] = following
-                    waiting.append(int(tree.child[number]))
-                following += 1
-            parent = following - 1
+                if child_row is not None:
+                    new_numbers[int(tree.child[child_row])] = next_number
+                    queue.append(int(tree.child[child_row]))
+                next_number += 1
+            parent = next_number - 1
             rest = [] if last else rest
     points = tree.sizes == 1
     renumber = np.full(int(tree.parent.max()) + 1, -1, np.int64)
-    renumber[list(numbers)] = list(numbers.values())
+    renumber[list(new_numbers)] = list(new_numbers.values())
     return CondensedTree(
         np.concatenate([np.array(parents, np.int64), renumber[tree.parent[points]]]),
         np.concatenate([np.array(children, np.int64), tree.child[points]]),
@@ -172,7 +178,7 @@ def two_by_two(tree: CondensedTree) -> CondensedTree:
     )
 
 
-def _records(tree: CondensedTree) -> npt.NDArray[np.void]:
+def _to_records(tree: CondensedTree) -> npt.NDArray[np.void]:
     columns = [("parent", np.intp), ("child", np.intp), ("lambda_val", float), ("child_size", np.intp)]
     records = np.empty(len(tree.parent), dtype=columns)
     for (name, _), values in zip(columns, (tree.parent, tree.child, tree.lambdas, tree.sizes), strict=True):

@@ -1,4 +1,4 @@
-"""Single linkage: spanning tree edges, ascending, to the tree of merges."""
+"""Single linkage: from the ascending edges of a spanning tree to the tree of merges."""
 
 from typing import Any
 
@@ -40,9 +40,9 @@ def _single_linkage(left, right, weights):  # type: ignore[no-untyped-def]
 
 
 def single_linkage(left: npt.NDArray[Any], right: npt.NDArray[Any], weights: npt.NDArray[np.floating]) -> Merges:
-    """Merges float64 [n-1, 4] as SciPy writes them: left node, right node, height, size; merge e makes node n + e.
+    """Merges float64 [n-1, 4] as SciPy writes them: left node, right node, height, size; merge e creates node n + e.
 
-    The edges, [n-1] each, make a spanning tree and come in ascending order of weight.
+    `left`, `right`, `weights`, each [n-1], are the edges of a spanning tree in ascending order of weight.
     """
     merges: Merges = _single_linkage(left, right, weights)
     return merges

@@ -1,4 +1,4 @@
-"""What else the condensed tree tells: how far out each point lies, and which points stand for a cluster."""
+"""Outlier scores of points and exemplars of clusters, from the condensed tree."""
 
 import numba as nb
 import numpy as np
@@ -13,13 +13,13 @@ def _glosh(parent, child, lambdas, n):  # type: ignore[no-untyped-def]
     for t in range(len(parent)):
         count = max(count, child[t] - n + 1)
     deaths = np.zeros(count)
-    above = np.full(count, -1, np.int64)
+    parent_of = np.full(count, -1, np.int64)
     for t in range(len(parent)):
         deaths[parent[t] - n] = max(deaths[parent[t] - n], lambdas[t])
         if child[t] >= n:
-            above[child[t] - n] = parent[t] - n
+            parent_of[child[t] - n] = parent[t] - n
     for c in range(count - 1, 0, -1):
-        deaths[above[c]] = max(deaths[above[c]], deaths[c])
+        deaths[parent_of[c]] = max(deaths[parent_of[c]], deaths[c])
     scores = np.zeros(n, np.float32)
     for t in range(len(parent)):
         if child[t] < n and np.isfinite(lambdas[t]):
@@ -32,37 +32,37 @@ def _glosh(parent, child, lambdas, n):  # type: ignore[no-untyped-def]
 
 
 def glosh(tree: CondensedTree, n: int) -> Floats:
-    """Outlier scores float32 [n] from 0, at the heart of a cluster, to 1: GLOSH.
+    """GLOSH outlier scores float32 [n], from 0 in the core of a cluster to 1.
 
-    1 - lambda / lambda_max, where lambda is the one at which the point leaves its cluster, and lambda_max the one
-    at which the last point does, of that cluster and all below it (Campello, Moulavi, Zimek, Sander (2015),
-    "Hierarchical density estimates for data clustering, visualization, and outlier detection", definition 5.2).
+    The score is 1 - lambda / lambda_max. The point leaves its cluster at lambda; the last point of that cluster and all
+    clusters below it leaves at lambda_max (Campello, Moulavi, Zimek, Sander (2015), "Hierarchical density estimates for
+    data clustering, visualization, and outlier detection", definition 5.2).
     """
     scores: Floats = _glosh(tree.parent, tree.child, tree.lambdas, n)
     return scores
 
 
 def exemplars(tree: CondensedTree, n: int, clusters: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """For each of `clusters` (numbers in the tree) its most persistent points: row numbers, ascending.
+    """The most persistent points of each of `clusters` (numbers in the tree): one array of ascending row numbers each.
 
-    They are the points that stay to the end in the clusters below it which never split, as in `hdbscan`.
+    As in `hdbscan`, these are the points that leave last in each cluster at or below it that never splits.
     """
     count = int(tree.child.max(initial=n)) - n + 1
-    inner = tree.child >= n
-    above = np.full(count, -1, np.int64)
-    above[tree.child[inner] - n] = tree.parent[inner] - n
+    is_cluster = tree.child >= n
+    parent_of = np.full(count, -1, np.int64)
+    parent_of[tree.child[is_cluster] - n] = tree.parent[is_cluster] - n
     owner = np.full(count, -1, np.int64)
     owner[clusters - n] = np.arange(len(clusters))
     for c in range(1, count):
         if owner[c] < 0:
-            owner[c] = owner[above[c]]
+            owner[c] = owner[parent_of[c]]
     splits = np.zeros(count, bool)
-    splits[tree.parent[inner] - n] = True
+    splits[tree.parent[is_cluster] - n] = True
     deaths = np.zeros(count)
     np.maximum.at(deaths, tree.parent - n, tree.lambdas)
     at = tree.parent - n
-    last = ~inner & ~splits[at] & (owner[at] >= 0) & (tree.lambdas == deaths[at])
-    rows, of = tree.child[last], owner[at[last]]
-    order = np.lexsort((rows, of))
-    cuts = np.searchsorted(of[order], np.arange(1, len(clusters)))
+    last = ~is_cluster & ~splits[at] & (owner[at] >= 0) & (tree.lambdas == deaths[at])
+    rows, owners = tree.child[last], owner[at[last]]
+    order = np.lexsort((rows, owners))
+    cuts = np.searchsorted(owners[order], np.arange(1, len(clusters)))
     return np.split(rows[order], cuts) if len(clusters) else []

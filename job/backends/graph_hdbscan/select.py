@@ -1,6 +1,6 @@
-"""Which clusters of the condensed tree are the answer, and how surely each point belongs.
+"""Selection of clusters from the condensed tree, and the probability with which each point belongs to its cluster.
 
-Clusters are counted from the root, 0; a cluster's number is above its parent's.
+Inside this module the root cluster is number 0, and a cluster's number is larger than its parent's.
 """
 
 from typing import Literal
@@ -11,31 +11,34 @@ import numpy.typing as npt
 
 from job.data import CondensedTree, Ints
 
+Selection = Literal["eom", "leaf"]
+Components = Literal["joined", "apart"]
+
 
 @nb.njit(cache=True)
-def _lives(parent, child, lambdas, sizes, n, apart):  # type: ignore[no-untyped-def]
-    """Of each cluster: parent, lambda of birth and of death, stability, points, whether it splits.
+def _cluster_statistics(parent, child, lambdas, sizes, n, apart):  # type: ignore[no-untyped-def]
+    """Per cluster: parent, lambda of birth, lambda of death, stability, number of points, whether it splits.
 
-    `apart`: a part of the graph, hung from the root at lambda 0, is born when it is whole.
+    `apart`: the birth of a connected component, a child of the root at lambda 0, is its own lowest lambda instead.
     """
     count = 1
     for t in range(len(parent)):
         count = max(count, child[t] - n + 1)
-    above = np.full(count, -1, np.int64)
+    parent_of = np.full(count, -1, np.int64)
     birth = np.zeros(count)
     points = np.zeros(count, np.int64)
     for t in range(len(parent)):
         if child[t] >= n:
-            above[child[t] - n] = parent[t] - n
+            parent_of[child[t] - n] = parent[t] - n
             birth[child[t] - n] = lambdas[t]
             points[child[t] - n] = sizes[t]
     if apart:
-        whole = np.full(count, np.inf)
+        lowest = np.full(count, np.inf)
         for t in range(len(parent)):
-            whole[parent[t] - n] = min(whole[parent[t] - n], lambdas[t])
+            lowest[parent[t] - n] = min(lowest[parent[t] - n], lambdas[t])
         for c in range(1, count):
-            if above[c] == 0 and birth[c] == 0.0 and whole[c] < np.inf:
-                birth[c] = whole[c]
+            if parent_of[c] == 0 and birth[c] == 0.0 and lowest[c] < np.inf:
+                birth[c] = lowest[c]
     death = np.zeros(count)
     stability = np.zeros(count)
     splits = np.zeros(count, np.bool_)
@@ -46,32 +49,32 @@ def _lives(parent, child, lambdas, sizes, n, apart):  # type: ignore[no-untyped-
         if child[t] >= n:
             splits[c] = True
             if c == 0:
-                # as hdbscan counts the root: without the points that fall out of it
+                # hdbscan counts the root without the points that fall out of it
                 points[0] += sizes[t]
-    return above, birth, death, stability, points, splits
+    return parent_of, birth, death, stability, points, splits
 
 
 @nb.njit(cache=True)
-def _excess_of_mass(above, stability, points, most, root_too):  # type: ignore[no-untyped-def]
-    """Selected clusters, no one inside another; `stability` becomes that of the best selection below each."""
-    count = len(above)
+def _excess_of_mass(parent_of, stability, points, max_size, allow_root):  # type: ignore[no-untyped-def]
+    """The selected clusters, none inside another; `stability` becomes that of the best selection in each cluster."""
+    count = len(parent_of)
     selected = np.zeros(count, np.bool_)
     first, last, following = np.full(count, -1, np.int64), np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     for c in range(1, count):
-        p = above[c]
+        p = parent_of[c]
         if first[p] < 0:
             first[p] = c
         else:
             following[last[p]] = c
         last[p] = c
-    for c in range(count - 1, -1 if root_too else 0, -1):
+    for c in range(count - 1, -1 if allow_root else 0, -1):
         # hdbscan adds the children's stabilities in float32, in the tree's order
         below = np.float32(0)
         d = first[c]
         while d >= 0:
             below = np.float32(np.float64(below) + stability[d])
             d = following[d]
-        if np.float64(below) > stability[c] or points[c] > most:
+        if np.float64(below) > stability[c] or points[c] > max_size:
             stability[c] = np.float64(below)
         else:
             selected[c] = True
@@ -79,40 +82,43 @@ def _excess_of_mass(above, stability, points, most, root_too):  # type: ignore[n
 
 
 @nb.njit(cache=True)
-def _widen(selected, above, birth, epsilon, root_too):  # type: ignore[no-untyped-def]
-    """In place of a cluster born below the distance `epsilon`, its nearest ancestor born above it."""
-    wide = np.zeros(len(selected), np.bool_)
+def _apply_epsilon(selected, parent_of, birth, epsilon, allow_root):  # type: ignore[no-untyped-def]
+    """Replace a cluster born below the distance `epsilon` by its nearest ancestor born at or above it."""
+    result = np.zeros(len(selected), np.bool_)
     for c in range(1, len(selected)):
         if not selected[c]:
             continue
         a = c
         while birth[a] > 0.0 and 1.0 / birth[a] < epsilon:
-            if above[a] == 0:
-                a = 0 if root_too else a
+            if parent_of[a] == 0:
+                a = 0 if allow_root else a
                 break
-            a = above[a]
+            a = parent_of[a]
             if birth[a] > 0.0 and not 1.0 / birth[a] > epsilon:
                 continue
             break
-        wide[a] = True
-    return wide
+        result[a] = True
+    return result
 
 
 @nb.njit(cache=True)
-def _outermost(selected, above):  # type: ignore[no-untyped-def]
-    """For every cluster the outermost selected one that holds it, -1 where none does."""
+def _outermost_selected(selected, parent_of):  # type: ignore[no-untyped-def]
+    """For every cluster, the outermost selected cluster that contains it; -1 if there is none."""
     owner = np.full(len(selected), -1, np.int64)
     for c in range(len(selected)):
         if c > 0:
-            owner[c] = owner[above[c]]
+            owner[c] = owner[parent_of[c]]
         if owner[c] < 0 and selected[c]:
             owner[c] = c
     return owner
 
 
 @nb.njit(cache=True)
-def _label(parent, child, lambdas, n, owner, death, stability, level):  # type: ignore[no-untyped-def]
-    """Points of selected clusters; where the root is selected, those that stay in it until `level`."""
+def _label_points(parent, child, lambdas, n, owner, death, stability, level):  # type: ignore[no-untyped-def]
+    """Label the points of the selected clusters; of a selected root, only the points still in it at lambda `level`.
+
+    Returns labels, probabilities, and the persistence of each selected cluster.
+    """
     number = np.full(len(owner), -1, np.int64)
     chosen = 0
     for c in range(len(owner)):
@@ -147,41 +153,44 @@ def _label(parent, child, lambdas, n, owner, death, stability, level):  # type: 
 def flat(
     tree: CondensedTree,
     n: int,
-    selection: Literal["eom", "leaf"] = "eom",
+    selection: Selection = "eom",
     epsilon: float = 0.0,
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
-    parts: Literal["joined", "apart"] = "joined",
+    components: Components = "joined",
 ) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Labels int32 [n], probabilities [n], persistence [c] of the selected clusters, and their numbers in the tree [c].
 
-    `eom`, excess of mass: the clusters of the largest total stability, none inside another, where stability is
+    `selection` eom, excess of mass: the clusters with the largest total stability, none inside another. Stability is
     the sum over a cluster's points of (lambda at which the point leaves - lambda at which the cluster began).
-    `leaf`: the clusters that never split. `epsilon`: clusters that split off below this distance are taken as
-    their nearest ancestor that did not (Malzer, Baum (2020), "A hybrid approach to hierarchical density-based cluster
-    selection"). `max_cluster_size`: eom passes over larger ones (0: no limit). `allow_single_cluster`: eom may choose
-    the root, whose points are then those that stay in it until it splits, or until `epsilon` where it is given.
-    `parts`, where nothing joins parts of the graph: `joined` counts each part's stability from lambda 0, which makes a
-    large one win over all that is in it; `apart` counts it from the lambda at which the part is whole, its own lowest.
-    Probability: the point's lambda over its cluster's largest. Persistence: stability over size times the tree's
-    largest finite lambda; 1 where it is infinite.
+    `selection` leaf: the clusters that never split. `epsilon`: a cluster that splits off below this distance is
+    replaced by its nearest ancestor that does not (Malzer, Baum (2020), "A hybrid approach to hierarchical
+    density-based cluster selection"). `max_cluster_size`: eom skips larger clusters (0: no limit).
+    `allow_single_cluster`: eom may select the root; its points are then those that stay in it until it splits or, if
+    given, until `epsilon`. `components`, if the graph has several connected components: `joined` counts the stability
+    of each from lambda 0, so that a large component wins over all clusters in it; `apart` counts it from the
+    component's own lowest lambda, at which it is complete. Probability: the point's lambda divided by the largest
+    lambda of its cluster. Persistence: stability / (size * largest finite lambda of the tree); 1 if the stability is
+    infinite.
     """
     columns = (tree.parent, tree.child, tree.lambdas)
-    above, birth, death, stability, points, splits = _lives(*columns, tree.sizes, n, parts == "apart")
+    parent_of, birth, death, stability, points, splits = _cluster_statistics(
+        *columns, tree.sizes, n, components == "apart"
+    )
     if selection == "leaf":
         selected = ~splits
         selected[0] = False
     else:
-        most = max_cluster_size if max_cluster_size > 0 else n
-        selected = _excess_of_mass(above, stability, points, most, allow_single_cluster)
-    owner = _outermost(selected, above)
+        max_size = max_cluster_size if max_cluster_size > 0 else n
+        selected = _excess_of_mass(parent_of, stability, points, max_size, allow_single_cluster)
+    owner = _outermost_selected(selected, parent_of)
     if epsilon > 0.0 and owner[0] < 0:
         chosen = owner == np.arange(len(owner))
-        owner = _outermost(_widen(chosen, above, birth, epsilon, allow_single_cluster), above)
+        owner = _outermost_selected(_apply_epsilon(chosen, parent_of, birth, epsilon, allow_single_cluster), parent_of)
     level = 1.0 / epsilon if epsilon > 0.0 else death[0]
-    labels, probabilities, persistence = _label(*columns, n, owner, death, stability, level)
+    labels, probabilities, persistence = _label_points(*columns, n, owner, death, stability, level)
     clusters = n + np.flatnonzero(owner == np.arange(len(owner)))
     if owner[0] == 0 and labels.max() < 0:
-        # no point stays in the root until `level`: a cluster of nobody is none
+        # no point stays in the root until `level`: do not report an empty cluster
         persistence, clusters = persistence[:0], clusters[:0]
     return labels, probabilities, persistence, clusters

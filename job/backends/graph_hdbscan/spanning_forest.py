@@ -1,11 +1,12 @@
-"""A minimum spanning forest of the mutual reachability graph, in bands of rising weight.
+"""A minimum spanning forest of the mutual reachability graph, built in bands of rising weight.
 
-Kruskal's algorithm needs the edges in order, but sorting them all costs more than the rest together, and most are
-never used: their ends are joined long before their turn. So edges are taken in bands: those up to a limit whose ends
-are in different parts are gathered, sorted and joined, then the next limit is set so that about n edges fall below
-it (Osipov, Sanders, Singler (2009), "The Filter-Kruskal Minimum Spanning Tree Algorithm"). The neighbor arrays serve
-as the list of edges as they are: each row is ascending, a row is read up to the limit, and what was joined at its
-start is not read again. Beside the input some 30 n bytes are needed.
+Kruskal's algorithm needs the edges in ascending order, but sorting all of them costs more than everything else
+together, and most edges are never used: their ends are already joined when their turn comes. So edges are taken in
+bands: the edges up to a limit whose ends are in different union-find sets are gathered, sorted and joined; then the
+next limit is set so that about n edges fall below it (Osipov, Sanders, Singler (2009), "The Filter-Kruskal Minimum
+Spanning Tree Algorithm"). The neighbor arrays themselves are the list of edges: each row is ascending, it is read up
+to the limit, and edges at its start that are within one set are not read again. About 30 n bytes are needed in
+addition to the input.
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,17 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.graph_hdbscan.row_ranges import over_rows
+from job.backends.graph_hdbscan.row_ranges import map_row_ranges
 from job.data import Floats, Ints
 
 _SAMPLE_ROWS = 1 << 14
 _BLOCK = 256
-_LARGEST = np.finfo(np.float32).max
+_LARGEST_FLOAT = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Tree edges: `left`, `right` int32 [m], `weights` float32 [m], inf where nothing joins two parts."""
+    """Spanning tree edges: `left`, `right` int32 [m], `weights` float32 [m]; inf between connected components."""
 
     left: Ints
     right: Ints
@@ -35,14 +36,14 @@ class Edges:
 
 
 @nb.njit(cache=True, nogil=True)
-def _gather(indices, distances, cores, parts, heads, limit, start, stop):  # type: ignore[no-untyped-def]
-    """Edges of weight <= limit between different parts; `heads` moves past what will be within one part then.
+def _gather_band(indices, distances, cores, sets, heads, limit, start, stop):  # type: ignore[no-untyped-def]
+    """Edges of weight <= limit between different sets; `heads` moves past the edges that will then be within one set.
 
-    The loops that read far memory have no branch that waits for it: that makes them several times as fast.
+    The loops that read scattered memory have no branch that depends on it: this makes them several times as fast.
     """
     k = indices.shape[1]
     rows, ends = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
-    between = np.empty(k, np.float32)
+    weight_between = np.empty(k, np.float32)
     count = 0
     left, right, weights = np.empty(4096, np.int32), np.empty(4096, np.int32), np.empty(4096, np.float32)
     for block in range(start, stop, _BLOCK):
@@ -59,28 +60,28 @@ def _gather(indices, distances, cores, parts, heads, limit, start, stop):  # typ
             weights = np.concatenate((weights, weights))
         for a in range(active):
             i, head, end = rows[a], np.int64(heads[rows[a]]), ends[a]
-            row, lengths, core, part = indices[i, head:end], distances[i, head:end], cores[i], parts[i]
-            others = 0
+            row, lengths, core, own_set = indices[i, head:end], distances[i, head:end], cores[i], sets[i]
+            outside_count = 0
             for t in range(len(row)):
                 j = np.uint32(row[t])
-                other = parts[j] != part
-                between[t] = max(max(lengths[t], core), cores[j]) if other else np.float32(-1)
-                others += other
+                outside = sets[j] != own_set
+                weight_between[t] = max(max(lengths[t], core), cores[j]) if outside else np.float32(-1)
+                outside_count += outside
             first = end
-            if others:
+            if outside_count:
                 for t in range(len(row)):
-                    if between[t] > limit:
+                    if weight_between[t] > limit:
                         first = min(first, head + t)
-                    elif between[t] >= 0:
-                        left[count], right[count], weights[count] = i, row[t], between[t]
+                    elif weight_between[t] >= 0:
+                        left[count], right[count], weights[count] = i, row[t], weight_between[t]
                         count += 1
             heads[i] = first
     return left[:count].copy(), right[:count].copy(), weights[:count].copy()
 
 
 @nb.njit(cache=True)
-def _sample(indices, distances, cores, parts, heads, step):  # type: ignore[no-untyped-def]
-    """The finite weights of edges between different parts, of every `step`-th row."""
+def _sample_weights(indices, distances, cores, sets, heads, step):  # type: ignore[no-untyped-def]
+    """The finite weights of the edges between different sets in every `step`-th row."""
     n, k = indices.shape
     weights = np.empty(((n + step - 1) // step) * k, np.float32)
     count = 0
@@ -90,7 +91,7 @@ def _sample(indices, distances, cores, parts, heads, step):  # type: ignore[no-u
             if j < 0:
                 break
             weight = max(distances[i, t], cores[i], cores[j])
-            if parts[j] != parts[i] and weight < np.inf:
+            if sets[j] != sets[i] and weight < np.inf:
                 weights[count] = weight
                 count += 1
     return weights[:count]
@@ -105,8 +106,8 @@ def _find(parents, x):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _join(left, right, weights, order, parents, tree_left, tree_right, tree_weights, size):  # type: ignore[no-untyped-def]
-    """Kruskal on the gathered edges; a part is named by its smallest point."""
+def _kruskal(left, right, weights, order, parents, tree_left, tree_right, tree_weights, size):  # type: ignore[no-untyped-def]
+    """Kruskal's algorithm on the gathered edges; the root of a set is its smallest point."""
     for e in order:
         a = _find(parents, left[e])
         b = _find(parents, right[e])
@@ -127,51 +128,57 @@ def _join(left, right, weights, order, parents, tree_left, tree_right, tree_weig
 
 
 def spanning_edges(indices: Ints, distances: Floats, cores: Floats, threads: int = 1) -> Edges:
-    """The n - 1 edges of a spanning tree of least weight, ascending; parts without a way between them at inf.
+    """The n - 1 edges of a minimum spanning tree, ascending; edges of weight inf join the connected components.
 
-    An edge is there if either end found the other; its weight is max(distance, core of one end, core of the other).
-    Which of several edges of equal weight is taken may differ; the weights do not.
+    Two points share an edge if either found the other; its weight is max(distance, core distances of both ends).
+    Different runs may take different edges of equal weight; the weights are always the same.
     """
     n = len(indices)
-    parts = np.arange(n, dtype=np.int32)
+    sets = np.arange(n, dtype=np.int32)
     heads = np.zeros(n, np.int32)
     left, right = np.empty(n - 1, np.int32), np.empty(n - 1, np.int32)
     weights = np.empty(n - 1, np.float32)
     step = max(1, n // _SAMPLE_ROWS)
     size, limit = 0, np.float32(0)
-    while size < n - 1 and limit < _LARGEST:
-        limit = _next_limit(_sample(indices, distances, cores, parts, heads, step), n // step)
-        gathered = over_rows(
-            lambda start, stop: _gather(indices, distances, cores, parts, heads, limit, start, stop),  # noqa: B023
+    while size < n - 1 and limit < _LARGEST_FLOAT:
+        limit = _next_limit(_sample_weights(indices, distances, cores, sets, heads, step), n // step)
+        gathered = map_row_ranges(
+            lambda start, stop: _gather_band(indices, distances, cores, sets, heads, limit, start, stop),  # noqa: B023
             n,
             threads,
         )
         band = tuple(np.concatenate(column) for column in zip(*gathered, strict=True))
-        size = _join(*band, _ascending(band[2]), parts, left, right, weights, size)
-    roots = np.flatnonzero(parts == np.arange(n, dtype=np.int32))
-    return join_parts(left[:size], right[:size], weights[:size], roots)
+        size = _kruskal(*band, _argsort_weights(band[2]), sets, left, right, weights, size)
+    roots = np.flatnonzero(sets == np.arange(n, dtype=np.int32))
+    return join_components(left[:size], right[:size], weights[:size], roots)
 
 
-def join_parts(left: Ints, right: Ints, weights: Floats, firsts: npt.NDArray[np.integer]) -> Edges:
-    """A forest's edges, then one at inf from each part to the next; `firsts`: their smallest points, ascending."""
-    between = firsts.astype(np.int32)
+def join_components(left: Ints, right: Ints, weights: Floats, smallest_points: npt.NDArray[np.integer]) -> Edges:
+    """The forest's edges, then one of weight inf from each component to the next.
+
+    `smallest_points`: the smallest point of each component, ascending.
+    """
+    ends = smallest_points.astype(np.int32)
     return Edges(
-        np.concatenate([left, between[:-1]]),
-        np.concatenate([right, between[1:]]),
-        np.concatenate([weights, np.full(len(between) - 1, np.inf, np.float32)]),
+        np.concatenate([left, ends[:-1]]),
+        np.concatenate([right, ends[1:]]),
+        np.concatenate([weights, np.full(len(ends) - 1, np.inf, np.float32)]),
     )
 
 
 def _next_limit(sample: Floats, rows: int) -> np.float32:
-    """The weight below which there is about an edge a row; the largest there is where little more is left."""
+    """The weight below which there is about one edge per row; the largest float32 if few more edges are left."""
     if len(sample) <= 2 * rows:
-        return np.float32(_LARGEST)
+        return np.float32(_LARGEST_FLOAT)
     return np.float32(np.partition(sample, rows)[rows])
 
 
-def _ascending(weights: Floats) -> Ints:
-    """`argsort` of weights >= 0: as integers their order is the same, and sorting integers with the row number in
-    their lower half is several times faster."""
+def _argsort_weights(weights: Floats) -> Ints:
+    """`argsort` of weights >= 0, several times faster than NumPy's.
+
+    Their bit patterns, read as integers, have the same order; so integers are sorted that hold the weight in the upper
+    half and the edge number in the lower half.
+    """
     keys = weights.view(np.uint32).astype(np.uint64) << np.uint64(32)
     keys |= np.arange(len(weights), dtype=np.uint64)
     keys.sort()

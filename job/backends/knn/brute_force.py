@@ -1,4 +1,4 @@
-"""Exact nearest neighbors on the CPU: a blocked matrix product, and a heap for each row."""
+"""Exact nearest neighbors on the CPU: a blocked matrix product, and one heap per row."""
 
 import numba as nb
 import numpy as np
@@ -11,11 +11,11 @@ _BLOCK_BYTES = 64 * 2**20
 
 
 @nb.njit(cache=True, parallel=True)
-def _keep_best(scores, start, rows, best, who):  # type: ignore[no-untyped-def]
-    """A heap a row, its worst on top; of equal scores the first stays."""
-    k = best.shape[1]
+def _keep_best(scores, start, rows, best_scores, best_rows):  # type: ignore[no-untyped-def]
+    """One heap per row with its lowest score on top; of equal scores the first stays."""
+    k = best_scores.shape[1]
     for i in nb.prange(len(scores)):
-        heap, names, own = best[i], who[i], rows[i] - start
+        heap, heap_rows, own = best_scores[i], best_rows[i], rows[i] - start
         for j in range(scores.shape[1]):
             score = scores[i, j]
             if score > heap[0] and j != own:
@@ -26,20 +26,20 @@ def _keep_best(scores, start, rows, best, who):  # type: ignore[no-untyped-def]
                         child += 1
                     if heap[child] >= score:
                         break
-                    heap[place], names[place] = heap[child], names[child]
+                    heap[place], heap_rows[place] = heap[child], heap_rows[child]
                     place = child
-                heap[place], names[place] = score, start + j
+                heap[place], heap_rows[place] = score, start + j
 
 
 def nearest(vectors: Vectors, rows: npt.NDArray[np.int64], k: int) -> Ints:
-    """The exact k nearest of each `rows[i]` among all n vectors, itself left out: int32 [m, k], unordered.
+    """The exact k nearest of each of the m `rows` among all n vectors, itself excluded: int32 [m, k], unordered.
 
-    Blocked matrix product and a heap a row, O(m (k + block)) memory. Fewer than k others: -1 at the end.
+    Blocked matrix product and one heap per row, O(m (k + block)) memory. -1 at the end where there are fewer than k.
     """
     n, m = len(vectors), len(rows)
     found = min(k, n - 1)
     queries = vectors[rows].astype(np.float32)
-    best, who = np.full((m, found), -np.inf, np.float32), np.full((m, found), -1, np.int32)
+    best_scores, best_rows = np.full((m, found), -np.inf, np.float32), np.full((m, found), -1, np.int32)
     step = max(1, _BLOCK_BYTES // (4 * max(m, vectors.shape[1], 1)))
     for start in range(0, n if found else 0, step):
         block = vectors[start : start + step].astype(np.float32)
@@ -47,5 +47,5 @@ def nearest(vectors: Vectors, rows: npt.NDArray[np.int64], k: int) -> Ints:
         # |q - b|^2 = |q|^2 - 2 (q b - |b|^2 / 2), and |q|^2 is the same for all b
         scores -= 0.5 * np.einsum("ij,ij->i", block, block)
         with NUMBA_LOCK:
-            _keep_best(scores, start, rows, best, who)
-    return np.pad(who, ((0, 0), (0, k - found)), constant_values=-1)
+            _keep_best(scores, start, rows, best_scores, best_rows)
+    return np.pad(best_rows, ((0, 0), (0, k - found)), constant_values=-1)

@@ -1,4 +1,4 @@
-"""Euclidean distances between rows of vectors, and neighbor rows in order."""
+"""Euclidean distances between rows of vectors, and each row's neighbors in order."""
 
 import threading
 
@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from job.data import Floats, Ints
 
-# distances and scores closer than this may stand in either order in float32
+# float32 rounding may swap two distances or scores that differ by less than this
 NEAR_TIE = 4e-6
-# numba's own threads, which it takes where the system has no OpenMP, abort the process when two of ours call at once
+# numba's own thread pool, used where the system has no OpenMP, aborts the process on calls from two threads at once
 NUMBA_LOCK = threading.Lock()
 
 
@@ -33,7 +33,7 @@ def _pair_distances(vectors, rows, indices):  # type: ignore[no-untyped-def]
 
 
 def pair_distances(vectors: Floats, rows: npt.NDArray[np.int64], indices: Ints) -> Floats:
-    """Euclidean distances float32 [m, k] of vector `rows[i]` to `indices[i, t]`; inf where the index is -1.
+    """Euclidean distances float32 [m, k] from vector `rows[i]` to vector `indices[i, t]`; inf where the index is -1.
 
     Direct differences, summed in float64: exactly 0 for equal vectors and the same in both directions, without
     the cancellation of sqrt(2 - 2 ip). m x k x d work.
@@ -45,12 +45,12 @@ def pair_distances(vectors: Floats, rows: npt.NDArray[np.int64], indices: Ints) 
 
 def sort_rows(indices: Ints, distances: Floats, k: int) -> tuple[Ints, Floats]:
     """Each row ascending by distance (>= 0), ties by index, missing (-1) last, cut or padded to k columns."""
-    # floats that are not negative order as their bits do, and one sort of whole words beats any of two keys
+    # floats >= 0 have the same order as their bits, and one sort of 64-bit words is faster than any sort by two keys
     keys = np.ascontiguousarray(distances, np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
     keys |= np.ascontiguousarray(indices, np.int32).view(np.uint32)
     keys.sort(axis=1)
     if keys.shape[1] < k:
-        none = np.uint64(np.float32(np.inf).view(np.uint32)) << np.uint64(32) | np.uint64(0xFFFFFFFF)
-        keys = np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=none)
+        missing = np.uint64(np.float32(np.inf).view(np.uint32)) << np.uint64(32) | np.uint64(0xFFFFFFFF)
+        keys = np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=missing)
     keys = keys[:, :k]
     return keys.astype(np.uint32).view(np.int32), (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)

@@ -1,4 +1,4 @@
-"""What was found for some headlines, made into rows of the graph: Milvus says who, the vectors say how far."""
+"""Rows of the neighbor graph from the candidates that a search found; their distances come from the vectors."""
 
 from typing import Any
 
@@ -6,33 +6,33 @@ import numpy as np
 import numpy.typing as npt
 
 from job.backends.knn.distances import NEAR_TIE, pair_distances, sort_rows
-from job.backends.knn.exact import ExactKnn
+from job.backends.knn.exact import ExactSearch
 from job.data import Floats, Ints
 
-# a tie is looked for among so many times more candidates, in so many rows at once
+# a search for ties asks for so many times more candidates, for so many rows at once
 _WIDER, _TIED_ROWS = 4, 256
-Rows = npt.NDArray[np.int64]
-# structured, of fields `index`, `distance` and `completed`
+RowNumbers = npt.NDArray[np.int64]
+# structured array with the fields of `row_type`
 GraphRows = npt.NDArray[Any]
 
 
 def row_type(k: int) -> np.dtype[Any]:
-    """A row of the graph: `index` int32 [k], `distance` float32 [k] ascending, ties by index, and `completed`,
-    whether it was searched exactly since an approximate index found fewer than k."""
+    """A row of the graph: `index` int32 [k], `distance` float32 [k], ascending, ties by index, and `completed`:
+    whether it was searched exactly because an approximate index found fewer than k neighbors."""
     return np.dtype([("index", np.int32, (k,)), ("distance", np.float32, (k,)), ("completed", np.bool_)])
 
 
-def graph_rows(vectors: Floats, rows: Rows, found: Ints, k: int, exactly: ExactKnn) -> GraphRows:
-    """The rows' nearest k among those `found` [m, any], -1 for none, with the vectors' own distances, in order.
+def graph_rows(vectors: Floats, rows: RowNumbers, found: Ints, k: int, exact_search: ExactSearch) -> GraphRows:
+    """For each row the k nearest of the candidates `found` [m, any], -1 for none, with distances from the vectors.
 
-    Rows whose last candidate is as near as their k-th are searched exactly, for more that are equal may have been
-    left out; so are rows for which fewer than k were found.
+    A row is searched exactly if its last candidate is as near as its k-th, because more neighbors at the same
+    distance may have been left out, and if fewer than k candidates were found.
     """
     n = len(vectors)
     result = np.zeros(len(rows), row_type(k))
 
-    def put(places: Rows, candidates: Ints) -> Rows:
-        """Returns the places whose candidates end in a tie."""
+    def fill(places: RowNumbers, candidates: Ints) -> RowNumbers:
+        """Fill the rows of the result at `places`; returns the places whose candidates end in a tie."""
         width = max(k, candidates.shape[1])
         near, far = sort_rows(candidates, pair_distances(vectors, rows[places], candidates), width)
         result["index"][places], result["distance"][places] = near[:, :k], far[:, :k]
@@ -40,13 +40,13 @@ def graph_rows(vectors: Floats, rows: Rows, found: Ints, k: int, exactly: ExactK
             return places[:0]
         return places[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + NEAR_TIE)]
 
-    tied, width = put(np.arange(len(rows)), found), max(k, found.shape[1])
+    tied, width = fill(np.arange(len(rows)), found), max(k, found.shape[1])
     while len(tied):
         width = min(_WIDER * width, n - 1)
-        parts = [tied[start : start + _TIED_ROWS] for start in range(0, len(tied), _TIED_ROWS)]
-        tied = np.concatenate([put(part, exactly.find(rows[part], width)) for part in parts])
+        batches = [tied[start : start + _TIED_ROWS] for start in range(0, len(tied), _TIED_ROWS)]
+        tied = np.concatenate([fill(batch, exact_search.find(rows[batch], width)) for batch in batches])
     short = np.flatnonzero((result["index"] < 0).any(axis=1))
     if len(short):
-        put(short, exactly.find(rows[short], k))
+        fill(short, exact_search.find(rows[short], k))
         result["completed"][short] = True
     return result

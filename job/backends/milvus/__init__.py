@@ -1,13 +1,14 @@
-"""Milvus, by `MilvusClient`: a file for Milvus Lite, a server, or Zilliz Cloud, told apart by the uri.
+"""Milvus through `MilvusClient`: Milvus Lite in a file, a server, or Zilliz Cloud; the uri says which one.
 
-connection   reaching it, errors in words, patience with one that goes away
-schema       the fields of a collection, ours or another program's
-indexes      which index, with which parameters, within which limits
-probe        whether a server builds GPU indexes, found out on a scratch collection
-bulk         files that a server imports itself, and what is known of an import that was cut short
-bulk_files   those files, and the folder or bucket that they lie in
-arrays       requests and answers as NumPy arrays instead of a Python object a row or a hit
-collection   what the stages use: write, index, search and read one collection
+connection    connect, turn errors into one line, and retry while a server is unavailable
+schema        the fields of a collection, made by this job or by another program
+index_kinds   the table of index kinds: limits, search parameter, build parameters
+gpu_trial     whether a server builds GPU indexes, tested on a scratch collection
+index_choice  which index a run builds, and why
+messages      requests and answers as NumPy arrays instead of one Python object per row or hit
+reader        reads one collection: its schema, index, rows and vectors, and its answers to searches
+collection    `Milvus`: the reader, and what creates, writes, indexes and loads the collection
+search        nearest neighbors by the collection's index, as row numbers
 """
 
 from job.backends.milvus.collection import Milvus

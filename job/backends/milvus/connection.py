@@ -1,7 +1,7 @@
-"""Reaching Milvus, its errors in words, and patience with a server that goes away.
+"""Connecting to Milvus, error messages of one line, and retries while a server is unavailable.
 
-Every call goes through `Connection.call`: what failed because the server is away, busy or starting is tried again
-with a jittered back-off for `patience` seconds, then ends as `Resumable`; any other error is one line with the uri.
+Every call goes through `Connection.call`: a call that fails because the server is unreachable, busy or starting is
+retried with jittered backoff for `patience` seconds, then raises `Resumable`; any other error is one line with the uri.
 """
 
 import os
@@ -24,11 +24,11 @@ CALL_SECONDS = 600
 PATIENCE_SECONDS = 180.0
 _CONNECT_SECONDS = 10
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
-# Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; not loaded; and replicas,
-# channels, segments and nodes that are not there yet, as after a restart
-_AWAY_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
-# what a server says, under the code for anything else, while its own parts look for each other
-_AWAY_WORDS = re.compile(
+# Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; collection not loaded; and
+# replicas, channels, segments and nodes that do not exist yet, for instance after a restart
+_UNAVAILABLE_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
+# messages of a server, under its code for any other error, while its components connect to each other
+_UNAVAILABLE_WORDS = re.compile(
     r"attempt #\d+|connection refused|unavailable|not ready|not healthy|node not (?:match|found)|not available|"
     r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired",
     re.IGNORECASE,
@@ -36,7 +36,7 @@ _AWAY_WORDS = re.compile(
 
 
 class Connection:
-    """A client of one server, database or file; threads may share it."""
+    """A client of one server, database or file. Thread-safe."""
 
     def __init__(
         self,
@@ -50,55 +50,55 @@ class Connection:
         """Connect.
 
         Raises:
-            BadInput: nothing answers at the uri, or it refuses the token, or another process holds the file.
+            BadInput: no server answers at the uri, it refuses the token, or another process has the file open.
         """
-        client = _client_class()
+        client_class = _client_class()
         self.uri, self.db_name, self.patience = without_password(uri), db_name, patience
         self.lite, self.zilliz = is_lite(uri), "zillizcloud" in uri
         if self.lite:
             Path(uri).expanduser().parent.mkdir(parents=True, exist_ok=True)
             uri = str(Path(uri).expanduser().resolve())
         self._path = uri
-        self._gpu: dict[str, Choice] = {}
+        self._gpu_trials: dict[str, Choice] = {}
         tls = {"secure": True, "server_pem_path": str(tls_ca)} if tls_ca else {}
         if tls_ca and not tls_ca.is_file():
-            raise BadInput(f"store.tls_ca = '{tls_ca}': no such file; name the certificate that signed the server's")
+            raise BadInput(f"store.tls_ca = '{tls_ca}': no such file; set the certificate that signed the server's")
         try:
-            self.client = client(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
+            self.client = client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
             server = f"Lite {installed('milvus-lite')}" if self.lite else self.client.get_server_version()
             self.version = f"Milvus {server}"
             if db_name:
-                # connecting alone does not say that the database is not there
+                # connecting succeeds even if the database does not exist
                 self.client.list_collections()
-        except Exception as error:  # pymilvus, gRPC and milvus-lite each raise their own
-            raise BadInput(_unreachable(self.uri, self.lite, db_name, error)) from None
+        except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
+            raise BadInput(_connect_error(self.uri, self.lite, db_name, error)) from None
 
     @property
     def has_sparse(self) -> bool:
-        """Whether there are sparse vectors: Lite and Zilliz Cloud have them, a server from 2.4 on."""
+        """Whether sparse vectors are supported: by Lite, by Zilliz Cloud, and by a server from 2.4 on."""
         number = re.search(r"(\d+)\.(\d+)", self.version)
         return self.lite or self.zilliz or number is None or tuple(map(int, number.groups())) >= (2, 4)
 
-    def gpu(self, kind: str, probe: Callable[["Connection", str], Choice]) -> Choice:
-        """Whether the server builds this GPU index, by `probe`, asked once."""
-        if kind not in self._gpu:
-            self._gpu[kind] = probe(self, kind)
-        return self._gpu[kind]
+    def gpu(self, kind: str, trial: Callable[["Connection", str], Choice]) -> Choice:
+        """Whether the server builds this GPU index: the result of `trial`, which runs once per connection."""
+        if kind not in self._gpu_trials:
+            self._gpu_trials[kind] = trial(self, kind)
+        return self._gpu_trials[kind]
 
     def close(self) -> None:
-        """Let go of the connection, and of a Lite file's lock."""
+        """Close the connection, and release a Lite file's lock."""
         self.client.close()
         if self.lite:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self._path)
 
-    def call(self, what: str, action: Callable[[], T]) -> T:
-        """`action()`, again and again while the server is away; `what` says it in errors.
+    def call(self, operation: str, action: Callable[[], T]) -> T:
+        """The result of `action()`, retried while the server is unavailable; `operation` names it in errors.
 
         Raises:
-            Resumable: the server stayed away for `patience` seconds, or a stop signal came meanwhile.
-            JobError: the server answers, and says no.
+            Resumable: the server was unavailable for `patience` seconds, or a stop signal arrived.
+            JobError: the server answered with an error.
         """
         import grpc
         from pymilvus.exceptions import MilvusException
@@ -109,19 +109,19 @@ class Connection:
             try:
                 result = action()
             except (MilvusException, grpc.RpcError, ValueError) as error:
-                message = f"store.uri = '{self.uri}': {what} failed: {brief(error)}"
-                if self.lite or not is_away(error):
+                message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
+                if self.lite or not is_unavailable(error):
                     if isinstance(error, ValueError):
                         raise
                     raise JobError(message) from None
                 now = time.monotonic()
                 if since is None:
                     since = now
-                    logger.warning("%s; trying again for up to %.0f s", message, self.patience)
+                    logger.warning("%s; retrying for up to %.0f s", message, self.patience)
                 elif now - since > self.patience:
                     raise Resumable(
-                        f"{message}, for {now - since:.0f} s; what is finished is kept: start the server, then the "
-                        "same command (store.patience sets how long it is waited for)"
+                        f"{message}, for {now - since:.0f} s; finished work is kept: start the server, then run the "
+                        "same command again (store.patience sets how long the job retries)"
                     ) from None
                 _sleep(min(wait, self.patience) * random.uniform(0.5, 1.0))
                 wait = min(2 * wait, _LONGEST_WAIT)
@@ -132,7 +132,7 @@ class Connection:
 
 
 def _sleep(seconds: float) -> None:
-    """Sleep, but let a stop signal through."""
+    """Sleep, but react to a stop signal within 0.2 s."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         signals.check()
@@ -140,7 +140,7 @@ def _sleep(seconds: float) -> None:
 
 
 def _client_class() -> Any:
-    """pymilvus's client. At its import pymilvus parses MILVUS_URI, also out of `.env`, and refuses a file there."""
+    """pymilvus's client. When it is imported, pymilvus reads MILVUS_URI, also from `.env`, and rejects a file name."""
     kept = os.environ.get("MILVUS_URI")
     os.environ["MILVUS_URI"] = ""
     try:
@@ -155,46 +155,47 @@ def _client_class() -> Any:
 
 
 def is_lite(uri: str) -> bool:
-    """Whether a uri names a Milvus Lite file rather than a server."""
+    """Whether a uri names a Milvus Lite file, not a server."""
     return "://" not in uri
 
 
-def brief(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error in one line of at most 300 characters."""
     message = getattr(error, "message", None) or getattr(error, "details", lambda: "")() or str(error)
     return " ".join(str(message).split())[:300]
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether the server does not answer, or not yet, as opposed to answering no."""
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the server is unreachable, busy or starting, so that a retry may succeed."""
     import grpc
 
     if isinstance(error, ValueError):
-        # grpc's own, on a channel that pymilvus is just replacing
+        # raised by grpc on a channel that pymilvus is replacing at this moment
         return "closed channel" in str(error)
     code = getattr(error, "code", None)
     if callable(code):
         if code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return "message larger than max" not in str(error)
         return code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-    return code in _AWAY_CODES or bool(_AWAY_WORDS.search(str(getattr(error, "message", ""))))
+    return code in _UNAVAILABLE_CODES or bool(_UNAVAILABLE_WORDS.search(str(getattr(error, "message", ""))))
 
 
-def _unreachable(uri: str, lite: bool, db_name: str, error: BaseException) -> str:
+def _connect_error(uri: str, lite: bool, db_name: str, error: BaseException) -> str:
+    """The message for a connection that failed."""
     if lite:
         if "Open local milvus failed" in str(error):
             return (
-                f"store.uri = '{uri}': Milvus Lite cannot open it: another process holds it, or it is no Milvus "
-                "Lite database; wait for that process, or set store.uri to another file"
+                f"store.uri = '{uri}': Milvus Lite cannot open it: another process holds it, or it is not a Milvus "
+                "Lite database; wait for that process to end, or set store.uri to another file"
             )
-        return f"store.uri = '{uri}': Milvus Lite cannot open it ({brief(error)})"
+        return f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})"
     if db_name and "database" in str(error).lower():
-        return f"store.db_name = '{db_name}': {brief(error)}: create that database, or name another"
+        return f"store.db_name = '{db_name}': {one_line(error)}: create that database, or set another name"
     cause = error.__cause__
     code = cause.code().name if cause is not None and hasattr(cause, "code") else ""
     if code == "UNAUTHENTICATED" or "auth" in str(error).lower():
         return f"store.uri = '{uri}': the server refuses the token: set MILVUS_TOKEN (user:password, or an API key)"
     return (
         f"store.uri = '{uri}': no Milvus server answers within {_CONNECT_SECONDS} s "
-        f"({code or brief(error)}): start it, check the address, or set store.uri to a file for Milvus Lite"
+        f"({code or one_line(error)}): start it, check the address, or set store.uri to a file for Milvus Lite"
     )

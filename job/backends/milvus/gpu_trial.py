@@ -1,7 +1,8 @@
-"""Whether a server builds GPU indexes: found out on a scratch collection, never on the user's data.
+"""Whether a server builds GPU indexes: tested on a scratch collection, never on the user's data.
 
-A server without a GPU accepts GPU_IVF_FLAT, calls it finished below 1,024 rows and never finishes above; so the
-scratch collection has more, and the wait an end. It is removed again; what a killed run left goes after an hour.
+A server without a GPU accepts GPU_IVF_FLAT, reports it as finished below 1,024 rows and never finishes it above. So
+the scratch collection has more rows, and the wait has a timeout. The collection is dropped afterwards; one that a
+killed run left behind is dropped after an hour.
 """
 
 import contextlib
@@ -10,30 +11,30 @@ import uuid
 
 import numpy as np
 
-from job.backends.milvus.connection import Connection, brief
+from job.backends.milvus.connection import Connection, one_line
 from job.backends.milvus.index_kinds import build_params
 from job.runtime.device import Choice
 from job.runtime.log import logger
 
 _PREFIX = "job_probe_"
 _ROWS, _DIM = 1_100, 32
-# an integer: with a float, or none, pymilvus waits for ever
-SECONDS = 30
+# an integer: with a float, or with none, pymilvus waits forever
+_TIMEOUT_SECONDS = 30
 _LEFTOVER_SECONDS = 3600
 
 
-def probe(connection: Connection, kind: str) -> Choice:
-    """`yes` or `no`, with the reason. Takes some seconds where the answer is yes, about 40 where it is no."""
+def try_gpu_index(connection: Connection, kind: str) -> Choice:
+    """`yes` or `no`, with the reason. Takes a few seconds if the answer is yes, about 40 if it is no."""
     if connection.lite:
         return Choice("no", "Milvus Lite has no GPU indexes")
     if connection.zilliz:
         return Choice("no", "Zilliz Cloud chooses its index itself (AUTOINDEX)")
     remove_leftovers(connection)
-    logger.info("milvus: trying %s on a scratch collection, for up to %d s", kind, SECONDS)
+    logger.info("milvus: trying %s on a scratch collection, for up to %d s", kind, _TIMEOUT_SECONDS)
     name = f"{_PREFIX}{int(time.time())}_{uuid.uuid4().hex[:8]}"
     try:
         connection.call("trying a GPU index", lambda: _build(connection, name, kind))
-    except _RefusedError as error:
+    except _NotBuiltError as error:
         return Choice("no", str(error))
     finally:
         with contextlib.suppress(Exception):
@@ -41,7 +42,7 @@ def probe(connection: Connection, kind: str) -> Choice:
     return Choice("yes", f"the server built {kind} over {_ROWS:,} rows of a scratch collection")
 
 
-class _RefusedError(Exception):
+class _NotBuiltError(Exception):
     pass
 
 
@@ -62,19 +63,22 @@ def _build(connection: Connection, name: str, kind: str) -> None:
     parameters = client.prepare_index_params()
     parameters.add_index("v", index_type=kind, metric_type="L2", params={**settings, "params": settings})
     try:
-        client.create_index(name, parameters, timeout=SECONDS)
+        client.create_index(name, parameters, timeout=_TIMEOUT_SECONDS)
     except MilvusException as error:
         if "timeout" in str(error):
-            reason = f"the server accepts {kind} but has not built it over {_ROWS:,} rows within {SECONDS} s, "
-            raise _RefusedError(reason + "as one without a GPU does") from None
-        raise _RefusedError(f"the server refuses {kind}: {brief(error)}") from None
+            raise _NotBuiltError(
+                f"the server accepts {kind} but has not built it over {_ROWS:,} rows within {_TIMEOUT_SECONDS} s, "
+                "like a server without a GPU"
+            ) from None
+        raise _NotBuiltError(f"the server refuses {kind}: {one_line(error)}") from None
 
 
 def remove_leftovers(connection: Connection) -> int:
-    """Drop scratch collections of more than an hour ago; returns how many."""
+    """Drop scratch collections that are more than an hour old; returns how many."""
     removed = 0
     for name in connection.call("listing collections", connection.client.list_collections):
-        age = time.time() - int(stamp) if (stamp := name.removeprefix(_PREFIX).split("_")[0]).isdigit() else 0.0
+        stamp = name.removeprefix(_PREFIX).split("_")[0]
+        age = time.time() - int(stamp) if stamp.isdigit() else 0.0
         if name.startswith(_PREFIX) and age > _LEFTOVER_SECONDS:
             with contextlib.suppress(Exception):
                 connection.client.drop_collection(name)

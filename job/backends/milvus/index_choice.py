@@ -1,51 +1,70 @@
-"""Which index a run gets: what was asked for where it can be had, the best of what the server builds otherwise."""
+"""Which index a run builds: the one that was asked for if it is available, or the best that the server builds."""
+
+from dataclasses import dataclass
 
 from job.backends.milvus.connection import Connection
-from job.backends.milvus.gpu_trial import probe
-from job.backends.milvus.index_kinds import GPU_KINDS, IVF_ROWS, Index, build_params, complaint
+from job.backends.milvus.gpu_trial import try_gpu_index
+from job.backends.milvus.index_kinds import IVF_ROWS, KINDS, Index, build_params, why_unavailable
 from job.runtime.errors import BadInput
 
 
-def choose(
-    connection: Connection, asked: str, metric: str, rows: int, top_k: int, nlist: int | None, cache_on_device: bool
-) -> Index:
-    """The index to build over `rows` rows. `top_k`: rows asked for a query.
+@dataclass(frozen=True)
+class IndexRequest:
+    """The index that the configuration asks for, over `rows` rows; `top_k`: rows per query. `nlist`: None: default."""
+
+    asked: str
+    metric: str
+    rows: int
+    top_k: int
+    nlist: int | None = None
+    cache_on_device: bool = False
+
+
+def choose(connection: Connection, request: IndexRequest) -> Index:
+    """The index to build.
 
     `auto`: on Lite FLAT; on Zilliz Cloud AUTOINDEX; on a server FLAT below `IVF_ROWS` rows, else GPU_IVF_FLAT where
-    it builds that, else IVF_FLAT.
+    the server builds it, else IVF_FLAT.
 
     Raises:
-        BadInput: the index asked for cannot be had there; the message says why.
+        BadInput: the index asked for is not available there; the message says why.
     """
-    kind, reason = (asked, f"store.index = {asked}") if asked != "auto" else _auto(connection, metric, rows, top_k)
-    require(connection, kind, metric, top_k)
-    return Index(kind, metric, build_params(kind, rows, nlist, cache_on_device), reason)
+    if request.asked == "auto":
+        kind, reason = _auto(connection, request)
+    else:
+        kind, reason = request.asked, f"store.index = {request.asked}"
+    require(connection, kind, request.metric, request.top_k)
+    build = build_params(kind, request.rows, request.nlist, request.cache_on_device)
+    return Index(kind, request.metric, build, reason)
 
 
 def require(connection: Connection, kind: str, metric: str, top_k: int) -> None:
-    """See that an index can be had there; for a GPU index by trying, once a connection.
+    """Check that an index is available there; a GPU index is tried, once per connection.
 
     Raises:
-        BadInput: it cannot; the message says why.
+        BadInput: it is not; the message says why.
     """
-    why = complaint(kind, metric, top_k, connection.lite, connection.zilliz)
-    if why is None and kind in GPU_KINDS and (found := connection.gpu(kind, probe)).value == "no":
-        why = f"store.index = '{kind}' cannot be had at '{connection.uri}': {found.reason}; set store.index=auto"
+    why = why_unavailable(kind, metric, top_k, connection.lite, connection.zilliz)
+    if why is None and KINDS[kind].gpu:
+        trial = connection.gpu(kind, try_gpu_index)
+        if trial.value == "no":
+            why = f"store.index = '{kind}': not available at '{connection.uri}': {trial.reason}; set store.index=auto"
     if why is not None:
         raise BadInput(why)
 
 
-def _auto(connection: Connection, metric: str, rows: int, top_k: int) -> tuple[str, str]:
+def _auto(connection: Connection, request: IndexRequest) -> tuple[str, str]:
+    """The kind and the reason."""
     if connection.lite:
         return "FLAT", "auto: Milvus Lite's other indexes are no faster"
     if connection.zilliz:
-        return "AUTOINDEX", "auto: Zilliz Cloud chooses itself"
-    if rows < IVF_ROWS:
-        return "FLAT", f"auto: {rows:,} rows are fewer than {IVF_ROWS:,}"
-    why = complaint("GPU_IVF_FLAT", metric, top_k, False, False)
+        return "AUTOINDEX", "auto: Zilliz Cloud chooses the index itself"
+    if request.rows < IVF_ROWS:
+        return "FLAT", f"auto: {request.rows:,} rows are fewer than {IVF_ROWS:,}"
+    why = why_unavailable("GPU_IVF_FLAT", request.metric, request.top_k, lite=False, zilliz=False)
     if why is None:
-        found = connection.gpu("GPU_IVF_FLAT", probe)
-        if found.value == "yes":
-            return "GPU_IVF_FLAT", f"auto: {found.reason}"
-        why = found.reason
+        trial = connection.gpu("GPU_IVF_FLAT", try_gpu_index)
+        if trial.value == "yes":
+            return "GPU_IVF_FLAT", f"auto: {trial.reason}"
+        why = trial.reason
     return "IVF_FLAT", f"auto: no GPU index: {why}"

@@ -1,36 +1,87 @@
-"""Which index, with which parameters, within which limits.
+"""The index kinds: one table that says where each can be built, its limits and its parameters.
 
-Limits from Milvus's documentation (2.3 to 2.6) and facts measured on 2.3.5: top-k and queries a search 16,384,
+A new index kind is one row in `KINDS`, and one word in the configuration's `store.index`.
+
+Limits from Milvus's documentation (2.3 to 2.6) and measured on 2.3.5: top-k and queries per search 16,384,
 messages 64 MiB; GPU_CAGRA top-k 1,024; GPU_IVF_FLAT and GPU_BRUTE_FORCE top-k 2,048 (256 in older releases);
-no COSINE on a GPU; nlist 1 to 65,536.
+no COSINE metric on a GPU; nlist 1 to 65,536.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-Kind = Literal["FLAT", "IVF_FLAT", "HNSW", "GPU_IVF_FLAT", "GPU_CAGRA", "GPU_BRUTE_FORCE", "AUTOINDEX"]
-GPU_KINDS = ("GPU_IVF_FLAT", "GPU_CAGRA", "GPU_BRUTE_FORCE")
-LITE_KINDS = ("FLAT", "IVF_FLAT", "HNSW")
 MAX_TOP_K = 16_384
 MAX_NLIST = 65_536
-# from here on a server's IVF_FLAT, its build counted, beats its scan of all rows
+# on a server, from this many rows on, building and searching IVF_FLAT takes less time than scanning all rows
 IVF_ROWS = 20_000
-_MAX_GPU_TOP_K = {"GPU_IVF_FLAT": 2_048, "GPU_BRUTE_FORCE": 2_048, "GPU_CAGRA": 1_024}
-# the parameter that trades time for recall, and its largest value
-_EFFORT = {
-    "IVF_FLAT": ("nprobe", MAX_NLIST),
-    "GPU_IVF_FLAT": ("nprobe", MAX_NLIST),
-    "HNSW": ("ef", 32_768),
-    "GPU_CAGRA": ("itopk_size", 1_024),
-    "AUTOINDEX": ("level", 10),
-}
+
+
+def default_nlist(rows: int) -> int:
+    """IVF lists for `rows` rows: 4 sqrt(n), rounded to a power of two between 128 and 65,536 (Milvus's advice)."""
+    return int(np.clip(2 ** round(np.log2(4 * max(rows, 1) ** 0.5)), 128, MAX_NLIST))
+
+
+def _share_of_lists(top_k: int, nlist: int) -> int:
+    return max(8, nlist // 64)
+
+
+def _twice_top_k(top_k: int, nlist: int) -> int:
+    """Twice the top-k, rounded up to a power of two, at least 128."""
+    power: int = 2 ** int(np.ceil(np.log2(2 * top_k)))
+    return max(power, 128)
+
+
+@dataclass(frozen=True)
+class SearchParameter:
+    """The search parameter that trades time for recall. `first(top_k, nlist)`: the value that a search starts with."""
+
+    name: str
+    largest: int
+    first: Callable[[int, int], int]
+
+
+@dataclass(frozen=True)
+class IndexKind:
+    """One row of the table.
+
+    `gpu`: needs a server with a GPU. `lite`: Milvus Lite builds it. `search`: None where a search is exact. The build
+    parameters are `build`, with `nlist` where `has_nlist`, and `cache_dataset_on_device` where `has_cache`.
+    """
+
+    name: str
+    gpu: bool = False
+    lite: bool = False
+    max_top_k: int = MAX_TOP_K
+    search: SearchParameter | None = None
+    build: dict[str, Any] = field(default_factory=dict)
+    has_nlist: bool = False
+    has_cache: bool = False
+
+
+_NPROBE = SearchParameter("nprobe", MAX_NLIST, _share_of_lists)
+_EF = SearchParameter("ef", 32_768, _twice_top_k)
+_ITOPK = SearchParameter("itopk_size", 1_024, _twice_top_k)
+_LEVEL = SearchParameter("level", 10, lambda top_k, nlist: 2)
+_HNSW = {"M": 32, "efConstruction": 200}
+_CAGRA = {"intermediate_graph_degree": 128, "graph_degree": 64}
+_TABLE = (
+    IndexKind("FLAT", lite=True),
+    IndexKind("IVF_FLAT", lite=True, search=_NPROBE, has_nlist=True),
+    IndexKind("HNSW", lite=True, search=_EF, build=_HNSW),
+    IndexKind("GPU_IVF_FLAT", gpu=True, max_top_k=2_048, search=_NPROBE, has_nlist=True, has_cache=True),
+    IndexKind("GPU_CAGRA", gpu=True, max_top_k=1_024, search=_ITOPK, build=_CAGRA, has_cache=True),
+    IndexKind("GPU_BRUTE_FORCE", gpu=True, max_top_k=2_048),
+    IndexKind("AUTOINDEX", search=_LEVEL),
+)
+KINDS: dict[str, IndexKind] = {kind.name: kind for kind in _TABLE}
 
 
 @dataclass(frozen=True)
 class Index:
-    """An index: its kind, metric, build parameters, and why it is this one."""
+    """An index: its kind, metric and build parameters, and the reason for this choice."""
 
     kind: str
     metric: str
@@ -39,69 +90,69 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How hard a search tries: one parameter with its value and its largest; None where it is exact anyway."""
+class SearchEffort:
+    """One search parameter with its value and its largest value; without a name where the search is exact."""
 
     name: str | None
     value: int
-    most: int
+    largest: int
 
     @property
     def params(self) -> dict[str, int]:
         return {} if self.name is None else {self.name: self.value}
 
-    def harder(self) -> "Effort | None":
-        """Twice as hard, or None where it cannot be."""
-        if self.name is None or self.value >= self.most:
+    def harder(self) -> "SearchEffort | None":
+        """Twice the value, or None where it is the largest already."""
+        if self.name is None or self.value >= self.largest:
             return None
-        return replace(self, value=min(2 * self.value, self.most))
+        return replace(self, value=min(2 * self.value, self.largest))
 
     def __str__(self) -> str:
         return f"{self.name} {self.value}" if self.name else "exact"
 
 
-def lists(rows: int) -> int:
-    """IVF lists for `rows` rows: 4 sqrt(n), a power of two between 128 and 65,536 (Milvus's own advice)."""
-    return int(np.clip(2 ** round(np.log2(4 * max(rows, 1) ** 0.5)), 128, MAX_NLIST))
+EXACT = SearchEffort(None, 0, 0)
 
 
 def build_params(kind: str, rows: int, nlist: int | None, cache_on_device: bool) -> dict[str, Any]:
-    """The parameters that an index of `kind` over `rows` rows is built with."""
-    cached = {"cache_dataset_on_device": "true" if cache_on_device else "false"}
-    params: dict[str, dict[str, Any]] = {
-        "FLAT": {},
-        "AUTOINDEX": {},
-        "IVF_FLAT": {"nlist": nlist or lists(rows)},
-        "HNSW": {"M": 32, "efConstruction": 200},
-        "GPU_IVF_FLAT": {"nlist": nlist or lists(rows), **cached},
-        "GPU_CAGRA": {"intermediate_graph_degree": 128, "graph_degree": 64, **cached},
-        "GPU_BRUTE_FORCE": {},
-    }
-    return params[kind]
+    """The build parameters of an index of `kind` over `rows` rows."""
+    row = KINDS[kind]
+    params: dict[str, Any] = {"nlist": nlist or default_nlist(rows)} if row.has_nlist else {}
+    params |= row.build
+    if row.has_cache:
+        params["cache_dataset_on_device"] = "true" if cache_on_device else "false"
+    return params
 
 
-def first_effort(kind: str, build: dict[str, Any], top_k: int, nprobe: int | None) -> Effort:
-    """Where a search starts: a 64th of the lists, a beam of twice the top-k. `build`: as the server says."""
-    if kind not in _EFFORT:
-        return Effort(None, 0, 0)
-    name, most = _EFFORT[kind]
-    if name == "nprobe":
-        nlist = int(build.get("nlist", 128))
-        return Effort(name, min(nprobe or max(8, nlist // 64), nlist), nlist)
-    if name == "level":
-        return Effort(name, 2, most)
-    return Effort(name, min(max(2 ** int(np.ceil(np.log2(2 * top_k))), 128), most), most)
+def first_effort(kind: str, build: dict[str, Any], top_k: int, nprobe: int | None) -> SearchEffort:
+    """The effort that a search starts with: a 64th of the lists, or a beam of twice the top-k.
+
+    `build`: the build parameters as the server reports them. `nprobe`: instead of a 64th of the lists.
+    """
+    # a collection of another program may have an index of a kind that is not in the table
+    row = KINDS.get(kind)
+    if row is None or row.search is None:
+        return EXACT
+    nlist = int(build.get("nlist", 128))
+    first, largest = row.search.first(top_k, nlist), row.search.largest
+    if row.has_nlist:
+        first, largest = nprobe or first, nlist
+    return SearchEffort(row.search.name, min(first, largest), largest)
 
 
-def complaint(kind: str, metric: str, top_k: int, lite: bool, zilliz: bool) -> str | None:
-    """Why this index cannot be had there, by what is known without asking; None where it may be."""
-    if lite and kind not in LITE_KINDS:
-        return f"store.index = '{kind}': Milvus Lite builds {', '.join(LITE_KINDS)} alone; take one, or a server"
+def why_unavailable(kind: str, metric: str, top_k: int, lite: bool, zilliz: bool) -> str | None:
+    """Why this index is not available there, as far as it is known without asking a server; None where it may be."""
+    row = KINDS[kind]
+    if lite and not row.lite:
+        kinds = ", ".join(name for name, other in KINDS.items() if other.lite)
+        return f"store.index = '{kind}': Milvus Lite builds only {kinds}; set one of them, or use a server"
     if zilliz and kind != "AUTOINDEX":
-        return f"store.index = '{kind}': Zilliz Cloud builds AUTOINDEX alone; set store.index=auto"
-    if kind in GPU_KINDS and metric == "COSINE":
-        return f"store.metric = 'COSINE': {kind} takes IP and L2; on unit vectors IP ranks the same: store.metric=IP"
-    most = _MAX_GPU_TOP_K.get(kind, MAX_TOP_K)
-    if top_k > most:
-        return f"neighbors.k: {kind} answers with at most {most:,} rows a query, this run asks for {top_k:,}"
+        return f"store.index = '{kind}': Zilliz Cloud builds only AUTOINDEX; set store.index=auto"
+    if row.gpu and metric == "COSINE":
+        return (
+            f"store.metric = 'COSINE': {kind} supports only IP and L2; on unit vectors IP gives the same order: "
+            "set store.metric=IP"
+        )
+    if top_k > row.max_top_k:
+        return f"neighbors.k: {kind} returns at most {row.max_top_k:,} rows per query, this run asks for {top_k:,}"
     return None

@@ -1,13 +1,14 @@
-"""Requests and answers as NumPy arrays: no Python object a row, a component or a hit.
+"""Requests and answers as NumPy arrays: no Python object per row, per component or per hit.
 
-pymilvus packs rows one by one and unpacks an object a hit, which is most of the client's time. Here the vectors
-go into the protobuf message as bytes, and ids and scores come out of it as arrays. That uses names of pymilvus that
-are not public; `usable` sees at the start that they are there, and without them the public calls are made.
+pymilvus packs rows one by one and makes one object per hit, which takes most of the client's time. Here the vectors
+go into the protobuf message as bytes, and ids and scores come out of it as arrays. This uses private names of
+pymilvus; `arrays_supported` checks at the start that they exist, and without them the public calls are used.
 """
 
 import gc
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from job.runtime.log import logger
 _INT64, _VARCHAR, _JSON, _FLOAT_VECTOR = 5, 21, 23, 101
 
 
-def usable(connection: Connection) -> bool:
-    """Whether this pymilvus has the names that the fast way needs."""
+def arrays_supported(connection: Connection) -> bool:
+    """Whether this pymilvus has the private names that this module needs."""
     try:
         from pymilvus.client.prepare import Prepare
         from pymilvus.client.utils import check_status
@@ -37,12 +38,30 @@ def usable(connection: Connection) -> bool:
             and hasattr(milvus_pb2, "UpsertRequest")
         )
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        logger.warning("milvus: this pymilvus is not the one we know (%s): slower public calls instead", error)
+        logger.warning("milvus: this version of pymilvus is unknown (%s): using its slower public calls", error)
         return False
 
 
-def upsert(connection: Connection, name: str, fields: Fields, timestamp: int, rows: "Rows") -> None:
-    """Write rows by columns; a row of the same id is replaced."""
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows to write: ids int64 [m], vectors float32 [m, d], m texts, and m dicts of extra values or none."""
+
+    ids: Ids
+    vectors: Floats
+    texts: list[str]
+    extra: Sequence[dict[str, Any]] = ()
+
+    def as_dicts(self, fields: Fields) -> list[dict[str, Any]]:
+        """The rows for pymilvus's public call."""
+        extra = self.extra or [{} for _ in self.ids]
+        return [
+            {**more, fields.id: int(id), fields.vector: vector, fields.text: text}
+            for id, vector, text, more in zip(self.ids, self.vectors, self.texts, extra, strict=True)
+        ]
+
+
+def upsert(connection: Connection, name: str, fields: Fields, timestamp: int, rows: RowBatch) -> None:
+    """Write rows column by column; a row with the same id is replaced. `timestamp`: of the collection's schema."""
     from pymilvus.client.utils import check_status
     from pymilvus.grpc_gen import milvus_pb2
 
@@ -63,27 +82,12 @@ def upsert(connection: Connection, name: str, fields: Fields, timestamp: int, ro
     check_status(stub.Upsert(request, timeout=CALL_SECONDS, metadata=_metadata(connection)).status)
 
 
-class Rows:
-    """Rows to write: ids int64 [m], vectors float32 [m, d], texts, and a dict of extra values each."""
-
-    def __init__(self, ids: Ids, vectors: Floats, texts: list[str], extra: Sequence[dict[str, Any]] = ()) -> None:
-        self.ids, self.vectors, self.texts, self.extra = ids, vectors, texts, extra
-
-    def as_dicts(self, fields: Fields) -> list[dict[str, Any]]:
-        """For the public call."""
-        extra = self.extra or [{}] * len(self.ids)
-        return [
-            {**more, fields.id: int(id), fields.vector: vector, fields.text: text}
-            for id, vector, text, more in zip(self.ids, self.vectors, self.texts, extra, strict=True)
-        ]
-
-
 def search(
-    connection: Connection, name: str, fields: Fields, queries: Floats, k: int, how: dict[str, Any]
+    connection: Connection, name: str, fields: Fields, queries: Floats, k: int, options: dict[str, Any]
 ) -> tuple[Ids, Floats]:
-    """Ids int64 [nq, k], -1 where there are fewer, and the index's scores float32 [nq, k], nan there.
+    """Ids int64 [nq, k] and the index's scores float32 [nq, k]; -1 and nan where there are fewer hits.
 
-    `how`: pymilvus's search_params and filter.
+    `options`: pymilvus's search_params and filter.
     """
     from pymilvus.client.prepare import Prepare
     from pymilvus.client.utils import check_status
@@ -93,11 +97,11 @@ def search(
     request = Prepare.search_requests_with_expr(
         name,
         fields.vector,
-        how["search_params"],
+        options["search_params"],
         k,
-        expr=how["filter"],
+        expr=options["filter"],
         data=[queries[0].tolist()],
-        # asked for nothing, milvus-lite returns the vectors too
+        # without output fields milvus-lite returns the vectors too
         output_fields=[fields.id],
         consistency_level="Strong",
         use_default_consistency=False,
@@ -112,22 +116,22 @@ def search(
 
 
 def unpack(results: Any, nq: int, k: int) -> tuple[Ids, Floats]:
-    """A SearchResultData message as two arrays."""
+    """Ids and scores of a SearchResultData message, as `search` returns them."""
     counts = np.fromiter(results.topks, np.int64, nq)
     ids, scores = np.full((nq, k), -1, np.int64), np.full((nq, k), np.nan, np.float32)
-    there = np.arange(k) < counts[:, None]
-    ids[there] = np.array(results.ids.int_id.data, np.int64)
-    scores[there] = np.array(results.scores, np.float32)
+    is_hit = np.arange(k) < counts[:, None]
+    ids[is_hit] = np.array(results.ids.int_id.data, np.int64)
+    scores[is_hit] = np.array(results.scores, np.float32)
     return ids, scores
 
 
 def search_public(
-    connection: Connection, name: str, fields: Fields, queries: Floats, k: int, how: dict[str, Any]
+    connection: Connection, name: str, fields: Fields, queries: Floats, k: int, options: dict[str, Any]
 ) -> tuple[Ids, Floats]:
-    """The same by pymilvus's public call."""
+    """The same as `search`, by pymilvus's public call."""
     ids, scores = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.nan, np.float32)
-    # a list of hits a query is a million small objects: the collector would walk them again and again
-    collecting = gc.isenabled()
+    # one list of hits per query makes a million small objects, which the garbage collector would visit repeatedly
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         answer = connection.client.search(
@@ -138,27 +142,23 @@ def search_public(
             output_fields=[fields.id],
             consistency_level="Strong",
             timeout=CALL_SECONDS,
-            **how,
+            **options,
         )
         for row, hits in enumerate(answer):
             ids[row, : len(hits)] = [hit[fields.id] for hit in hits]
             scores[row, : len(hits)] = [hit["distance"] for hit in hits]
     finally:
-        if collecting:
+        if was_enabled:
             gc.enable()
     return ids, scores
 
 
-def call_context(connection: Connection) -> Any:
-    """What pymilvus's own calls are given to send the database's name."""
-    client = connection.client
-    return client._generate_call_context() if hasattr(client, "_generate_call_context") else None
-
-
 def _metadata(connection: Connection) -> Any:
-    """What pymilvus sends beside every request: the database's name among it."""
-    context = call_context(connection)
-    return context.to_grpc_metadata() if context is not None else None
+    """The metadata that pymilvus sends with every request, among it the database's name."""
+    client = connection.client
+    if not hasattr(client, "_generate_call_context"):
+        return None
+    return client._generate_call_context().to_grpc_metadata()
 
 
 def _packed(vectors: Floats) -> bytes:

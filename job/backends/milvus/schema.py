@@ -1,4 +1,4 @@
-"""The fields of a collection: ours, or what another program's has to have."""
+"""The schema of a collection: the one that this job makes, and the one that another program's collection needs."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +9,8 @@ SPARSE = "SPARSE_FLOAT_VECTOR"
 
 @dataclass(frozen=True)
 class Fields:
-    """The names of the fields; `extra`: columns kept beside them, in the dynamic field where the schema has none;
-    `sparse`: of the lexical weights, empty where none are kept."""
+    """The names of the fields. `extra`: further columns, kept in the dynamic field where the schema has no field of
+    that name. `sparse`: the field of the lexical weights, empty where none are kept."""
 
     id: str = "id"
     vector: str = "embedding"
@@ -20,10 +20,9 @@ class Fields:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a collection that is there looks like. `nullable`: fields that a row may leave out; `timestamp`: its
-    schema's, which newer servers ask for; `number`: the server's for it, another one once it is dropped and made anew.
-    """
+class CollectionSchema:
+    """The schema of an existing collection. `text`: the schema for messages. `types`: the type of each field.
+    `nullable`: fields that a row may omit. `timestamp`: of the schema; newer servers require it in requests."""
 
     text: str
     types: dict[str, str]
@@ -33,11 +32,10 @@ class Layout:
     dynamic: bool
     primary: str
     timestamp: int
-    number: int
 
 
-def our_schema(client: Any, fields: Fields, dim: int) -> Any:
-    """The schema that we make: id INT64 primary, FLOAT_VECTOR, VARCHAR, and a dynamic field where `extra` needs it."""
+def make_schema(client: Any, fields: Fields, dim: int) -> Any:
+    """Our schema: id INT64 primary, FLOAT_VECTOR, VARCHAR, and a dynamic field if `extra` needs one."""
     from pymilvus import DataType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=bool(fields.extra))
@@ -49,80 +47,97 @@ def our_schema(client: Any, fields: Fields, dim: int) -> Any:
     return schema
 
 
-def our_text(fields: Fields, dim: int) -> str:
-    """Our schema in words, as `read_layout` gives it."""
+def schema_text(fields: Fields, dim: int) -> str:
+    """Our schema as text, in the form of `CollectionSchema.text`."""
     text = f"{fields.id} INT64 primary, {fields.vector} FLOAT_VECTOR({dim}), {fields.text} VARCHAR({TEXT_BYTES})"
-    text += f", {fields.sparse} SPARSE_FLOAT_VECTOR" if fields.sparse else ""
-    return text + (", dynamic" if fields.extra else "")
+    if fields.sparse:
+        text += f", {fields.sparse} SPARSE_FLOAT_VECTOR"
+    if fields.extra:
+        text += ", dynamic"
+    return text
 
 
-def sparse_alone(layout: Layout, fields: Fields, dim: int) -> str | None:
-    """What to do where the lexical weights are all that a collection's schema differs in; None where they are not."""
-    if fields.sparse and layout.text == our_text(replace(fields, sparse=""), dim):
+def sparse_field_advice(schema: CollectionSchema, fields: Fields, dim: int) -> str | None:
+    """What to set if the schema differs from ours only in the field of the lexical weights; None otherwise."""
+    if fields.sparse and schema.text == schema_text(replace(fields, sparse=""), dim):
         return f"embed.sparse = true needs the field '{fields.sparse}': set embed.sparse=false, or"
-    for name, kind in layout.types.items():
-        if kind == SPARSE and layout.text == our_text(replace(fields, sparse=name), dim):
+    for name, kind in schema.types.items():
+        if kind == SPARSE and schema.text == schema_text(replace(fields, sparse=name), dim):
             return f"'{name}' is for lexical weights: set embed.sparse=true and store.sparse_field={name}, or"
     return None
 
 
-def read_layout(description: dict[str, Any], fields: Fields) -> Layout:
-    """`describe_collection`'s answer."""
-    parts: list[str] = []
+def read_schema(description: dict[str, Any], fields: Fields) -> CollectionSchema:
+    """The schema from the answer of `describe_collection`."""
+    field_texts: list[str] = []
     types: dict[str, str] = {}
     nullable = set()
     dim, auto_id, primary = 0, False, ""
     for field in description["fields"]:
-        params = field.get("params", {})
-        size = params.get("dim") or params.get("max_length")
-        is_primary, auto = bool(field.get("is_primary")), bool(field.get("auto_id"))
-        kind = field["type"].name
-        parts.append(f"{field['name']} {kind}{f'({size})' if size else ''}{' primary' * is_primary}{' auto' * auto}")
-        types[field["name"]] = kind
+        name, kind, params = field["name"], field["type"].name, field.get("params", {})
+        is_primary, is_auto = bool(field.get("is_primary")), bool(field.get("auto_id"))
+        types[name] = kind
+        field_texts.append(_field_text(name, kind, params.get("dim") or params.get("max_length"), is_primary, is_auto))
         if field.get("nullable") or field.get("default_value") is not None or field.get("is_function_output"):
-            nullable.add(field["name"])
-        if field["name"] == fields.vector:
+            nullable.add(name)
+        if name == fields.vector:
             dim = int(params.get("dim") or 0)
         if is_primary:
-            primary, auto_id = field["name"], auto or bool(description.get("auto_id"))
+            primary, auto_id = name, is_auto or bool(description.get("auto_id"))
     dynamic = bool(description.get("enable_dynamic_field"))
-    text = ", ".join(parts) + (", dynamic" if dynamic else "")
-    timestamp, number = (int(description.get(key) or 0) for key in ("update_timestamp", "collection_id"))
-    return Layout(text, types, frozenset(nullable), dim, auto_id, dynamic, primary, timestamp, number)
+    if dynamic:
+        field_texts.append("dynamic")
+    timestamp = int(description.get("update_timestamp") or 0)
+    return CollectionSchema(
+        ", ".join(field_texts), types, frozenset(nullable), dim, auto_id, dynamic, primary, timestamp
+    )
 
 
-def unfit(layout: Layout, fields: Fields) -> str | None:
-    """Why a collection of another program cannot be clustered with these field names; None where it can."""
+def _field_text(name: str, kind: str, size: Any, is_primary: bool, is_auto: bool) -> str:
+    text = f"{name} {kind}"
+    if size:
+        text += f"({size})"
+    if is_primary:
+        text += " primary"
+    if is_auto:
+        text += " auto"
+    return text
+
+
+def why_not_readable(schema: CollectionSchema, fields: Fields) -> str | None:
+    """Why another program's collection cannot be clustered with these field names; None if it can."""
     for key, name, kind in (
         ("id_field", fields.id, "INT64"),
         ("vector_field", fields.vector, "FLOAT_VECTOR"),
         ("text_field", fields.text, "VARCHAR"),
     ):
-        found = layout.types.get(name)
+        found = schema.types.get(name)
         if found != kind:
-            there = f"is {found}" if found else "is not there"
-            return f"store.{key} = '{name}' {there}, but has to be {kind}; it has ({layout.text})"
-    if layout.primary != fields.id:
-        return f"store.id_field = '{fields.id}' is not its primary key; it has ({layout.text})"
-    lost = [name for name in fields.extra if name not in layout.types]
-    if lost and not layout.dynamic:
-        return f"store.extra_fields: it has no '{lost[0]}', nor a dynamic field; it has ({layout.text})"
+            problem = f"is {found}" if found else "does not exist"
+            return f"store.{key} = '{name}' {problem}, but has to be {kind}; the schema is ({schema.text})"
+    if schema.primary != fields.id:
+        return f"store.id_field = '{fields.id}' is not the primary key; the schema is ({schema.text})"
+    missing = [name for name in fields.extra if name not in schema.types]
+    if missing and not schema.dynamic:
+        return (
+            f"store.extra_fields: the collection has no field '{missing[0]}' and no dynamic field; "
+            f"the schema is ({schema.text})"
+        )
     return None
 
 
-def unfilled(layout: Layout, fields: Fields) -> str | None:
-    """Which vector field our rows would leave empty where it may not be, and what to do; None where there is none."""
-    for name, kind in layout.types.items():
-        if "VECTOR" in kind and name not in (fields.vector, fields.sparse) and name not in layout.nullable:
-            way = f"set embed.sparse=true and store.sparse_field={name}, or " * (kind == SPARSE)
-            return (
-                f"its field '{name}' {kind} has to be filled in every row, and this run has nothing for it: {way}set "
-                "store.collection to another name"
-            )
+def why_not_fillable(schema: CollectionSchema, fields: Fields) -> str | None:
+    """Which required vector field our rows would leave empty, and what to do; None if there is no such field."""
+    for name, kind in schema.types.items():
+        if "VECTOR" in kind and name not in (fields.vector, fields.sparse) and name not in schema.nullable:
+            advice = "set store.collection to another name"
+            if kind == SPARSE:
+                advice = f"set embed.sparse=true and store.sparse_field={name}, or {advice}"
+            return f"its field '{name}' {kind} has to be filled in every row, and this run has nothing for it: {advice}"
     return None
 
 
 def fit_text(text: str) -> str:
-    """The text, cut at a character's end to the bytes that Milvus holds."""
+    """The text, cut between two characters to the bytes that Milvus can hold."""
     raw = text.encode()
     return text if len(raw) <= TEXT_BYTES else raw[:TEXT_BYTES].decode(errors="ignore")

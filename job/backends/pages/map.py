@@ -1,4 +1,4 @@
-"""The map: one offline HTML page by Plotly, whose hover text cannot run anything."""
+"""The map: one offline HTML page by Plotly, in which a headline cannot run any script."""
 
 import html
 import textwrap
@@ -14,8 +14,8 @@ from job.data import Floats, Ints
 LABELED_CLUSTERS = 60
 _TITLE_CHARS, _DESCRIPTION_CHARS, _LINE_CHARS, _NAME_CHARS = 200, 300, 70, 36
 _PAGE_PIXELS, _CHAR_PIXELS, _LINE_PIXELS = (1300.0, 800.0), 6.2, 13.0
-_NOISE = "#b8bcc4"
-# Tableau's ten and their lighter halves, greys left out: the noise is grey
+_NOISE_COLOR = "#b8bcc4"
+# Tableau's ten colors and their lighter versions, without the grays: noise is gray
 _PALETTE = (
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#76b7b2", "#ff9da7", "#9c755f", "#1f77b4",
     "#d37295", "#499894", "#b6992d", "#8cd17d", "#a0cbe8", "#ffbe7d", "#d4a6c8", "#f1ce63", "#86bcb6", "#fabfd2",
@@ -47,7 +47,11 @@ main > div {{ height: 100%; }}
 
 @dataclass(frozen=True)
 class MapPoints:
-    """What is drawn: `layout` float32 [n, 2 or 3], `labels` int32 [n], names [c], titles, descriptions, copies [n]."""
+    """What is drawn, one point per headline.
+
+    `layout` float32 [n, 2 or 3], `labels` int32 [n], `names` of the clusters [c], `titles`, `descriptions` and
+    `copies` [n].
+    """
 
     layout: Floats
     labels: Ints
@@ -58,23 +62,23 @@ class MapPoints:
 
 
 def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> None:
-    """Write the page. Above `hover_rows` points, that many of them, spread over the clusters, carry hover text."""
+    """Write the page. With more than `hover_rows` points, only a sample of that size has hover text."""
     import plotly.graph_objects as go
     from plotly.io import to_html
 
     n = len(points.labels)
     noise = points.labels < 0
-    spoken = np.ones(n, np.bool_) if n <= hover_rows else _spread(points.labels, hover_rows)
+    has_hover = np.ones(n, np.bool_) if n <= hover_rows else _stratified_sample(points.labels, hover_rows)
     figure = go.Figure()
     for rows, name, style in (
-        (np.flatnonzero(~noise), f"{len(points.names):,} clusters", _colored(points)),
-        (np.flatnonzero(noise), f"noise ({noise.mean():.0%})", {"color": _NOISE, "size": 4, "opacity": 0.5}),
+        (np.flatnonzero(~noise), f"{len(points.names):,} clusters", _cluster_style()),
+        (np.flatnonzero(noise), f"noise ({noise.mean():.0%})", {"color": _NOISE_COLOR, "size": 4, "opacity": 0.5}),
     ):
-        for part, talks in ((rows[spoken[rows]], True), (rows[~spoken[rows]], False)):
-            if len(part):
-                figure.add_trace(_cloud(points, part, name, style, talks))
+        for drawn, hover in ((rows[has_hover[rows]], True), (rows[~has_hover[rows]], False)):
+            if len(drawn):
+                figure.add_trace(_point_trace(points, drawn, name, style, hover))
     if points.names:
-        figure.add_trace(_names(points))
+        figure.add_trace(_name_trace(points))
     hidden = {"visible": False, "showspikes": False}
     figure.update_layout(
         template="plotly_white",
@@ -89,6 +93,8 @@ def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> Non
     else:
         figure.update_xaxes(**hidden)
         figure.update_yaxes(**hidden)
+        # plotly.js #8036: even without spikes, each mouse move over a blank spot searches all points of a large trace
+        figure.update_layout(spikedistance=0)
     div = to_html(
         figure,
         include_plotlyjs=True,
@@ -97,120 +103,120 @@ def write_map(points: MapPoints, title: str, hover_rows: int, path: Path) -> Non
         default_height="100%",
         config={"responsive": True, "scrollZoom": True, "displaylogo": False},
     )
-    page = _PAGE.format(title=html.escape(title), summary=html.escape(_summary(points, spoken)), figure=div)
+    page = _PAGE.format(title=html.escape(title), summary=html.escape(_summary(points, has_hover)), figure=div)
     path.write_text(page, encoding="utf-8")
 
 
-def _summary(points: MapPoints, spoken: npt.NDArray[np.bool_]) -> str:
+def _summary(points: MapPoints, has_hover: npt.NDArray[np.bool_]) -> str:
     n = len(points.labels)
-    parts = [f"{n:,} headlines", f"{len(points.names):,} clusters", f"{(points.labels < 0).mean():.0%} noise"]
-    if not spoken.all():
-        parts.append(f"hover text on a sample of {int(spoken.sum()):,}")
-    return " · ".join(parts) + ". Hover for the text; click a legend entry to hide or show it; scroll to zoom."
+    facts = [f"{n:,} headlines", f"{len(points.names):,} clusters", f"{(points.labels < 0).mean():.0%} noise"]
+    if not has_hover.all():
+        facts.append(f"hover text on a sample of {int(has_hover.sum()):,}")
+    return " · ".join(facts) + ". Hover for the text; click a legend entry to hide or show it; scroll to zoom."
 
 
-def _colored(points: MapPoints) -> dict[str, Any]:
+def _cluster_style() -> dict[str, Any]:
     steps = len(_PALETTE)
     scale = [[edge / steps, color] for i, color in enumerate(_PALETTE) for edge in (i, i + 1)]
     return {"colorscale": scale, "cmin": -0.5, "cmax": steps - 0.5, "size": 5, "opacity": 0.8}
 
 
-def _cloud(points: MapPoints, rows: npt.NDArray[np.int64], name: str, style: dict[str, Any], talks: bool) -> Any:
+def _point_trace(points: MapPoints, rows: npt.NDArray[np.int64], name: str, style: dict[str, Any], hover: bool) -> Any:
     import plotly.graph_objects as go
 
     marker = dict(style)
     if "colorscale" in marker:
         marker["color"] = (points.labels[rows] % len(_PALETTE)).astype(np.uint8)
-    place = points.layout[rows]
+    positions = points.layout[rows]
     settings: dict[str, Any] = {
         "mode": "markers",
         "marker": marker,
         "name": name,
         "legendgroup": name,
-        "showlegend": talks,
-        "x": place[:, 0],
-        "y": place[:, 1],
+        "showlegend": hover,
+        "x": positions[:, 0],
+        "y": positions[:, 1],
     }
-    if talks:
-        settings |= {"text": [_hover(points, int(row)) for row in rows], "hovertemplate": "%{text}<extra></extra>"}
+    if hover:
+        settings |= {"text": [_hover_text(points, int(row)) for row in rows], "hovertemplate": "%{text}<extra></extra>"}
     else:
         settings |= {"hoverinfo": "skip"}
-    if place.shape[1] == 3:
-        return go.Scatter3d(z=place[:, 2], **(settings | {"marker": marker | {"size": 3}}))
+    if positions.shape[1] == 3:
+        return go.Scatter3d(z=positions[:, 2], **(settings | {"marker": marker | {"size": 3}}))
     return go.Scattergl(**settings)
 
 
-def _names(points: MapPoints) -> Any:
-    """The names of the largest clusters, each above the median of its points, none over another."""
+def _name_trace(points: MapPoints) -> Any:
+    """The names of the largest clusters, each above the median of its points; in 2-D without overlaps."""
     import plotly.graph_objects as go
 
     flat = points.layout.shape[1] == 2
     count = min(LABELED_CLUSTERS if flat else LABELED_CLUSTERS // 3, len(points.names))
-    places = np.array([np.median(points.layout[points.labels == c], axis=0) for c in range(count)])
+    positions = np.array([np.median(points.layout[points.labels == c], axis=0) for c in range(count)])
     names = [textwrap.shorten(name, _NAME_CHARS, placeholder=" …") for name in points.names[:count]]
-    kept = _apart(places, points.layout, names) if flat else list(range(count))
-    places = places[kept]
+    kept = _without_overlaps(positions, points.layout, names) if flat else list(range(count))
+    positions = positions[kept]
     settings = {
         "mode": "text",
         "name": "names",
-        "text": [_escaped(names[c]) if flat else _plain(names[c]) for c in kept],
+        "text": [_escaped(names[c]) if flat else _without_tags(names[c]) for c in kept],
         "textposition": "top center",
         "textfont": {"size": 11, "color": "#222"},
         "hoverinfo": "skip",
-        "x": places[:, 0],
-        "y": places[:, 1],
+        "x": positions[:, 0],
+        "y": positions[:, 1],
     }
-    return go.Scatter(**settings) if flat else go.Scatter3d(z=places[:, 2], **settings)
+    return go.Scatter(**settings) if flat else go.Scatter3d(z=positions[:, 2], **settings)
 
 
-def _apart(places: Floats, layout: Floats, names: list[str]) -> list[int]:
-    """The names that, larger clusters first, do not overlap on a page of the usual size."""
+def _without_overlaps(positions: Floats, layout: Floats, names: list[str]) -> list[int]:
+    """The clusters whose names do not overlap on a page of typical size; larger clusters take precedence."""
     low, high = layout.min(axis=0), layout.max(axis=0)
-    pixels = (places - low) / np.maximum(high - low, 1e-9) * np.array(_PAGE_PIXELS)
+    pixels = (positions - low) / np.maximum(high - low, 1e-9) * np.array(_PAGE_PIXELS)
     kept: list[int] = []
     for c, name in enumerate(names):
-        width = [_CHAR_PIXELS * (len(name) + len(names[other])) / 2 for other in kept]
+        widths = [_CHAR_PIXELS * (len(name) + len(names[other])) / 2 for other in kept]
         if all(
-            abs(pixels[c, 1] - pixels[other, 1]) > _LINE_PIXELS or abs(pixels[c, 0] - pixels[other, 0]) > wide
-            for other, wide in zip(kept, width, strict=True)
+            abs(pixels[c, 1] - pixels[other, 1]) > _LINE_PIXELS or abs(pixels[c, 0] - pixels[other, 0]) > width
+            for other, width in zip(kept, widths, strict=True)
         ):
             kept.append(c)
     return kept
 
 
-def _hover(points: MapPoints, row: int) -> str:
+def _hover_text(points: MapPoints, row: int) -> str:
     label = int(points.labels[row])
-    parts = [f"<b>{_lines(points.titles[row], _TITLE_CHARS)}</b>"]
+    lines = [f"<b>{_wrapped(points.titles[row], _TITLE_CHARS)}</b>"]
     if points.descriptions[row]:
-        parts.append(_lines(str(points.descriptions[row]), _DESCRIPTION_CHARS))
-    where = (
-        "noise"
-        if label < 0
-        else f"cluster {label}: {_escaped(textwrap.shorten(points.names[label], 80, placeholder=' …'))}"
-    )
+        lines.append(_wrapped(str(points.descriptions[row]), _DESCRIPTION_CHARS))
+    if label < 0:
+        last = "noise"
+    else:
+        last = f"cluster {label}: {_escaped(textwrap.shorten(points.names[label], 80, placeholder=' …'))}"
     copies = int(points.copies[row])
-    parts.append(f"<i>{where}{f' · {copies} copies' if copies > 1 else ''}</i>")
-    return "<br>".join(parts)
+    if copies > 1:
+        last += f" · {copies} copies"
+    return "<br>".join([*lines, f"<i>{last}</i>"])
 
 
-def _lines(text: str, most: int) -> str:
-    if len(text) > most:
-        text = text[:most].rstrip() + "…"
+def _wrapped(text: str, max_chars: int) -> str:
+    if len(text) > max_chars:
+        text = text[:max_chars].rstrip() + "…"
     return "<br>".join(_escaped(line) for line in textwrap.wrap(text, _LINE_CHARS)) or "&nbsp;"
 
 
 def _escaped(text: str) -> str:
-    # plotly reads numbered entities and a few names, &quot; not among them
+    # plotly decodes numeric entities and a few named ones, but not &quot;
     return html.escape(text, quote=True).replace("&quot;", "&#34;")
 
 
-def _plain(text: str) -> str:
-    """For names in 3-D, which are drawn on a canvas: entities are not read there, tags are."""
+def _without_tags(text: str) -> str:
+    """For names in 3-D: plotly draws them on a canvas, where it reads tags but no entities."""
     return text.replace("<", "‹").replace(">", "›")
 
 
-def _spread(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
-    """`count` rows: one of every cluster as far as they go, the others by the clusters' sizes."""
+def _stratified_sample(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
+    """A mask of `count` rows: first one of every cluster (while they last), then in proportion to cluster size."""
     order = np.argsort(labels, kind="stable")
     firsts = np.flatnonzero(np.diff(labels[order], prepend=labels.min() - 1))[:count]
     chosen = np.zeros(len(labels), np.bool_)

@@ -1,4 +1,4 @@
-"""Clustering of vectors and the layout on a plain machine: `hdbscan` and `umap-learn`."""
+"""HDBSCAN on vectors and UMAP from the neighbor graph on the CPU, with `hdbscan` and `umap-learn`."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from job.data import Floats, Ints, KnnGraph
 
 
 def linkage_of_vectors(vectors: Floats, min_samples: int) -> Linkage:
-    """The single linkage tree of HDBSCAN on vectors [n, d], Euclidean, by `hdbscan`."""
+    """HDBSCAN's single linkage tree of vectors [n, d], by `hdbscan`; distances are Euclidean."""
     import hdbscan
 
     n = len(vectors)
@@ -24,14 +24,14 @@ def linkage_of_vectors(vectors: Floats, min_samples: int) -> Linkage:
 def umap_from_graph(
     graph: KnnGraph, vectors: Floats, dimensions: int, n_neighbors: int, min_dist: float, seed: int
 ) -> Floats:
-    """UMAP by umap-learn from our neighbor graph, float32 [n, dimensions]; with a seed it runs on one thread.
+    """umap-learn's UMAP from our neighbor graph: float32 [n, dimensions]. It is seeded, so it runs on one thread.
 
-    `n_neighbors` counts the point itself, as UMAP does. The graph must have that many and none missing.
+    `n_neighbors` counts the point itself, as UMAP does: the graph must have `n_neighbors` - 1 neighbors of every row.
     """
     _cache_kernels()
     import umap
 
-    indices, distances = self_first(graph, n_neighbors)
+    indices, distances = neighbors_with_self(graph, n_neighbors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reducer = umap.UMAP(
@@ -45,22 +45,25 @@ def umap_from_graph(
         return np.asarray(reducer.fit_transform(vectors), np.float32)
 
 
-def self_first(graph: KnnGraph, n_neighbors: int) -> tuple[Ints, Floats]:
-    """The graph as UMAP wants it: each row itself at distance 0, then its n_neighbors - 1 nearest.
+def neighbors_with_self(graph: KnnGraph, n_neighbors: int) -> tuple[Ints, Floats]:
+    """The graph as UMAP expects it: each row first lists itself at distance 0, then its n_neighbors - 1 nearest.
 
     Raises:
-        ValueError: the graph has fewer neighbors, or some are missing (cuML would read out of bounds).
+        ValueError: a row has fewer neighbors (cuML would read out of bounds).
     """
     k = n_neighbors - 1
     if k > graph.indices.shape[1] or (graph.indices[:, :k] < 0).any():
-        raise ValueError(f"n_neighbors={n_neighbors} needs {k} neighbors of every row of a {graph.indices.shape} graph")
+        raise ValueError(
+            f"n_neighbors={n_neighbors} needs {k} neighbors of every row; "
+            f"the graph of shape {graph.indices.shape} has rows with fewer"
+        )
     rows = np.arange(len(graph), dtype=np.int32)[:, None]
-    none = np.zeros((len(graph), 1), np.float32)
-    return np.concatenate([rows, graph.indices[:, :k]], 1), np.concatenate([none, graph.distances[:, :k]], 1)
+    zeros = np.zeros((len(graph), 1), np.float32)
+    return np.concatenate([rows, graph.indices[:, :k]], 1), np.concatenate([zeros, graph.distances[:, :k]], 1)
 
 
 def _cache_kernels() -> None:
-    """Let numba keep umap-learn's kernels on disk: compiling them takes longer than drawing a small map."""
+    """Let numba cache umap-learn's kernels on disk: compiling them takes longer than computing a small layout."""
     from umap import layouts, umap_
 
     for kernel in (
@@ -70,5 +73,5 @@ def _cache_kernels() -> None:
     ):
         try:
             kernel.enable_caching()
-        except RuntimeError:  # no folder to keep them in: they are compiled in every run
+        except RuntimeError:  # no folder for the cache: the kernels are compiled in every run
             return

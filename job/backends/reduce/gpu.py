@@ -1,31 +1,38 @@
-"""Clustering of vectors and the layout on a GPU: cuML. Written against cuML 26.10's sources, not yet run on a card."""
+"""HDBSCAN on vectors and UMAP from the neighbor graph on a GPU, with cuML 26.10.
+
+Written from cuML's sources; not yet run on a GPU.
+"""
 
 from typing import Literal
 
 import numpy as np
 
 from job.backends.graph_hdbscan import Result, by_size
-from job.backends.reduce.cpu import self_first
+from job.backends.reduce.cpu import neighbors_with_self
 from job.data import CondensedTree, Floats, KnnGraph
 
 
 def hdbscan_vectors(
     vectors: Floats,
     min_samples: int,
-    min_cluster_size: int,
-    selection: Literal["eom", "leaf"],
-    epsilon: float,
-    max_cluster_size: int,
-    allow_single_cluster: bool,
+    min_cluster_size: int = 5,
+    selection: Literal["eom", "leaf"] = "eom",
+    epsilon: float = 0.0,
+    max_cluster_size: int = 0,
+    allow_single_cluster: bool = False,
 ) -> Result:
-    """cuML's HDBSCAN on float32 vectors [n, d], brute force: exact. Its trees are not fetched."""
+    """cuML's HDBSCAN on float32 vectors [n, d]: exact, by brute force. The result's condensed tree is empty.
+
+    `min_samples` is as in `graph_hdbscan.linkage_of`; the other parameters and their defaults are as in
+    `graph_hdbscan.cut`.
+    """
     if len(vectors) < 2:
-        none = np.zeros(len(vectors), np.float32)
-        return Result(none.astype(np.int32) - 1, none, none[:0], CondensedTree.empty(), np.zeros(0, np.int64))
+        zeros = np.zeros(len(vectors), np.float32)
+        return Result(zeros.astype(np.int32) - 1, zeros, zeros[:0], CondensedTree.empty(), np.zeros(0, np.int64))
     import cupy
     from cuml.cluster import HDBSCAN
 
-    # a device array: from a host array, components left over may be joined at random
+    # a device array: given a host array, cuML may connect the remaining components at random
     found = HDBSCAN(
         min_samples=min(min_samples, len(vectors) - 1),
         min_cluster_size=min_cluster_size,
@@ -36,7 +43,7 @@ def hdbscan_vectors(
         build_algo="brute_force",
         output_type="numpy",
     ).fit(cupy.asarray(vectors, dtype=cupy.float32))
-    # cuML counts two equal points as so near that a cluster's stability may leave float32
+    # in cuML the lambda of equal points is so large that a cluster's stability may overflow float32
     persistence = np.nan_to_num(np.asarray(found.cluster_persistence_, np.float32), nan=1.0, posinf=1.0).clip(0, 1)
     labels, order = by_size(np.asarray(found.labels_), len(persistence))
     probabilities = np.asarray(found.probabilities_, np.float32)
@@ -46,11 +53,14 @@ def hdbscan_vectors(
 def umap_from_graph(
     graph: KnnGraph, vectors: Floats, dimensions: int, n_neighbors: int, min_dist: float, seed: int
 ) -> Floats:
-    """cuML's UMAP from our neighbor graph, float32 [n, dimensions]; with a seed its kernels are deterministic."""
+    """cuML's UMAP from our neighbor graph: float32 [n, dimensions]. It is seeded, so its kernels are deterministic.
+
+    `n_neighbors` counts the point itself, as UMAP does: the graph must have `n_neighbors` - 1 neighbors of every row.
+    """
     import cupy
     from cuml.manifold import UMAP
 
-    indices, distances = self_first(graph, n_neighbors)
+    indices, distances = neighbors_with_self(graph, n_neighbors)
     reducer = UMAP(
         n_components=dimensions,
         n_neighbors=n_neighbors,

@@ -1,8 +1,11 @@
-"""Reading headline files a block at a time: CSV, TSV, JSON Lines and Parquet, plain or gzipped.
+"""Reads headline files one block at a time: CSV, TSV, JSON Lines and Parquet, plain or gzipped.
 
-The contract: `open_source` looks at a file's head and names its columns; `blocks()` then yields every record
+The contract: `open_source` reads the head of a file and names its columns; `blocks()` then yields every record
 of the file exactly once, either in a `Block` or as a `Reject` with its reason. Records are numbered from 1,
-the header not counted. A file that cannot be read as a whole is a `BadInput`. Memory holds one block.
+the header not counted. A file that cannot be read as a whole raises `BadInput`. One block is in memory at a time.
+
+Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share.
+`csv_answer` writes the answer as CSV.
 """
 
 from pathlib import Path
@@ -15,7 +18,7 @@ from job.runtime.errors import BadInput
 
 __all__ = ["Block", "Reject", "Source", "open_source", "reading"]
 
-_SUFFIXES = {
+_FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -27,29 +30,30 @@ _SUFFIXES = {
 }
 
 
-def open_source(path: Path, format: str, encoding: str, texts: set[str]) -> Source:
-    """Look at the head of `path`. `texts` names the columns that must hold text (title, description).
+def open_source(path: Path, format: str, encoding: str, text_columns: set[str]) -> Source:
+    """Read the head of `path`. `text_columns` must hold text (title, description).
 
     Raises:
-        BadInput: it cannot be opened, or its format is unknown or not what it says.
+        BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
     """
-    kind = _kind(path) if format == "auto" else format
+    if format == "auto":
+        format = _format_of(path)
     with reading(path):
-        if kind == "parquet":
-            return ParquetSource(path, texts)
-        if kind == "jsonl":
-            return JsonlSource(path, encoding, texts)
-        return CsvSource(path, encoding, "\t" if kind == "tsv" else None)
+        if format == "parquet":
+            return ParquetSource(path, text_columns)
+        if format == "jsonl":
+            return JsonlSource(path, encoding, text_columns)
+        return CsvSource(path, encoding, "\t" if format == "tsv" else None)
 
 
-def _kind(path: Path) -> str:
+def _format_of(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
-    kind = _SUFFIXES.get(suffixes[-1]) if suffixes else None
-    if kind is None:
+    format = _FORMATS.get(suffixes[-1]) if suffixes else None
+    if format is None:
         raise BadInput(
-            f"input.path: '{path}' ends in none of {', '.join(_SUFFIXES)} (or those with .gz): "
+            f"input.path: '{path}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
             "set input.format to csv, tsv, jsonl or parquet"
         )
-    return kind
+    return format

@@ -1,4 +1,4 @@
-"""CSV and TSV by Python's `csv`: pyarrow's reader gives up a whole file for one bad byte, quote or field count."""
+"""Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
 import csv
 import io
@@ -21,57 +21,57 @@ from job.backends.tables.source import (
 )
 from job.runtime.errors import BadInput
 
-_RECORD_LINES = 10_000
-_RECORD_CHARS = 64_000_000
-_UNCLOSED = "a quote that opens here is never closed"
+_MAX_RECORD_LINES = 10_000
+_MAX_RECORD_CHARS = 64_000_000
+_UNCLOSED_REASON = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
 
 
-class _Unclosed(Exception):
-    """A quoted field that runs to the end of the file, or implausibly far."""
+class _UnclosedQuoteError(Exception):
+    """A quoted field runs to the end of the file, or is implausibly long."""
 
 
-class _Lines:
-    """Physical lines, those of the record at hand remembered so that they can be read again."""
+class _LineReader:
+    """Physical lines; those of the current record are kept, so that they can be read again."""
 
     def __init__(self, file: io.TextIOBase) -> None:
         self._file = file
-        self._again: list[str] = []
+        self._unread: list[str] = []
         self.record: list[str] = []
         self.number = 0
         self._chars = 0
 
-    def __iter__(self) -> "_Lines":
+    def __iter__(self) -> "_LineReader":
         return self
 
     def __next__(self) -> str:
-        line = self._again.pop() if self._again else self._file.readline()
+        line = self._unread.pop() if self._unread else self._file.readline()
         if not line:
             if self.record:
-                raise _Unclosed
+                raise _UnclosedQuoteError
             raise StopIteration
         self.record.append(line)
         self._chars += len(line)
-        if len(self.record) > _RECORD_LINES or self._chars > _RECORD_CHARS:
-            raise _Unclosed
+        if len(self.record) > _MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
+            raise _UnclosedQuoteError
         return line
 
-    def done(self) -> None:
-        """The record is complete."""
+    def end_record(self) -> None:
+        """Count the lines of the current record and begin a new one."""
         self.number += len(self.record)
         self.record.clear()
         self._chars = 0
 
-    def back_up(self) -> None:
-        """Keep the record's first line as a record of its own; read the others again."""
-        self._again.extend(reversed(self.record[1:]))
+    def end_record_after_first_line(self) -> None:
+        """Make the first line a record of its own; the other lines will be read again."""
+        self._unread.extend(reversed(self.record[1:]))
         del self.record[1:]
-        self.done()
+        self.end_record()
 
 
 class CsvSource:
-    """A CSV or TSV file with a header. All columns are text, as they stand."""
+    """A CSV or TSV file with a header. All columns are text, unchanged."""
 
     def __init__(self, path: Path, encoding: str, delimiter: str | None) -> None:
         self.path = path
@@ -79,12 +79,12 @@ class CsvSource:
         with open_bytes(path) as raw:
             header = next((line for line in as_text(raw, encoding, "") if line.strip()), "")
         if not header:
-            raise BadInput(f"input.path: '{path}' is empty: expected a header line with the names of the columns")
+            raise BadInput(f"input.path: '{path}' is empty: expected a header line with the column names")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
             raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(_Lines(as_text(raw, encoding, "")), 0))
+            _, names, reason = next(self._parsed(_LineReader(as_text(raw, encoding, "")), 0))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
@@ -96,7 +96,7 @@ class CsvSource:
         starts: list[int] = []
         chars = 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for row, line, fields, reason in self._records(_Lines(as_text(raw, self._encoding, ""))):
+            for row, line, fields, reason in self._records(_LineReader(as_text(raw, self._encoding, ""))):
                 if reason:
                     yield Reject(row, line, reason)
                     continue
@@ -114,18 +114,20 @@ class CsvSource:
         columns = [pa.array(column, pa.string()) for column in zip(*records, strict=True)]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
 
-    def _records(self, lines: _Lines) -> Iterator[tuple[int, int, list[str], str]]:
-        """Row number, line number, fields, and the reason where the record is rejected; the header left out."""
+    def _records(self, lines: _LineReader) -> Iterator[tuple[int, int, list[str], str]]:
+        """Row number, line number, fields, and the reason if the record is rejected; without the header."""
         for row, (line, fields, reason) in enumerate(self._parsed(lines, len(self.schema))):
             if row:
-                wrong = reason or next((f"undecodable: {why}" for why in map(undecodable, fields) if why), "")
-                yield row, line, fields, wrong
+                if not reason:
+                    problem = next(filter(None, map(undecodable, fields)), None)
+                    reason = f"undecodable: {problem}" if problem else ""
+                yield row, line, fields, reason
 
-    def _parsed(self, lines: _Lines, width: int) -> Iterator[tuple[int, list[str], str]]:
-        """Line number, fields, and what is wrong with each record that is not blank, the header first.
+    def _parsed(self, lines: _LineReader, width: int) -> Iterator[tuple[int, list[str], str]]:
+        """Line number, fields, and the reason of rejection ("" if none) of each record that is not blank, header first.
 
-        A quote left open swallows lines up to the next quote. So reading is strict, and a record of several lines
-        that is not right is its first line alone: the others are read again as records of their own.
+        An unclosed quote swallows lines up to the next quote. So reading is strict, and of a bad record of several
+        lines only the first line is rejected: the other lines are read again as records of their own.
         """
         strict = csv.reader(lines, delimiter=self._delimiter, strict=True)
         header = True
@@ -137,19 +139,19 @@ class CsvSource:
                 fields = next(strict)
             except StopIteration:
                 return
-            except _Unclosed:
-                reason = _UNCLOSED
+            except _UnclosedQuoteError:
+                reason = _UNCLOSED_REASON
             except csv.Error:
-                reason = _UNCLOSED
+                reason = _UNCLOSED_REASON
                 if len(lines.record) == 1:
-                    # a field that begins with a quoted word and goes on: fine by everybody but the strict reader
+                    # a field that starts with a quoted word and continues: only the strict reader rejects it
                     fields = next(csv.reader(lines.record, delimiter=self._delimiter))
-                    reason = _UNCLOSED if fields[-1].endswith(("\n", "\r")) else ""
+                    reason = _UNCLOSED_REASON if fields[-1].endswith(("\n", "\r")) else ""
             if fields and not header and len(fields) != width:
                 reason = f"{len(fields)} fields where the header has {width}"
             if reason and len(lines.record) > 1:
-                lines.back_up()
-            lines.done()
+                lines.end_record_after_first_line()
+            lines.end_record()
             blank = not any(map(str.strip, fields)) if header else not fields
             if reason or not blank:
                 header = False

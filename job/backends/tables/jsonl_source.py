@@ -1,4 +1,4 @@
-"""JSON Lines by Python's `json`, a line at a time: one bad line is one reject."""
+"""Reads JSON Lines with Python's `json`, one line at a time: one bad line is one reject."""
 
 import json
 from collections.abc import Iterator
@@ -7,48 +7,58 @@ from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables.source import BLOCK_CHARS, BLOCK_ROWS, Block, Reject, as_text, open_bytes, reading, undecodable
+from job.backends.tables.source import (
+    BLOCK_CHARS,
+    BLOCK_ROWS,
+    HALF_SURROGATE_PAIR,
+    Block,
+    Reject,
+    as_text,
+    open_bytes,
+    reading,
+    undecodable,
+)
 from job.runtime.errors import BadInput
 
-_BIG = 2**63
+_INT64_LIMIT = 2**63
 
 
 class JsonlSource:
-    """A file of one JSON object a line.
+    """A file with one JSON object per line.
 
     The file is read twice: the first pass finds the columns and their types. A column of one scalar type keeps
-    it; integers with floats become floats; anything else becomes text, lists and objects as JSON.
+    its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
     """
 
-    def __init__(self, path: Path, encoding: str, texts: set[str]) -> None:
+    def __init__(self, path: Path, encoding: str, text_columns: set[str]) -> None:
         self.path = path
         self._encoding = encoding
-        self._texts = texts
+        self._text_columns = text_columns
         kinds: dict[str, set[str]] = {}
-        first = ""
+        first_reason = ""
         for line, value, reason in self._objects():
-            first = first or (reason and f"line {line}: {reason}")
+            first_reason = first_reason or (reason and f"line {line}: {reason}")
             if isinstance(value, dict):
                 for key, item in value.items():
-                    kinds.setdefault(key, set()).add(_kind(item))
+                    kinds.setdefault(key, set()).add(_json_type(item))
         if not kinds:
-            why = f"holds no JSON object ({first})" if first else "is empty"
-            raise BadInput(f"input.path: '{path}' {why}: expected one JSON object a line (JSON Lines)")
-        self.schema = pa.schema([(k, pa.string() if k in texts else _type(v)) for k, v in kinds.items()])
+            problem = f"holds no JSON object ({first_reason})" if first_reason else "is empty"
+            raise BadInput(f"input.path: '{path}' {problem}: expected one JSON object per line (JSON Lines)")
+        self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
-        """Line number, the value, and the reason where the line is rejected (the value is then None)."""
-        fresh = True
+        """Line number, value, and the reason if the line is rejected (the value is then None)."""
+        at_start = True
         with reading(self.path), open_bytes(self.path) as raw:
             for number, line in enumerate(as_text(raw, self._encoding, "\n"), 1):
                 if not line.strip():
                     continue
-                if fresh and line.lstrip().startswith("["):
-                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object a line")
-                fresh = False
-                why = undecodable(line)
-                if why:
-                    yield number, None, f"undecodable: {why}"
+                if at_start and line.lstrip().startswith("["):
+                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object per line")
+                at_start = False
+                problem = undecodable(line)
+                if problem:
+                    yield number, None, f"undecodable: {problem}"
                     continue
                 try:
                     value = json.loads(line)
@@ -56,7 +66,7 @@ class JsonlSource:
                     yield number, None, f"not JSON: {error}"
                     continue
                 if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
-                    yield number, None, "undecodable: half a surrogate pair is no character"
+                    yield number, None, f"undecodable: {HALF_SURROGATE_PAIR}"
                 else:
                     yield number, value, ""
 
@@ -67,7 +77,7 @@ class JsonlSource:
         chars = 0
         for row, (line, value, reason) in enumerate(self._objects(), 1):
             if not reason:
-                reason = self._wrong(value)
+                reason = self._type_problem(value)
             if reason:
                 yield Reject(row, line, reason)
                 continue
@@ -81,40 +91,41 @@ class JsonlSource:
         if values:
             yield self._block(values, rows, lines)
 
-    def _wrong(self, value: Any) -> str:
+    def _type_problem(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return f"a JSON {_kind(value)} where an object is expected"
-        for name in self._texts:
+            return f"a JSON {_json_type(value)} where an object is expected"
+        for name in self._text_columns:
             if not isinstance(value.get(name), str | None):
-                return f"'{name}' is of type {_kind(value[name])}, expected text"
+                return f"'{name}' is of type {_json_type(value[name])}, expected text"
         return ""
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
         columns = [
-            pa.array([_fit(value.get(field.name), field.type) for value in values], field.type) for field in self.schema
+            pa.array([_converted(value.get(field.name), field.type) for value in values], field.type)
+            for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        return "int" if -_BIG <= value < _BIG else "big int"
+        return "int" if -_INT64_LIMIT <= value < _INT64_LIMIT else "big int"
     names = {bool: "bool", float: "float", str: "string", list: "list", dict: "object", type(None): "null"}
     return names[type(value)]
 
 
-def _type(kinds: set[str]) -> pa.DataType:
-    found = kinds - {"null"}
-    if found == {"bool"}:
+def _arrow_type(kinds: set[str]) -> pa.DataType:
+    kinds = kinds - {"null"}
+    if kinds == {"bool"}:
         return pa.bool_()
-    if found == {"int"}:
+    if kinds == {"int"}:
         return pa.int64()
-    if found and found <= {"int", "float"}:
+    if kinds and kinds <= {"int", "float"}:
         return pa.float64()
     return pa.string()
 
 
-def _fit(value: Any, kind: pa.DataType) -> Any:
+def _converted(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_floating(kind) and value is not None:
         return float(value)
     if value is None or not pa.types.is_string(kind) or isinstance(value, str):

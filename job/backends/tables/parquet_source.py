@@ -1,4 +1,4 @@
-"""Parquet by pyarrow, a batch of rows at a time."""
+"""Reads Parquet with pyarrow, one batch of rows at a time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,37 +9,37 @@ import pyarrow.parquet as pq
 from job.backends.tables.source import Block, Reject, open_seekable, reading, unique
 from job.runtime.errors import BadInput
 
-_ROWS = 4_096
+_BATCH_ROWS = 4_096
 
 
 class ParquetSource:
     """A Parquet file. Columns keep their types; the text columns become plain strings."""
 
-    def __init__(self, path: Path, texts: set[str]) -> None:
+    def __init__(self, path: Path, text_columns: set[str]) -> None:
         self.path = path
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
         for field, name in zip(schema, unique(schema.names), strict=True):
             field = field.with_name(name)
-            if field.name in texts:
+            if field.name in text_columns:
                 kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
                 if not _is_text(kind):
                     raise BadInput(f"input: column '{field.name}' of '{path}' is {field.type}, expected text")
                 field = pa.field(field.name, pa.string())
             fields.append(field)
         self.schema = pa.schema(fields)
-        self._texts = texts & set(self.schema.names)
+        self._text_columns = text_columns & set(self.schema.names)
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
         with reading(self.path), open_seekable(self.path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
                 rows = list(range(row, row + batch.num_rows))
                 row += batch.num_rows
                 table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
-                for name in self._texts:
-                    # a writer can put any bytes into a text column
+                for name in self._text_columns:
+                    # some writers put bytes that are not UTF-8 into a text column
                     table[name].validate(full=True)
                 yield Block(table, rows, [0] * len(rows))
 

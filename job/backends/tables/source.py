@@ -1,4 +1,4 @@
-"""What all formats share: blocks of records, rejects, errors of reading, bytes and text."""
+"""Shared by all file formats: blocks of records, rejects, read errors, and decoding of bytes to text."""
 
 import gzip
 import io
@@ -18,11 +18,12 @@ from job.runtime.errors import BadInput
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
+HALF_SURROGATE_PAIR = "half of a surrogate pair is not a character"
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A record left out: its number, its line (0 where the format has none), and why."""
+    """A record left out: its number, its line (0 where the format has no lines), and the reason."""
 
     row: int
     line: int
@@ -31,7 +32,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Block:
-    """Some records, columns as in the source's schema, with their numbers and lines."""
+    """Some records, with the columns of the source's schema, their numbers and their lines."""
 
     table: pa.Table
     rows: list[int]
@@ -39,24 +40,26 @@ class Block:
 
 
 class Source(Protocol):
-    """One input file, its head read."""
+    """An input file whose columns are known."""
 
     path: Path
     schema: pa.Schema
 
-    def blocks(self) -> Iterator[Block | Reject]: ...
+    def blocks(self) -> Iterator[Block | Reject]:
+        """Every record exactly once, in a block or as a reject."""
+        ...
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """While in this block, errors of reading `path` become one clear `BadInput`."""
+    """Inside this block, any error while reading `path` becomes one clear `BadInput`."""
     where = f"input.path: '{path}'"
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(f"{where} is a damaged or cut-off gzip file ({error})") from None
     except UnicodeError as error:
-        raise BadInput(f"{where} does not decode ({error}); set input.encoding to the file's own") from None
+        raise BadInput(f"{where} cannot be decoded ({error}); set input.encoding to the encoding of the file") from None
     except pa.ArrowException as error:
         raise BadInput(f"{where} cannot be read ({str(error).splitlines()[0]})") from None
     except OSError as error:
@@ -64,7 +67,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked where it is gzip by its first two bytes."""
+    """The file's bytes, decompressed if its first two bytes are those of gzip."""
     file = path.open("rb")
     if file.read(2) == b"\x1f\x8b":
         file.close()
@@ -74,14 +77,14 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
-    """The bytes as text, a leading byte order mark of UTF-8 dropped; what does not decode becomes surrogates."""
+    """The bytes as text, without a leading UTF-8 byte order mark; undecodable bytes become surrogates."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=newline)
 
 
 def open_seekable(path: Path) -> IO[bytes]:
-    """As `open_bytes`, but a gzip is unpacked into a temporary file first."""
+    """Like `open_bytes`, but a gzip file is first decompressed into a temporary file."""
     file = open_bytes(path)
     if not isinstance(file, gzip.GzipFile):
         return file
@@ -93,7 +96,7 @@ def open_seekable(path: Path) -> IO[bytes]:
 
 
 def unique(names: list[str]) -> list[str]:
-    """Column names, the empty ones named by position and repeated ones numbered."""
+    """Column names without duplicates: an empty name becomes its position, a repeated one gets a number."""
     result: list[str] = []
     for position, name in enumerate(names, 1):
         name = base = name.strip() or f"column_{position}"
@@ -105,7 +108,7 @@ def unique(names: list[str]) -> list[str]:
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as text: what Arrow does not write as text becomes JSON."""
+    """The column as text; nested and binary values become JSON, since Arrow does not write them as text."""
     if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
         return column.cast(pa.string())
     values = [
@@ -116,7 +119,7 @@ def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray
 
 
 def undecodable(text: str) -> str | None:
-    """What is wrong with a text that holds bytes which did not decode, or half a surrogate pair; else None."""
+    """The first undecodable byte or half surrogate pair in the text, in words; None if there is none."""
     if text.isascii():
         return None
     try:
@@ -125,5 +128,5 @@ def undecodable(text: str) -> str | None:
         code = ord(text[error.start])
         if 0xDC80 <= code <= 0xDCFF:
             return f"byte 0x{code - 0xDC00:02X} is not in the file's encoding; see input.encoding"
-        return "half a surrogate pair is no character"
+        return HALF_SURROGATE_PAIR
     return None

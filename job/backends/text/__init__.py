@@ -1,0 +1,1 @@
+"""Words of the headlines, in any language: `keywords` finds the keywords of each cluster by class-based TF-IDF."""

@@ -1,4 +1,4 @@
-"""Keywords of clusters by class-based TF-IDF, over scikit-learn's counts."""
+"""Keywords of clusters by class-based TF-IDF, from scikit-learn's word counts."""
 
 import re
 from functools import cache
@@ -10,10 +10,10 @@ _LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
 
 
 def cluster_keywords(documents: list[str], count: int) -> list[list[str]]:
-    """The `count` weightiest words of each document (all titles of one cluster), weightiest first.
+    """The `count` words with the largest weight in each document (all titles of one cluster), largest first.
 
-    Weight of a word in a class: its share of the class's words times log(1 + A / f), with A the mean number of
-    words a class and f the word's frequency over all classes (Grootendorst 2022, "BERTopic", eq. 2).
+    Weight of a word in a class: its share of the class's words times log(1 + A / f), where A is the mean number of
+    words per class and f the word's frequency over all classes (Grootendorst 2022, "BERTopic", eq. 2).
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -22,7 +22,7 @@ def cluster_keywords(documents: list[str], count: int) -> list[list[str]]:
     vectorizer = CountVectorizer(token_pattern=_WORD, stop_words=stop_words())
     try:
         counts = vectorizer.fit_transform(documents).tocsr().astype(np.float64)
-    except ValueError:  # no word but stop words in any document
+    except ValueError:  # all documents are empty or hold only stop words
         return [[] for _ in documents]
     words = vectorizer.get_feature_names_out()
     totals = np.asarray(counts.sum(axis=1)).ravel()
@@ -38,7 +38,7 @@ def cluster_keywords(documents: list[str], count: int) -> list[list[str]]:
 
 @cache
 def stop_words() -> list[str]:
-    """Words without a subject, of the languages most of our headlines are in."""
+    """Stop words (words that name no subject) of the languages that most of our headlines are in."""
     import stopwordsiso
 
     return sorted(word for word in stopwordsiso.stopwords(list(_LANGUAGES)) if re.fullmatch(_WORD, word))

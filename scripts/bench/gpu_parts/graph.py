@@ -1,4 +1,4 @@
-"""HDBSCAN from the graph on the CPU and on the GPU: the same labels, and where the time goes."""
+"""HDBSCAN on the neighbor graph, CPU and GPU: checks that labels are equal and times each step."""
 
 from functools import partial
 from typing import Any
@@ -13,41 +13,40 @@ MIN_CLUSTER_SIZE = 10
 
 
 def run(bench: Bench) -> None:
-    from job.backends.graph_hdbscan import cut, linkage_of
-    from job.backends.graph_hdbscan import row_ranges as threads
+    from job.backends.graph_hdbscan import cut, linkage_of, row_ranges
 
     indices, distances = graph_of(bench)
-    few = indices[:100].clip(max=99), distances[:100]
-    cut(linkage_of(*few), min_cluster_size=5)  # numba compiles, or reads what it kept
+    small = indices[:100].clip(max=99), distances[:100]
+    cut(linkage_of(*small), min_cluster_size=5)  # numba compiles its kernels or loads them from its cache
     tree = partial(linkage_of, indices, distances, min_samples=MIN_SAMPLES)
     on_cpu = bench.attempt("tree on the CPU", lambda: tree(device="cpu"))
     if on_cpu is None:
         return
-    about = {"rows": len(indices), "k": indices.shape[1]}
-    bench.add("tree on the CPU", on_cpu[0], **about, threads=threads.usable_cores())
-    seconds, found = bench.timed(lambda: cut(on_cpu[1], min_cluster_size=MIN_CLUSTER_SIZE))
-    noise = round(float((found.labels < 0).mean()), 4)
-    bench.add("labels from the tree, host", seconds, clusters=len(found.persistence), noise=noise)
+    size = {"rows": len(indices), "k": indices.shape[1]}
+    bench.add("tree on the CPU", on_cpu[0], **size, threads=row_ranges.usable_cores())
+    seconds, cpu_result = bench.timed(lambda: cut(on_cpu[1], min_cluster_size=MIN_CLUSTER_SIZE))
+    noise = round(float((cpu_result.labels < 0).mean()), 4)
+    bench.add("labels from the tree, host", seconds, clusters=len(cpu_result.persistence), noise=noise)
     if bench.cuda:
         bench.attempt("tree on the GPU, first", lambda: tree(device="cuda"))  # CuPy compiles its kernels
         on_gpu = bench.attempt("tree on the GPU", lambda: tree(device="cuda"))
         if on_gpu is None:
             return
-        theirs = cut(on_gpu[1], min_cluster_size=MIN_CLUSTER_SIZE)
+        gpu_result = cut(on_gpu[1], min_cluster_size=MIN_CLUSTER_SIZE)
         bench.add(
             "tree on the GPU",
             on_gpu[0],
-            **about,
+            **size,
             times_faster_than_cpu=round(on_cpu[0] / on_gpu[0], 2),
             floor_s=round(2 * indices.nbytes / bench.peak("copy"), 5),
-            same_labels=bool(np.array_equal(found.labels, theirs.labels)),
+            same_labels=bool(np.array_equal(cpu_result.labels, gpu_result.labels)),
             same_heights=bool(np.array_equal(on_cpu[1].merges[:, 2], on_gpu[1].merges[:, 2])),
         )
     steps(bench, indices, distances)
 
 
 def steps(bench: Bench, indices: Any, distances: Any) -> None:
-    """The GPU variant a step at a time; without a GPU its steps by NumPy, which is only their logic."""
+    """Time the steps of the GPU code one by one; without a GPU they run with NumPy, which only tests their logic."""
     from job.backends.graph_hdbscan import boruvka, linkage
 
     if bench.cuda:
@@ -57,13 +56,13 @@ def steps(bench: Bench, indices: Any, distances: Any) -> None:
         xp, scatter_min = cupy, cupyx.scatter_min
     else:
         xp, scatter_min = np, np.minimum.at
-    seconds, (near, far) = bench.timed(lambda: (xp.asarray(indices), xp.asarray(distances)))
+    seconds, on_device = bench.timed(lambda: (xp.asarray(indices), xp.asarray(distances)))
     bench.add("steps: graph to the device", seconds, gbytes=round(2 * indices.nbytes / 1e9, 3))
-    done = bench.attempt("steps: core distances", lambda: boruvka.core_distances(xp, near, far, MIN_SAMPLES))
-    if done is None:
+    cores = bench.attempt("steps: core distances", lambda: boruvka.core_distances(xp, *on_device, MIN_SAMPLES))
+    if cores is None:
         return
-    bench.add("steps: core distances", done[0])
-    forest = bench.attempt("steps: forest", lambda: boruvka.spanning_edges(xp, scatter_min, near, far, MIN_SAMPLES))
+    bench.add("steps: core distances", cores[0])
+    forest = bench.attempt("steps: forest", lambda: boruvka.spanning_edges(xp, scatter_min, *on_device, MIN_SAMPLES))
     if forest is None:
         return
     bench.add("steps: core distances and forest, to the host", forest[0])

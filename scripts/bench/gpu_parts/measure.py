@@ -1,4 +1,4 @@
-"""Timing that waits for the device, the machine's own ceilings, and results that are written as they come."""
+"""Timing that waits for the device, the machine's peak rates, and results that are written at once."""
 
 import importlib.metadata
 import json
@@ -21,7 +21,7 @@ PACKAGES = (
 
 @dataclass
 class Bench:
-    """What a part is given. `out`: where results go; `scratch`: where parts find each other's data on one machine."""
+    """The settings of one part. `out`: folder for results; `scratch`: folder for data that parts on a machine share."""
 
     part: str
     device: str
@@ -39,7 +39,7 @@ class Bench:
         return self.device == "cuda"
 
     def add(self, name: str, seconds: float | None = None, **facts: Any) -> None:
-        """Append one line of JSON to `results.jsonl`, flushed to the disk, and print it."""
+        """Append one line of JSON to `results.jsonl`, flush it to disk, and print it."""
         line = {"part": self.part, "name": name, "seconds": None if seconds is None else round(seconds, 4)} | facts
         self.out.mkdir(parents=True, exist_ok=True)
         with (self.out / "results.jsonl").open("a", encoding="utf-8") as file:
@@ -49,7 +49,7 @@ class Bench:
         print(in_words(line), flush=True)
 
     def attempt(self, name: str, work: Callable[[], T], **facts: Any) -> tuple[float, T] | None:
-        """Time `work`; what it raises is a result too, and the next one is still measured."""
+        """Time `work`. If it raises, the error is written as a result and None returned: the benchmark goes on."""
         try:
             seconds, result = self.timed(work)
         except Exception as error:
@@ -59,7 +59,7 @@ class Bench:
         return seconds, result
 
     def timed(self, work: Callable[[], T]) -> tuple[float, T]:
-        """Seconds until the device is done with `work`, and its result."""
+        """Seconds until the device has finished `work`, and its result."""
         self.wait()
         start = time.perf_counter()
         result = work()
@@ -71,25 +71,25 @@ class Bench:
             import torch
 
             torch.cuda.synchronize()
-            # CuPy and cuML may work on streams of their own
+            # CuPy and cuML may use their own streams
             torch.cuda.current_stream().synchronize()
 
     def peak(self, what: str) -> float:
-        """This machine's `bf16` FLOP/s in a large product, or `copy` bytes/s read and written; measured once."""
+        """This machine's `bf16` FLOP/s in a large matrix product, or `copy` bytes/s read and written; measured once."""
         if not self._peaks:
             self._peaks = ceilings(self.device)
         return self._peaks[what]
 
 
 def in_words(line: dict[str, Any]) -> str:
-    """A line of results for people."""
+    """A result in a form for people."""
     seconds = "" if line["seconds"] is None else f"{line['seconds']:9.3f} s"
     facts = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("part", "name", "seconds"))
     return f"{line['part']:<8} {line['name']:<46} {seconds:>11}  {facts}"
 
 
 def ceilings(device: str) -> dict[str, float]:
-    """The best of 10, on random data: products of zeros run faster."""
+    """Peak rates: the best of 10 runs each, on random data, because products of zeros run faster."""
     import torch
 
     side, length = (8192, 1 << 30) if device == "cuda" else (256, 1 << 20)
@@ -115,7 +115,7 @@ def ceilings(device: str) -> dict[str, float]:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """The device, its driver, and the versions that a figure depends on."""
+    """The device, its driver, and the package versions that a result depends on."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -126,9 +126,9 @@ def machine(device: str) -> dict[str, Any]:
     if device == "cuda":
         import torch
 
-        asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
         try:
-            about["nvidia_smi"] = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout.strip()
+            about["nvidia_smi"] = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
         except (OSError, subprocess.SubprocessError) as error:
             about["nvidia_smi"] = str(error)
         about["device"], about["cuda"] = torch.cuda.get_device_name(), torch.version.cuda
@@ -136,7 +136,7 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def device_peak_mb(reset: bool = False) -> int | None:
-    """The most that torch held on the device so far, in MiB; None without one."""
+    """Torch's peak memory on the device so far, in MiB; None without a device."""
     import torch
 
     if not torch.cuda.is_available():
@@ -148,10 +148,10 @@ def device_peak_mb(reset: bool = False) -> int | None:
 
 
 def has_rapids(bench: Bench) -> bool:
-    """Whether cuML can be used here; if not, the results say so."""
+    """Whether cuML can be used on this machine; if not, a result says why."""
     from importlib.util import find_spec
 
     if bench.cuda and find_spec("cuml") and find_spec("cupy"):
         return True
-    bench.add("cuML", left_out="cuML is not here" if bench.cuda else "no CUDA device")
+    bench.add("cuML", left_out="cuML is not installed" if bench.cuda else "no CUDA device")
     return False

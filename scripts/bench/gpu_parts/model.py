@@ -1,4 +1,4 @@
-"""A checkpoint of BGE-M3's architecture with random weights, and a Unigram tokenizer of its vocabulary's size."""
+"""A checkpoint with BGE-M3's architecture and random weights, and a Unigram tokenizer with its vocabulary size."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ SHAPES = {"bge-m3": (1024, 24, 16, 4096, 8194, 250_002), "tiny": (32, 2, 4, 64, 
 
 
 def checkpoint(folder: Path, shape: str) -> Path:
-    """Write it into `folder`, unless it is there; the last file written says that it is whole."""
+    """Write the checkpoint into `folder`, unless it is complete there: the file `whole` is written last."""
     if (folder / "config.json").is_file() and (folder / "whole").is_file():
         return folder
     import torch
@@ -20,7 +20,7 @@ def checkpoint(folder: Path, shape: str) -> Path:
     hidden, layers, heads, inner, positions, vocabulary = SHAPES[shape]
     folder.mkdir(parents=True, exist_ok=True)
     names = pieces(vocabulary)
-    # as a tokenizer learns them: the likelier the earlier, and one piece likelier than two
+    # like trained scores: earlier pieces are likelier, and one piece is likelier than two
     scores = [
         (name, 0.0 if i < 4 else -12.0 if len(name) == 1 else -8.0 - 4.0 * i / vocabulary)
         for i, name in enumerate(names)
@@ -33,8 +33,8 @@ def checkpoint(folder: Path, shape: str) -> Path:
     )
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     special = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": positions - 2, **special}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": positions - 2, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     torch.manual_seed(0)
     config = XLMRobertaConfig(
         vocab_size=vocabulary,

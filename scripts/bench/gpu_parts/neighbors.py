@@ -40,14 +40,14 @@ def run(bench: Bench) -> None:
 
 
 def candidates(bench: Bench, vectors: Floats) -> Ints:
-    from job.backends.knn.exact import ExactKnn
+    from job.backends.knn.exact import ExactSearch
 
-    finder = ExactKnn(vectors, bench.device)
-    return finder.find(np.arange(len(vectors)), min(bench.k + SPARE, len(vectors) - 1))
+    exact_search = ExactSearch(vectors, bench.device)
+    return exact_search.find(np.arange(len(vectors)), min(bench.k + SPARE, len(vectors) - 1))
 
 
 def measured(bench: Bench, vectors: Floats, near: Ints) -> tuple[Ints, Floats]:
-    """The graph with the vectors' own distances, on the host; kept for the parts that come after."""
+    """The graph with distances from the vectors, on the host; saved for the parts that run later."""
     from job.backends.knn.distances import pair_distances, sort_rows
 
     rows = np.arange(len(vectors))

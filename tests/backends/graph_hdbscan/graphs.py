@@ -1,4 +1,4 @@
-"""Graphs that the tests of this folder share: the data sets, and what to do with them."""
+"""The graphs that the tests of this folder share, and helpers for them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def knn(points: Points, k: int) -> Graph:
 
 
 def without(graph: Graph, rows: list[int], cut: float = np.inf) -> Graph:
-    """The graph with `rows` known to nobody and edges from `cut` up left out, rows padded with -1."""
+    """The graph without any edge to or from `rows` and without edges of length `cut` or more, padded with -1."""
     indices, distances = graph[0].copy(), graph[1].copy()
     gone = np.isin(indices, rows) | np.isin(np.arange(len(indices)), rows)[:, None] | (distances >= cut)
     indices[gone], distances[gone] = -1, np.inf
@@ -41,7 +41,7 @@ def blobs(seed: int, n: int, spread: float = 0.6) -> Points:
 
 
 def copies(seed: int) -> Points:
-    """60 copies of one point between others: with k = 50 a copy does not even see all of its equals."""
+    """60 copies of one point among others: with k = 50 a copy does not have all other copies as neighbors."""
     points = np.concatenate([np.zeros((60, 4)), blobs(seed, 140)])
     return np.random.default_rng(seed).permutation(points)
 
@@ -65,7 +65,7 @@ PARAMETERS = pytest.mark.parametrize(("min_samples", "min_cluster_size"), [(3, 3
 
 
 def dense(graph: Graph) -> np.ndarray:
-    """The tutorial's matrix: row i holds the squared distances to i's own neighbors, inf elsewhere, 0 to itself."""
+    """The tutorial's matrix: row i holds the squared distances to i's own neighbors, 0 to itself, inf elsewhere."""
     indices, distances = graph
     matrix = np.full((len(indices), len(indices)), np.inf)
     rows, columns = np.nonzero(indices >= 0)
@@ -85,7 +85,7 @@ def shuffled(graph: Graph, seed: int) -> tuple[Graph, np.ndarray]:
 
 
 def same(ours: Ints, theirs: Any) -> bool:
-    """Equal clusters up to their numbers, and the same noise."""
+    """The same clusters up to their numbers, and the same noise."""
     return adjusted_rand_score(ours, theirs) == 1.0 and bool(((ours < 0) == (np.asarray(theirs) < 0)).all())
 
 
@@ -101,21 +101,23 @@ def check_form(result: Result, n: int) -> None:
     first = [int(np.argmax(result.labels == c)) for c in range(count)]
     keys = list(zip(-sizes, first, strict=True))
     assert keys == sorted(keys), "clusters are not numbered by size, then by first row"
-    # and what the stage makes of it accepts it
+    # the stage's result type accepts the arrays
     Clusters(
         result.labels, result.probabilities, result.persistence, result.labels, np.zeros(n, np.float32), result.tree
     )
 
 
-def random_graph(seed: int, n: int, k: int, *, levels: int = 0, parts: int = 1, missing: float = 0.0) -> Graph:
-    """Any graph at all, of no metric space: the two directions of an edge differ, a point may be found by nobody.
+def random_graph(seed: int, n: int, k: int, *, levels: int = 0, components: int = 1, missing: float = 0.0) -> Graph:
+    """A random graph that is not from a metric space: edges differ by direction, some points are never found.
 
-    `levels`: distances are that many values, 0 among them (0: all different). `parts`: point i has edges to j only
-    where i % parts == j % parts. `missing`: the share of neighbors left out.
+    `levels`: the number of different distances, 0 among them (0: all distances differ). `components`: point i has edges
+    to j only if i % components == j % components. `missing`: the share of neighbors left out.
     """
     rng = np.random.default_rng(seed)
     itself = np.arange(n)[:, None]
-    indices = np.sort(rng.integers(0, n // parts, (n, k)) * parts + itself % parts, axis=1).astype(np.int32)
+    indices = np.sort(rng.integers(0, n // components, (n, k)) * components + itself % components, axis=1).astype(
+        np.int32
+    )
     distances = rng.integers(0, levels, (n, k)) / levels if levels else rng.random((n, k))
     gone = (rng.random((n, k)) < missing) | (indices == itself)
     gone[:, 1:] |= indices[:, 1:] == indices[:, :-1]
@@ -125,14 +127,14 @@ def random_graph(seed: int, n: int, k: int, *, levels: int = 0, parts: int = 1, 
 
 
 def row_hub(n: int) -> Graph:
-    """One point found all others, and they nobody."""
+    """One point found all others; the others found no point."""
     indices, distances = np.full((n, n - 1), -1, np.int32), np.full((n, n - 1), np.inf, np.float32)
     indices[0], distances[0] = np.arange(1, n), np.arange(1, n) / n
     return indices, distances
 
 
 def column_hub(n: int) -> Graph:
-    """All points found one, and it nobody."""
+    """All points found the same point, which found no point."""
     indices, distances = np.full((n, 1), n - 1, np.int32), (np.arange(n, dtype=np.float32) % 7 / 7)[:, None]
     indices[-1], distances[-1] = -1, np.inf
     return indices, distances
@@ -142,12 +144,12 @@ RANDOM: dict[str, Callable[[], Graph]] = {
     **{f"n={n} k={k}": (lambda n=n, k=k: random_graph(n + k, n, k)) for n in (2, 3, 20, 255, 600) for k in (1, 2, 12)},
     **{f"ties {s}": (lambda s=s: random_graph(s, 400, 8, levels=4)) for s in range(3)},
     "all equal": lambda: random_graph(0, 300, 6, levels=1),
-    "disconnected": lambda: random_graph(0, 500, 8, parts=12),
-    "disconnected ties": lambda: random_graph(1, 500, 8, parts=12, levels=3),
+    "disconnected": lambda: random_graph(0, 500, 8, components=12),
+    "disconnected ties": lambda: random_graph(1, 500, 8, components=12, levels=3),
     "padded": lambda: random_graph(2, 500, 8, missing=0.6),
-    "mostly nobody": lambda: random_graph(3, 500, 4, missing=0.95),
+    "nearly empty": lambda: random_graph(3, 500, 4, missing=0.95),
     "padded ties": lambda: random_graph(4, 500, 8, missing=0.6, levels=2),
-    "nobody": lambda: (np.full((40, 3), -1, np.int32), np.full((40, 3), np.inf, np.float32)),
+    "empty": lambda: (np.full((40, 3), -1, np.int32), np.full((40, 3), np.inf, np.float32)),
     "row hub": lambda: row_hub(700),
     "column hub": lambda: column_hub(700),
 }
@@ -163,8 +165,8 @@ def reference_forest(graph: Graph, m: int) -> tuple[Floats, Floats]:
     low, high = np.minimum(rows, ends), np.maximum(rows, ends)
     order = np.lexsort((lengths, high, low))
     low, high, lengths = low[order], high[order], lengths[order]
-    _, once = np.unique(low.astype(np.int64) * n + high, return_index=True)
-    low, high, lengths = low[once], high[once], lengths[once]
+    _, first_of_pair = np.unique(low.astype(np.int64) * n + high, return_index=True)
+    low, high, lengths = low[first_of_pair], high[first_of_pair], lengths[first_of_pair]
     cores = np.full(n, np.inf, np.float32)
     ends, both = np.concatenate([low, high]), np.concatenate([lengths, lengths])
     order = np.lexsort((both, ends))
@@ -173,7 +175,7 @@ def reference_forest(graph: Graph, m: int) -> tuple[Floats, Floats]:
     cores[enough] = both[order][starts[enough] + m - 1]
     weights = np.maximum(lengths, np.maximum(cores[low], cores[high]))
     finite = np.isfinite(weights)
-    # ranks from 1 in place of weights: SciPy takes a weight of 0 for no edge
+    # ranks from 1 instead of weights: SciPy reads a weight of 0 as no edge
     values, ranks = np.unique(weights[finite], return_inverse=True)
     tree = minimum_spanning_tree(coo_array((ranks + 1.0, (low[finite], high[finite])), shape=(n, n)))
     found = np.sort(values[tree.data.astype(int) - 1])

@@ -1,4 +1,4 @@
-"""Canonical clusters: of the graph alone, whatever the order of its rows, of equal edges, or the threads."""
+"""Canonical clusters depend only on the graph: not on the order of rows or of equal edges, nor on threads."""
 
 import importlib
 from collections.abc import Iterator
@@ -23,12 +23,11 @@ from graphs import (
     without,
 )
 
-from job.backends.graph_hdbscan import cluster_graph
-from job.backends.graph_hdbscan import row_ranges as threads
+from job.backends.graph_hdbscan import cluster_graph, row_ranges
 
 
 def test_leaves_are_finer_than_excess_of_mass() -> None:
-    # two pairs of groups, the pairs far apart: mass is for the pairs, the leaves are the groups
+    # two pairs of groups, the pairs far apart: excess of mass selects the pairs, the leaves are the groups
     points = np.random.default_rng(0).normal(size=(80, 2)) * 0.3
     points[:, 0] += np.repeat([0.0, 1.2, 40.0, 41.2], 20)
     graph = knn(points, 50)
@@ -57,8 +56,8 @@ PROTOTYPE = ROOT.parent / "shared" / "prototypes" / "graph_hdbscan.py"
 @pytest.fixture(scope="module")
 def prototype() -> Iterator[Any]:
     if not PROTOTYPE.is_file():
-        pytest.skip(f"the prototype is not here: {PROTOTYPE}")
-    # under its own name: what numba keeps of it is bound to that
+        pytest.skip(f"the prototype does not exist: {PROTOTYPE}")
+    # imported under its own name, because numba's cache depends on the name
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(PROTOTYPE.parent)
         yield importlib.import_module("graph_hdbscan")
@@ -66,7 +65,7 @@ def prototype() -> Iterator[Any]:
 
 def check_against(prototype: Any, graph: Any, min_samples: int, min_cluster_size: int) -> None:
     ours = cluster_graph(*graph, min_samples=min_samples, min_cluster_size=min_cluster_size)
-    # its rows hold the point itself
+    # the prototype's rows contain the point itself
     itself = np.arange(len(graph[0]), dtype=np.int32), np.zeros(len(graph[0]), np.float32)
     rows = (np.ascontiguousarray(np.c_[one, other]) for one, other in zip(itself, graph, strict=True))
     labels, probabilities = prototype.cluster_knn(
@@ -85,12 +84,12 @@ def test_equal_to_the_prototype(prototype: Any, name: str) -> None:
 
 @pytest.mark.parametrize("levels", [0, 100])
 def test_equal_to_the_prototype_on_a_large_random_graph(prototype: Any, levels: int) -> None:
-    graph = random_graph(0, 20_000, 15, levels=levels, parts=40)
+    graph = random_graph(0, 20_000, 15, levels=levels, components=40)
     for min_samples, min_cluster_size in ((3, 10), (1, 2)):
         check_against(prototype, graph, min_samples, min_cluster_size)
 
 
-# ---- what the answer must not depend on
+# ---- what the labels must not depend on
 
 SHUFFLED = ("blobs 2 n=200 k=15", "ties 1", "duplicates 0", "60 copies, k=50, 0", "disconnected 0", "isolates 1", "n=7")
 
@@ -124,8 +123,8 @@ def test_clusters_do_not_depend_on_the_order_of_equal_edges(name: str) -> None:
 
 @pytest.mark.parametrize("levels", [0, 50])
 def test_clusters_do_not_depend_on_the_number_of_threads(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "ROWS", 1_000)
-    graph = random_graph(1, 20_000, 10, levels=levels, parts=60)
+    monkeypatch.setattr(row_ranges, "ROWS_PER_RANGE", 1_000)
+    graph = random_graph(1, 20_000, 10, levels=levels, components=60)
     one, two, five = (cluster_graph(*graph, min_cluster_size=3, threads=count) for count in (1, 2, 5))
     assert len(one.persistence) > 10
     for other in (two, five):
@@ -136,8 +135,8 @@ def test_clusters_do_not_depend_on_the_number_of_threads(levels: int, monkeypatc
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("k", [6, 300])
-def test_where_no_two_edges_are_equally_long_canonical_is_hdbscan_on_the_symmetric_matrix(seed: int, k: int) -> None:
-    # with min_samples = 1 an edge's mutual reachability is its length: no ties, so no order of ties
+def test_without_equal_distances_canonical_equals_hdbscan_on_the_symmetric_matrix(seed: int, k: int) -> None:
+    # with min_samples = 1 an edge's mutual reachability is its length: there are no ties, so their order is irrelevant
     graph = knn(blobs(seed, 150), k)
     matrix = np.sqrt(dense(graph))
     theirs = hdbscan.HDBSCAN(min_samples=1, min_cluster_size=5, metric="precomputed").fit(np.minimum(matrix, matrix.T))
@@ -146,8 +145,8 @@ def test_where_no_two_edges_are_equally_long_canonical_is_hdbscan_on_the_symmetr
     np.testing.assert_allclose(np.sort(ours.probabilities), np.sort(theirs.probabilities_), atol=1e-6)
 
 
-def test_merges_of_one_height_happen_at_once() -> None:
-    # three groups of five in a row, both gaps of one length
+def test_merges_of_equal_height_happen_at_once() -> None:
+    # three groups of five in a row, both gaps of equal length
     points = np.concatenate([center + np.arange(5) * 0.125 for center in (0, 1.5, 3)])[:, None]
     graph = knn(points, 14)
     result = cluster_graph(*graph, min_samples=1, min_cluster_size=5)
@@ -168,7 +167,7 @@ def test_clusters_in_the_tree_are_numbered_by_their_smallest_point(seed: int) ->
 
 
 @pytest.mark.parametrize("min_samples", [1, 3])
-def test_of_two_distances_between_two_points_the_smaller_counts(min_samples: int) -> None:
+def test_if_two_points_have_two_distances_the_smaller_one_counts(min_samples: int) -> None:
     indices, distances = knn(blobs(5, 60), 59)
     longer = np.where(indices > np.arange(60)[:, None], distances * np.float32(1.3), distances)
     order = np.argsort(longer, axis=1, kind="stable")
@@ -180,7 +179,7 @@ def test_of_two_distances_between_two_points_the_smaller_counts(min_samples: int
 
 
 def test_an_edge_found_from_one_side_joins_both() -> None:
-    # the second group is found by the first alone
+    # only the first group found the second
     indices = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]], np.int32)
     distances = np.full((6, 2), 0.1, np.float32)
     apart = cluster_graph(indices, distances, min_samples=1, min_cluster_size=3)
@@ -194,29 +193,29 @@ def test_an_edge_found_from_one_side_joins_both() -> None:
     np.testing.assert_allclose(joined.tree.lambdas[joined.tree.child > 6], 1 / np.float32(0.5))
 
 
-def test_parts_without_an_edge_between_them_are_clusters_of_their_own() -> None:
+def test_connected_components_are_separate_clusters() -> None:
     points = np.concatenate([blobs(0, 15) * 0.01 + offset for offset in (0, 100, 200, 300)])
     result = cluster_graph(*knn(points, 8), min_samples=2, min_cluster_size=5)
     assert same(result.labels, np.repeat(np.arange(4), 15))
 
 
-def test_isolated_points_are_noise_of_no_probability_and_disturb_nobody() -> None:
-    lone = [0, 7, 39]
-    others = np.setdiff1d(np.arange(40), lone)
+def test_isolated_points_are_noise_with_probability_0_and_do_not_change_the_others() -> None:
+    isolated = [0, 7, 39]
+    others = np.setdiff1d(np.arange(40), isolated)
     points = blobs(3, 40)
-    graph = without(knn(points, 39), lone)
-    with_lone = cluster_graph(*graph, min_samples=2, min_cluster_size=4)
-    assert (with_lone.labels[lone] == -1).all()
-    assert (with_lone.probabilities[lone] == 0).all()
-    alone = cluster_graph(*knn(points[others], 39), min_samples=2, min_cluster_size=4)
-    assert alone.labels.max() >= 1
-    assert same(with_lone.labels[others], alone.labels)
+    graph = without(knn(points, 39), isolated)
+    with_isolated = cluster_graph(*graph, min_samples=2, min_cluster_size=4)
+    assert (with_isolated.labels[isolated] == -1).all()
+    assert (with_isolated.probabilities[isolated] == 0).all()
+    without_isolated = cluster_graph(*knn(points[others], 39), min_samples=2, min_cluster_size=4)
+    assert without_isolated.labels.max() >= 1
+    assert same(with_isolated.labels[others], without_isolated.labels)
 
 
-def test_copies_of_one_text_are_in_one_cluster_surely() -> None:
+def test_copies_of_one_point_are_in_one_cluster_with_probability_1() -> None:
     points = copies(1)
-    here = (points == 0).all(axis=1)
+    is_copy = (points == 0).all(axis=1)
     result = cluster_graph(*knn(points, 50), min_samples=3, min_cluster_size=5)
-    assert len(set(result.labels[here])) == 1
-    assert result.labels[here][0] >= 0
-    assert (result.probabilities[here] == 1).all()
+    assert len(set(result.labels[is_copy])) == 1
+    assert result.labels[is_copy][0] >= 0
+    assert (result.probabilities[is_copy] == 1).all()

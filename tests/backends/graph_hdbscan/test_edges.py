@@ -1,4 +1,4 @@
-"""Small, degenerate and wrong input; numbers of clusters."""
+"""Small, degenerate and invalid input; numbering of clusters; several cuts of one tree."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SELECTIONS = pytest.mark.parametrize("selection", ["eom", "leaf"])
 @SELECTIONS
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 @pytest.mark.parametrize("k", [0, 1, 4])
-def test_one_to_three_points_are_noise_with_neighbors_or_without(mode: Any, selection: Any, n: int, k: int) -> None:
+def test_up_to_three_points_are_noise_with_or_without_neighbors(mode: Any, selection: Any, n: int, k: int) -> None:
     indices, distances = knn(np.arange(float(n))[:, None], k) if n > 1 else (np.zeros((n, 0), np.int32),) * 2
     missing = k - indices.shape[1]
     indices = np.pad(indices, ((0, 0), (0, missing)), constant_values=-1)
@@ -36,26 +36,26 @@ def test_two_pairs_are_two_clusters(mode: Any) -> None:
 
 
 @MODES
-def test_nobody_with_a_neighbor_is_all_noise(mode: Any) -> None:
+def test_a_graph_without_edges_is_all_noise(mode: Any) -> None:
     none = np.full((20, 5), -1, np.int32), np.full((20, 5), np.inf, np.float32)
     assert set(cluster_graph(*none, mode=mode, min_samples=1, min_cluster_size=2).labels) == {-1}
 
 
 @MODES
-def test_fewer_points_than_a_cluster_needs_are_noise(mode: Any) -> None:
+def test_fewer_points_than_min_cluster_size_are_noise(mode: Any) -> None:
     graph = knn(blobs(0, 20), 10)
     assert set(cluster_graph(*graph, mode=mode, min_cluster_size=21).labels) == {-1}
 
 
 @MODES
 @SELECTIONS
-def test_identical_points_alone_are_one_root_and_so_noise(mode: Any, selection: Any) -> None:
+def test_only_identical_points_form_the_root_and_are_noise(mode: Any, selection: Any) -> None:
     result = cluster_graph(*knn(np.ones((30, 4)), 10), mode=mode, selection=selection)
     assert set(result.labels) == {-1}
 
 
 @MODES
-def test_more_samples_than_points_are_as_many_as_there_are(mode: Any) -> None:
+def test_min_samples_is_limited_to_the_number_of_other_points(mode: Any) -> None:
     graph = knn(blobs(2, 12), 11)
     most = cluster_graph(*graph, mode=mode, min_samples=11, min_cluster_size=2)
     more = cluster_graph(*graph, mode=mode, min_samples=500, min_cluster_size=2)
@@ -64,7 +64,7 @@ def test_more_samples_than_points_are_as_many_as_there_are(mode: Any) -> None:
 
 
 @MODES
-def test_the_graph_is_left_as_it_was_and_read_only_arrays_will_do(mode: Any) -> None:
+def test_the_graph_is_not_changed_and_may_be_read_only(mode: Any) -> None:
     graph = knn(blobs(0, 60), 8)
     before = graph[0].copy(), graph[1].copy()
     for array in graph:
@@ -75,14 +75,14 @@ def test_the_graph_is_left_as_it_was_and_read_only_arrays_will_do(mode: Any) -> 
 
 
 @MODES
-def test_the_same_graph_gives_the_same_answer(mode: Any) -> None:
+def test_the_same_graph_gives_the_same_result(mode: Any) -> None:
     graph = GRAPHS["ties 0"]()
     first, second = (cluster_graph(*graph, mode=mode, min_samples=2) for _ in range(2))
     for name in ("labels", "probabilities", "persistence"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
-# ---- numbers of clusters
+# ---- numbering of clusters
 
 
 def test_clusters_are_numbered_by_size_then_by_first_row() -> None:
@@ -92,7 +92,7 @@ def test_clusters_are_numbered_by_size_then_by_first_row() -> None:
 
 
 @pytest.mark.parametrize("labels", [[], [-1, -1]])
-def test_no_clusters_have_no_numbers(labels: list[int]) -> None:
+def test_by_size_without_clusters(labels: list[int]) -> None:
     new, order = by_size(np.array(labels, np.int64), 0)
     assert (new.tolist(), order.tolist()) == (labels, [])
 
@@ -100,15 +100,15 @@ def test_no_clusters_have_no_numbers(labels: list[int]) -> None:
 # ---- errors
 
 
-def test_arrays_of_two_shapes_are_refused_with_both() -> None:
+def test_different_shapes_are_refused_and_both_are_named() -> None:
     indices, distances = knn(blobs(0, 20), 5)
     with pytest.raises(ValueError, match=r"\(20, 5\).*\(20, 4\)"):
         cluster_graph(indices, distances[:, :4])
-    with pytest.raises(ValueError, match=r"one shape \[n, k\]"):
+    with pytest.raises(ValueError, match=r"the same shape \[n, k\]"):
         cluster_graph(indices[0], distances[0])
 
 
-def test_arrays_of_other_types_are_refused_with_both() -> None:
+def test_wrong_dtypes_are_refused_and_both_are_named() -> None:
     indices, distances = knn(blobs(0, 20), 5)
     with pytest.raises(ValueError, match="int64 and float32"):
         cluster_graph(indices.astype(np.int64), distances)
@@ -117,7 +117,7 @@ def test_arrays_of_other_types_are_refused_with_both() -> None:
 
 
 @pytest.mark.parametrize("min_samples", [0, -1])
-def test_min_samples_out_of_range_is_refused_with_its_value(min_samples: int) -> None:
+def test_min_samples_out_of_range_is_refused_and_named(min_samples: int) -> None:
     for cluster in (cluster_graph, linkage_of):
         with pytest.raises(ValueError, match=f"min_samples={min_samples} must be at least 1"):
             cluster(*knn(blobs(0, 20), 5), min_samples=min_samples)
@@ -126,7 +126,7 @@ def test_min_samples_out_of_range_is_refused_with_its_value(min_samples: int) ->
 @pytest.mark.parametrize(
     "settings", [{"min_cluster_size": 1}, {"min_cluster_size": 0}, {"epsilon": -0.5}, {"max_cluster_size": -1}]
 )
-def test_what_cuts_out_of_range_is_refused_with_its_value(settings: dict[str, Any]) -> None:
+def test_cut_parameters_out_of_range_are_refused_and_named(settings: dict[str, Any]) -> None:
     (name, value) = next(iter(settings.items()))
     tree = linkage_of(*knn(blobs(0, 20), 5))
     with pytest.raises(ValueError, match=f"{name}={value}"):
@@ -135,27 +135,27 @@ def test_what_cuts_out_of_range_is_refused_with_its_value(settings: dict[str, An
         cluster_graph(*knn(blobs(0, 20), 5), **settings)
 
 
-# ---- one tree, many cuts
+# ---- several cuts of one tree
 
 
 @MODES
-def test_a_tree_is_cut_many_ways_and_stays_as_it_is(mode: Any) -> None:
+def test_a_tree_can_be_cut_several_times_and_is_not_changed(mode: Any) -> None:
     graph = knn(blobs(7, 300), 15)
     tree = linkage_of(*graph, mode=mode, min_samples=2)
     before = tree.merges.copy()
     counts = []
-    for least in (3, 6, 12, 24):
-        once = cut(tree, min_cluster_size=least)
-        whole = cluster_graph(*graph, mode=mode, min_samples=2, min_cluster_size=least)
-        np.testing.assert_array_equal(once.labels, whole.labels)
-        counts.append(len(once.persistence))
+    for min_cluster_size in (3, 6, 12, 24):
+        from_tree = cut(tree, min_cluster_size=min_cluster_size)
+        from_graph = cluster_graph(*graph, mode=mode, min_samples=2, min_cluster_size=min_cluster_size)
+        np.testing.assert_array_equal(from_tree.labels, from_graph.labels)
+        counts.append(len(from_tree.persistence))
     np.testing.assert_array_equal(tree.merges, before)
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1]
 
 
-def test_a_root_that_no_point_stays_in_is_no_cluster() -> None:
-    # cut far below all distances, the root is all there is to select
+def test_a_selected_root_without_points_is_not_a_cluster() -> None:
+    # the cut is far below all distances, so only the root can be selected
     result = cluster_graph(*knn(blobs(0, 30), 5), epsilon=1e-6, allow_single_cluster=True, min_cluster_size=20)
     assert len(result.persistence) == len(result.clusters) == len(result.exemplars()) == 0
     assert set(result.labels) == {-1}

@@ -1,4 +1,4 @@
-"""`GraphHDBSCAN` as scikit-learn and hdbscan's plots take it."""
+"""`GraphHDBSCAN` with scikit-learn and with hdbscan's plots."""
 
 import copy
 import pickle
@@ -13,13 +13,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
 from job.backends.graph_hdbscan import GraphHDBSCAN, cluster_graph
-from job.backends.graph_hdbscan.estimator import two_by_two
+from job.backends.graph_hdbscan.estimator import to_binary_tree
 
 DATA = "blobs 3 n=300 k=15"
 
 
 def groups_in_a_row(count: int) -> Graph:
-    """Groups of five whose gaps are all of one length: they split from the root all at once."""
+    """Groups of five with gaps of equal length: they split from the root all at once."""
     points = np.concatenate([center + np.arange(5) * 0.125 for center in np.arange(count) * 1.5])[:, None]
     return knn(points, len(points) - 1)
 
@@ -40,7 +40,7 @@ def test_scikit_learns_own_checks_pass() -> None:
     assert sum(r["status"] == "passed" for r in results) > 30
 
 
-def test_labels_and_the_rest_are_those_of_the_functions() -> None:
+def test_all_attributes_equal_the_results_of_the_functions() -> None:
     graph = GRAPHS[DATA]()
     fitted = GraphHDBSCAN(min_cluster_size=6, min_samples=2, cluster_selection_method="leaf", n_jobs=1).fit(graph)
     result = cluster_graph(*graph, min_samples=2, min_cluster_size=6, selection="leaf")
@@ -52,7 +52,7 @@ def test_labels_and_the_rest_are_those_of_the_functions() -> None:
     assert fitted.n_features_in_ == 300
 
 
-def test_min_samples_left_out_is_min_cluster_size() -> None:
+def test_min_samples_defaults_to_min_cluster_size() -> None:
     graph = GRAPHS[DATA]()
     left_out, given = GraphHDBSCAN(4).fit(graph), GraphHDBSCAN(4, 4).fit(graph)
     np.testing.assert_array_equal(left_out.labels_, given.labels_)
@@ -65,9 +65,10 @@ def test_min_samples_left_out_is_min_cluster_size() -> None:
         {"max_cluster_size": 20},
         {"allow_single_cluster": True, "min_cluster_size": 60},
         {"mode": "tutorial"},
+        {"components": "apart"},
     ],
 )
-def test_each_parameter_reaches_the_function_of_its_name(settings: dict[str, Any]) -> None:
+def test_each_parameter_reaches_the_function(settings: dict[str, Any]) -> None:
     graph = GRAPHS[DATA]()
     renamed = {"epsilon" if key == "cluster_selection_epsilon" else key: value for key, value in settings.items()}
     estimator = GraphHDBSCAN(**{"min_cluster_size": 5, "min_samples": 2, **settings}).fit(graph)
@@ -75,7 +76,7 @@ def test_each_parameter_reaches_the_function_of_its_name(settings: dict[str, Any
     np.testing.assert_array_equal(estimator.labels_, result.labels)
 
 
-def test_pairs_and_sparse_and_dense_matrices_fit_alike() -> None:
+def test_pairs_and_sparse_and_dense_matrices_give_the_same_labels() -> None:
     graph = GRAPHS[DATA]()
     matrix = sparse(graph)
     dense = np.full(matrix.shape, np.inf)
@@ -86,22 +87,22 @@ def test_pairs_and_sparse_and_dense_matrices_fit_alike() -> None:
         np.testing.assert_array_equal(other, labels[0])
 
 
-def test_parameters_are_got_set_cloned_and_pickled() -> None:
+def test_parameters_can_be_read_set_cloned_and_pickled() -> None:
     estimator = GraphHDBSCAN(min_cluster_size=7, n_jobs=2)
     assert estimator.get_params()["min_cluster_size"] == 7
     other = clone(estimator).set_params(min_samples=1, mode="tutorial")
     assert (other.min_cluster_size, other.min_samples, other.mode, estimator.mode) == (7, 1, "tutorial", "canonical")
     assert repr(estimator) == "GraphHDBSCAN(min_cluster_size=7, n_jobs=2)"
     fitted = estimator.fit(GRAPHS[DATA]())
-    for again in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
-        np.testing.assert_array_equal(again.labels_, fitted.labels_)
-        np.testing.assert_array_equal(again.outlier_scores_, fitted.outlier_scores_)
+    for copied in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(copied.labels_, fitted.labels_)
+        np.testing.assert_array_equal(copied.outlier_scores_, fitted.outlier_scores_)
     with pytest.raises(NotFittedError):
         _ = clone(fitted).condensed_tree_
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"mode": "both"}, "mode='both' must be one of"),
         ({"cluster_selection_method": "all"}, "cluster_selection_method='all' must be one of"),
@@ -109,12 +110,12 @@ def test_parameters_are_got_set_cloned_and_pickled() -> None:
         ({"min_cluster_size": 1}, "min_cluster_size=1 must be at least 2"),
     ],
 )
-def test_wrong_parameters_are_refused_with_their_names(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_parameters_are_refused_and_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         GraphHDBSCAN(**settings).fit(GRAPHS[DATA]())
 
 
-def test_wrong_graphs_are_refused_with_what_to_give() -> None:
+def test_wrong_graphs_are_refused_and_the_error_says_what_to_give() -> None:
     indices, distances = GRAPHS[DATA]()
     with pytest.raises(ValueError, match="a pair \\(indices, distances\\), got a tuple of 3"):
         GraphHDBSCAN().fit((indices, distances, distances))
@@ -138,7 +139,7 @@ PLOTTED = {
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", PLOTTED)
 @pytest.mark.parametrize("method", ["eom", "leaf"])
-def test_hdbscans_plots_take_the_trees(name: str, method: Any) -> None:
+def test_hdbscans_plots_accept_the_trees(name: str, method: Any) -> None:
     graph = PLOTTED[name]()
     fitted = GraphHDBSCAN(min_cluster_size=5, min_samples=1, cluster_selection_method=method).fit(graph)
     tree = fitted.condensed_tree_
@@ -146,7 +147,7 @@ def test_hdbscans_plots_take_the_trees(name: str, method: Any) -> None:
     frame = tree.to_pandas()
     inner = frame[frame.child_size > 1]
     assert inner.empty or inner.groupby("parent").size().eq(2).all()
-    # the points are there once each, and the nodes selected are as many as there are clusters
+    # each point occurs once, and as many nodes are selected as there are clusters
     assert sorted(frame.child[frame.child_size == 1]) == list(range(len(graph[0])))
     assert len(set(tree._select_clusters())) == len(fitted.cluster_persistence_)
     single = fitted.single_linkage_tree_
@@ -166,17 +167,17 @@ def leaves(tree: Any) -> set[frozenset[int]]:
 
 
 @pytest.mark.parametrize("name", PLOTTED)
-def test_splits_in_two_keep_leaves_levels_and_sizes(name: str) -> None:
+def test_to_binary_tree_keeps_leaves_lambdas_and_sizes(name: str) -> None:
     tree = cluster_graph(*PLOTTED[name](), min_samples=1, min_cluster_size=5).tree
-    paired = two_by_two(tree)
-    assert leaves(paired) == leaves(tree)
-    assert set(paired.lambdas) == set(tree.lambdas)
-    inner = paired.sizes > 1
-    assert (paired.child[inner] > paired.parent[inner]).all()
-    for parent in np.unique(paired.parent[inner]):
-        assert np.bincount(paired.parent[inner])[parent] == 2
-    # a cluster's size is that of what it holds
-    held = np.zeros(int(max(paired.child.max(), paired.parent.max())) + 1, np.int64)
-    for row in np.argsort(-paired.parent, kind="stable"):
-        held[paired.parent[row]] += max(held[paired.child[row]], 1)
-    np.testing.assert_array_equal(held[paired.child[inner]], paired.sizes[inner])
+    binary = to_binary_tree(tree)
+    assert leaves(binary) == leaves(tree)
+    assert set(binary.lambdas) == set(tree.lambdas)
+    inner = binary.sizes > 1
+    assert (binary.child[inner] > binary.parent[inner]).all()
+    for parent in np.unique(binary.parent[inner]):
+        assert np.bincount(binary.parent[inner])[parent] == 2
+    # a cluster's size is the number of points in it
+    points_in = np.zeros(int(max(binary.child.max(), binary.parent.max())) + 1, np.int64)
+    for row in np.argsort(-binary.parent, kind="stable"):
+        points_in[binary.parent[row]] += max(points_in[binary.child[row]], 1)
+    np.testing.assert_array_equal(points_in[binary.child[inner]], binary.sizes[inner])

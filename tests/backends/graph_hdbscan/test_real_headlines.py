@@ -1,4 +1,4 @@
-"""Five thousand real headlines, their rows in twenty orders: one answer."""
+"""Five thousand real headlines with their rows in twenty orders give the same clusters."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ROWS, K = 5_000, 50
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not DATA.is_file(), reason=f"the real headlines are not beside this checkout: {DATA}"),
+    pytest.mark.skipif(not DATA.is_file(), reason=f"the real headlines do not exist: {DATA}"),
 ]
 
 
@@ -39,7 +39,7 @@ def real() -> Graph:
 @pytest.mark.parametrize(
     "settings", [{"min_samples": 3, "min_cluster_size": 10}, {"min_samples": 2, "selection": "leaf"}]
 )
-def test_twenty_orders_of_rows_are_one_answer(real: Graph, settings: dict[str, Any]) -> None:
+def test_twenty_orders_of_rows_give_the_same_clusters(real: Graph, settings: dict[str, Any]) -> None:
     before = cluster_graph(*real, **settings)
     assert len(before.labels) == ROWS
     assert len(before.persistence) > 50

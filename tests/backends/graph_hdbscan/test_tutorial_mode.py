@@ -1,4 +1,4 @@
-"""Tutorial mode: what `hdbscan` 0.8.43 makes of the dense matrix of the tutorial, with all options."""
+"""Tutorial mode equals `hdbscan` 0.8.43 on the dense matrix of the tutorial, with all options."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def reference(graph: Any, min_samples: int, min_cluster_size: int, options: dict
 
 
 def exemplars(tree: np.ndarray, cluster: int) -> list[int]:
-    """The points that stay longest in the clusters below `cluster` that do not split, from hdbscan's raw tree."""
+    """The points that leave last in the clusters at or below `cluster` that never split, from hdbscan's raw tree."""
     below = tree["child"][(tree["parent"] == cluster) & (tree["child_size"] > 1)]
     if len(below):
         return sorted(point for child in below for point in exemplars(tree, child))
@@ -48,14 +48,14 @@ def exemplars(tree: np.ndarray, cluster: int) -> list[int]:
 
 
 def check_tree(ours: Result, theirs: np.ndarray) -> None:
-    for size in (1, None):
-        left = ours.tree.sizes == 1 if size else ours.tree.sizes > 1
-        right = theirs["child_size"] == 1 if size else theirs["child_size"] > 1
-        mine = np.c_[ours.tree.child, ours.tree.parent, ours.tree.sizes][left]
-        hers = np.c_[theirs["child"], theirs["parent"], theirs["child_size"]][right]
-        by_child, other = np.argsort(mine[:, 0]), np.argsort(hers[:, 0])
-        np.testing.assert_array_equal(mine[by_child], hers[other])
-        np.testing.assert_allclose(ours.tree.lambdas[left][by_child], theirs["lambda_val"][right][other], rtol=1e-9)
+    our_points, their_points = ours.tree.sizes == 1, theirs["child_size"] == 1
+    for our_rows, their_rows in ((our_points, their_points), (~our_points, ~their_points)):
+        our_edges = np.c_[ours.tree.child, ours.tree.parent, ours.tree.sizes][our_rows]
+        their_edges = np.c_[theirs["child"], theirs["parent"], theirs["child_size"]][their_rows]
+        our_order, their_order = np.argsort(our_edges[:, 0]), np.argsort(their_edges[:, 0])
+        np.testing.assert_array_equal(our_edges[our_order], their_edges[their_order])
+        our_lambdas, their_lambdas = ours.tree.lambdas[our_rows], theirs["lambda_val"][their_rows]
+        np.testing.assert_allclose(our_lambdas[our_order], their_lambdas[their_order], rtol=1e-9)
 
 
 def test_there_are_enough_data_sets() -> None:
@@ -64,7 +64,7 @@ def test_there_are_enough_data_sets() -> None:
 
 @EVERY_GRAPH
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_all_that_is_told_equals_hdbscan_on_the_dense_matrix(name: str, options: dict[str, Any]) -> None:
+def test_all_results_equal_hdbscan_on_the_dense_matrix(name: str, options: dict[str, Any]) -> None:
     graph = GRAPHS[name]()
     for min_samples, min_cluster_size in SIZES:
         ours = cluster_graph(
@@ -92,7 +92,7 @@ def test_each_option_makes_a_difference_somewhere(options: dict[str, Any]) -> No
     assert not all(same(plain.labels, other.labels) for plain, other in pairs)
 
 
-def test_the_order_of_rows_matters_here() -> None:
+def test_tutorial_mode_depends_on_the_order_of_rows() -> None:
     graph = GRAPHS["ties 1"]()
     settings: dict[str, Any] = {"mode": "tutorial", "min_samples": 2, "min_cluster_size": 3}
     before = cluster_graph(*graph, **settings)

@@ -1,4 +1,4 @@
-"""Exact distances and neighbors, against plain NumPy in float64."""
+"""Exact distances and neighbors, compared with plain NumPy in float64."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def test_distances_are_bitwise_the_same_in_both_directions(d: int) -> None:
     np.testing.assert_array_equal(distances, distances.T)
 
 
-def test_distances_are_those_of_float64_even_where_vectors_almost_agree() -> None:
+def test_distances_equal_those_of_float64_even_for_almost_equal_vectors() -> None:
     near = unit(30, 64)
     vectors = np.concatenate([near, near * np.float32(1 + 3e-7), near + np.float32(1e-5)])
     n = len(vectors)
@@ -56,7 +56,7 @@ def test_distances_are_those_of_float64_even_where_vectors_almost_agree() -> Non
     np.testing.assert_allclose(pair_distances(vectors, np.arange(n), indices), expected, rtol=1e-6, atol=1e-12)
 
 
-def test_a_missing_neighbor_is_infinitely_far_and_rows_may_be_a_selection() -> None:
+def test_a_missing_neighbor_has_distance_inf_and_rows_may_be_a_selection() -> None:
     vectors = unit(6, 8)
     distances = pair_distances(vectors, np.array([4, 2]), np.array([[0, -1], [3, 5]], np.int32))
     everything = brute(vectors)
@@ -65,8 +65,8 @@ def test_a_missing_neighbor_is_infinitely_far_and_rows_may_be_a_selection() -> N
     np.testing.assert_allclose(distances[[0, 1, 1], [0, 0, 1]], everything[[4, 2, 2], [0, 3, 5]], rtol=1e-6)
 
 
-def test_several_threads_may_ask_at_once_also_where_the_system_has_no_openmp() -> None:
-    """numba's own threading layer aborts the process on concurrent calls."""
+def test_several_threads_may_call_at_once_even_without_openmp() -> None:
+    """numba's own thread pool aborts the process on calls from two threads at once."""
     script = """
 import threading
 import numpy as np
@@ -74,11 +74,11 @@ from job.backends.knn.brute_force import nearest
 from job.backends.knn.distances import pair_distances
 vectors = np.ones((2000, 64), np.float32)
 rows, indices = np.arange(2000), np.zeros((2000, 40), np.int32)
-def ask():
+def work():
     for _ in range(20):
         pair_distances(vectors, rows, indices)
         nearest(vectors, rows[:50], 5)
-threads = [threading.Thread(target=ask) for _ in range(3)]
+threads = [threading.Thread(target=work) for _ in range(3)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 """
@@ -92,7 +92,7 @@ for thread in threads: thread.join()
 
 @pytest.mark.parametrize("block_bytes", [1, 5_000, 64 * 2**20])
 @pytest.mark.parametrize("k", [1, 10, 199, 300])
-def test_the_nearest_are_those_of_brute_force_whatever_the_blocks(
+def test_the_nearest_equal_those_of_brute_force_for_any_block_size(
     monkeypatch: pytest.MonkeyPatch, block_bytes: int, k: int
 ) -> None:
     monkeypatch.setattr(brute_force, "_BLOCK_BYTES", block_bytes)
@@ -101,12 +101,12 @@ def test_the_nearest_are_those_of_brute_force_whatever_the_blocks(
     found = nearest(vectors, rows, k)
     assert (found.shape, found.dtype) == ((4, k), np.int32)
     expected = np.argsort(brute(vectors)[rows], axis=1)[:, : min(k, 199)]
-    for got, right in zip(found, expected, strict=True):
-        assert set(got[: len(right)]) == set(right)
-        assert (got[len(right) :] == -1).all()
+    for row, wanted in zip(found, expected, strict=True):
+        assert set(row[: len(wanted)]) == set(wanted)
+        assert (row[len(wanted) :] == -1).all()
 
 
-def test_lengths_count_where_vectors_are_not_normalised() -> None:
+def test_vectors_that_are_not_normalized_are_compared_by_distance() -> None:
     vectors = unit(100, 8) * np.random.default_rng(1).uniform(0.2, 3, (100, 1)).astype(np.float32)
     found = nearest(vectors, np.arange(100), 5)
     np.testing.assert_array_equal(np.sort(found), np.sort(np.argsort(brute(vectors), axis=1)[:, :5]))
@@ -125,14 +125,14 @@ def test_a_row_is_not_its_own_neighbor_but_its_copies_are() -> None:
     assert [set(row) for row in found.tolist()] == [{0, 1, 2, 3} - {row} for row in range(4)]
 
 
-def test_a_row_alone_has_no_neighbors() -> None:
+def test_a_single_row_has_no_neighbors() -> None:
     assert nearest(unit(1, 4), np.array([0]), 3).tolist() == [[-1, -1, -1]]
 
 
 # ---- sort_rows
 
 
-def test_rows_ascend_ties_by_index_missing_last() -> None:
+def test_rows_are_ascending_with_ties_by_index_and_missing_neighbors_last() -> None:
     indices = np.array([[9, -1, 4, 2, 7], [-1, -1, 3, 1, 0]], np.int32)
     distances = np.array([[0.5, np.inf, 0.1, 0.5, 0.5], [np.inf, np.inf, 0.0, 0.0, 0.2]], np.float32)
     sorted_indices, sorted_distances = sort_rows(indices, distances, 5)
@@ -147,13 +147,13 @@ def test_a_tie_at_the_cut_goes_to_the_lower_index() -> None:
     assert sorted_indices.tolist() == [[3, 5]]
 
 
-def test_fewer_than_asked_for_are_padded() -> None:
+def test_fewer_columns_than_k_are_padded() -> None:
     indices, distances = sort_rows(np.array([[1]], np.int32), np.array([[0.5]], np.float32), 3)
     assert (indices.dtype, distances.dtype) == (np.int32, np.float32)
     assert indices.tolist() == [[1, -1, -1]]
     assert distances.tolist() == [[0.5, np.inf, np.inf]]
 
 
-def test_a_neighbor_infinitely_far_comes_before_none() -> None:
+def test_a_neighbor_at_distance_inf_comes_before_a_missing_one() -> None:
     indices, _ = sort_rows(np.array([[-1, 2, 1]], np.int32), np.full((1, 3), np.inf, np.float32), 3)
     assert indices.tolist() == [[1, 2, -1]]

@@ -1,10 +1,10 @@
-"""Rows of the graph from what an approximate search found."""
+"""Rows of the neighbor graph from the candidates of an approximate search."""
 
 import numpy as np
 import pytest
 
 from job.backends.knn.distances import pair_distances
-from job.backends.knn.exact import ExactKnn
+from job.backends.knn.exact import ExactSearch
 from job.backends.knn.rows import graph_rows
 from job.data import Floats
 
@@ -21,12 +21,12 @@ def brute(vectors: Floats, rows: np.ndarray, k: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("spare", [0, 1, 9])
-def test_candidates_in_any_order_become_the_nearest_in_order_and_those_beyond_k_are_left(spare: int) -> None:
+def test_unordered_candidates_become_the_k_nearest_in_order(spare: int) -> None:
     vectors, rows, k = unit(300), np.arange(40, 90), 10
-    truth = brute(vectors, rows, k + spare)
-    found = np.random.default_rng(0).permuted(truth.astype(np.int32), axis=1)
-    made = graph_rows(vectors, rows, found, k, ExactKnn(vectors, "cpu"))
-    np.testing.assert_array_equal(made["index"], truth[:, :k])
+    expected = brute(vectors, rows, k + spare)
+    found = np.random.default_rng(0).permuted(expected.astype(np.int32), axis=1)
+    made = graph_rows(vectors, rows, found, k, ExactSearch(vectors, "cpu"))
+    np.testing.assert_array_equal(made["index"], expected[:, :k])
     np.testing.assert_array_equal(made["distance"], pair_distances(vectors, rows, made["index"]))
     assert not made["completed"].any()
 
@@ -35,15 +35,15 @@ def test_a_row_with_too_few_candidates_is_searched_exactly_and_counted() -> None
     vectors, rows, k = unit(300), np.arange(20), 10
     found = brute(vectors, rows, k).astype(np.int32)
     found[3, 4:], found[7] = -1, -1
-    made = graph_rows(vectors, rows, found, k, ExactKnn(vectors, "cpu"))
+    made = graph_rows(vectors, rows, found, k, ExactSearch(vectors, "cpu"))
     np.testing.assert_array_equal(made["index"], brute(vectors, rows, k))
     assert np.flatnonzero(made["completed"]).tolist() == [3, 7]
 
 
-def test_of_more_equals_than_were_found_the_first_are_taken() -> None:
+def test_of_more_equal_vectors_than_candidates_the_lowest_row_numbers_are_taken() -> None:
     vectors = np.concatenate([unit(50), unit(1).repeat(60, axis=0)])
     rows, k = np.array([55, 109]), 5
     found = np.array([[100, 101, 102, 103, 104, 105], [99, 98, 97, 96, 95, 94]], np.int32)
-    made = graph_rows(vectors, rows, found, k, ExactKnn(vectors, "cpu"))
+    made = graph_rows(vectors, rows, found, k, ExactSearch(vectors, "cpu"))
     assert made["index"].tolist() == [[50, 51, 52, 53, 54], [50, 51, 52, 53, 54]]
     assert (made["distance"] == 0).all()

@@ -1,4 +1,4 @@
-"""Which cluster a headline's neighbors are in."""
+"""The weighted majority vote of a headline's neighbors."""
 
 import numpy as np
 
@@ -16,13 +16,13 @@ def vote(labels: list[int], neighbors: list[list[tuple[int, float]]]) -> tuple[l
     return winner.tolist(), distance.tolist()
 
 
-def test_a_member_keeps_its_label_whatever_its_neighbors_are_and_measures_to_its_own() -> None:
+def test_a_cluster_member_keeps_its_label_and_its_distance_is_to_its_own_cluster() -> None:
     winner, distance = vote([0, 1, 1, 0], [[(1, 0.1), (2, 0.2), (3, 0.5)], [], [], []])
     assert winner == [0, 1, 1, 0]
     assert distance[0] == 0.5
 
 
-def test_noise_goes_where_most_neighbors_are() -> None:
+def test_noise_gets_the_label_of_most_neighbors() -> None:
     winner, distance = vote([-1, 0, 1, 1], [[(1, 0.5), (2, 0.6), (3, 0.7)], [], [], []])
     assert winner[0] == 1
     assert distance[0] == np.float32(0.6)
@@ -34,38 +34,38 @@ def test_one_close_neighbor_outweighs_two_far_ones() -> None:
     assert distance[0] == np.float32(0.1)
 
 
-def test_a_neighbor_at_distance_zero_decides_and_is_no_division_by_zero() -> None:
+def test_a_neighbor_at_distance_zero_decides_without_division_by_zero() -> None:
     winner, distance = vote([-1, 1, 0, 0, 0], [[(1, 0.0), (2, 0.001), (3, 0.001), (4, 0.001)], [], [], [], []])
     assert (winner[0], distance[0]) == (1, 0.0)
 
 
-def test_equal_votes_go_to_the_lower_label() -> None:
+def test_a_tie_goes_to_the_lower_label() -> None:
     assert vote([-1, 2, 1, 3], [[(1, 0.5), (2, 0.5), (3, 0.5)], [], [], []])[0][0] == 1
 
 
-def test_noise_among_noise_stays_noise_at_no_distance() -> None:
+def test_noise_with_only_noise_neighbors_stays_noise_without_a_distance() -> None:
     winner, distance = vote([-1, -1, 0], [[(1, 0.1)], [(0, 0.1)], []])
     assert winner == [-1, -1, 0]
     assert np.isnan(distance[:2]).all()
 
 
-def test_votes_are_of_clusters_not_of_what_other_noise_was_given() -> None:
+def test_labels_voted_to_other_noise_do_not_count() -> None:
     assert vote([-1, -1, 0], [[(1, 0.1)], [(2, 0.1)], []])[0] == [-1, 0, 0]
 
 
-def test_a_member_that_knows_no_other_of_its_cluster_has_no_distance() -> None:
+def test_a_member_without_neighbors_in_its_cluster_has_no_distance() -> None:
     winner, distance = vote([0, 1], [[(1, 0.1)], [(0, 0.1)]])
     assert winner == [0, 1]
     assert np.isnan(distance).all()
 
 
 def test_missing_neighbors_do_not_vote() -> None:
-    # were -1 read as a row, it would be the last one, which is in cluster 1
+    # -1 used as an index would be the last row, which is in cluster 1
     assert vote([-1, 0, 1], [[(1, 0.9)], [(0, 0.1), (2, 0.1)], []])[0][0] == 0
     assert vote([-1, 1], [[], [(0, 0.1)]])[0][0] == -1
 
 
-def test_the_labels_handed_in_are_left_alone() -> None:
+def test_the_given_labels_are_not_changed() -> None:
     labels = np.array([-1, 0], np.int32)
     nearest_cluster(labels, np.array([[1], [0]], np.int32), np.ones((2, 1), np.float32))
     assert labels.tolist() == [-1, 0]

@@ -1,4 +1,4 @@
-"""The map in a real browser: it draws, offline, and hostile headlines run nothing."""
+"""The map in a real browser: it draws offline, and hostile headlines run no script."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ def points(dimensions: int) -> MapPoints:
 
 
 def opened(page: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """The page's elements after its scripts ran, and the browser's console on stderr; every name lookup fails."""
+    """The page's elements after its scripts ran on stdout, the browser's console on stderr; every DNS lookup fails."""
     assert CHROMIUM is not None
     flags = (
         "--headless --no-sandbox --disable-gpu --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader "
@@ -35,8 +35,8 @@ def opened(page: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
         "--enable-logging=stderr --window-size=1200,800 --virtual-time-budget=10000 --dump-dom"
     ).split()
     offline = "--host-resolver-rules=MAP * ~NOTFOUND"
-    words = [CHROMIUM, *flags, offline, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120)
+    command = [CHROMIUM, *flags, offline, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -9,7 +9,7 @@ import pytest
 from job.backends.text.keywords import cluster_keywords, stop_words
 
 
-def test_words_of_one_cluster_alone_come_before_words_of_all() -> None:
+def test_words_of_only_one_cluster_come_before_words_of_all() -> None:
     found = cluster_keywords(
         ["volcano iceland news volcano", "bank rates news bank", "football final news football"], 3
     )
@@ -22,9 +22,12 @@ def test_weights_are_the_share_of_the_class_times_log_of_one_plus_mean_over_freq
     words = [f"{first}{second}bola" for first in "dfghk" for second in "aeiou"]
     documents = [rng.choices(words, weights=range(1, 26), k=size) for size in (4, 12, 90, 400)]
     mean = sum(map(len, documents)) / len(documents)
-    every = Counter(word for document in documents for word in document)
-    for document, found in zip(documents, cluster_keywords([" ".join(each) for each in documents], 25), strict=True):
-        weights = {word: n / len(document) * math.log(1 + mean / every[word]) for word, n in Counter(document).items()}
+    total = Counter(word for document in documents for word in document)
+    for document, found in zip(
+        documents, cluster_keywords([" ".join(document) for document in documents], 25), strict=True
+    ):
+        counts = Counter(document)
+        weights = {word: n / len(document) * math.log(1 + mean / total[word]) for word, n in counts.items()}
         assert found == sorted(weights, key=lambda word: (-weights[word], word))
 
 
@@ -33,11 +36,11 @@ def test_equal_weights_come_in_alphabetical_order() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_no_more_keywords_than_asked_for(count: int) -> None:
+def test_at_most_the_requested_number_of_keywords(count: int) -> None:
     assert [len(words) for words in cluster_keywords(["storm coast rain", "bank"], count)] == [count, min(count, 1)]
 
 
-def test_stop_words_of_several_languages_numbers_and_single_letters_are_no_keywords() -> None:
+def test_stop_words_of_several_languages_numbers_and_single_letters_are_not_keywords() -> None:
     assert cluster_keywords(["the and der und les des el 2024 12 x volcano"], 9) == [["volcano"]]
 
 
@@ -46,18 +49,18 @@ def test_upper_and_lower_case_are_one_word_and_compounds_stay_whole() -> None:
     assert cluster_keywords(["covid-19 zürich"], 9) == [["covid-19", "zürich"]]
 
 
-def test_a_cluster_without_words_has_no_keywords_and_spoils_no_other() -> None:
+def test_a_cluster_without_words_has_no_keywords_and_does_not_affect_others() -> None:
     assert cluster_keywords(["", "volcano", "the and 12"], 5) == [[], ["volcano"], []]
 
 
 @pytest.mark.parametrize("documents", [[], ["the"], ["", ""]])
-def test_no_words_at_all_are_no_error(documents: list[str]) -> None:
+def test_documents_without_words_are_not_an_error(documents: list[str]) -> None:
     assert cluster_keywords(documents, 5) == [[] for _ in documents]
 
 
-def test_text_that_looks_like_code_is_only_words() -> None:
+def test_text_that_looks_like_code_is_split_into_words() -> None:
     assert cluster_keywords(["{volcano} %s <b>volcano</b>"], 1) == [["volcano"]]
 
 
-def test_there_are_stop_words() -> None:
+def test_the_stop_words_cover_several_languages() -> None:
     assert {"the", "und", "les"} <= set(stop_words())

@@ -1,4 +1,4 @@
-"""Indexes, limits, and what a GPU server would be sent: written down at a real gRPC server, as no GPU is here."""
+"""The requests that a GPU server would receive, recorded by a real gRPC server, because the tests have no GPU."""
 
 import json
 from collections.abc import Iterator
@@ -11,16 +11,15 @@ import pytest
 
 from job.backends.milvus import Connection, Milvus, messages
 from job.backends.milvus.connection import _client_class
-from job.backends.milvus.index_choice import choose
-from job.backends.milvus.index_kinds import Effort, Index, build_params, complaint, first_effort, lists
-from job.runtime.errors import BadInput, JobError, Resumable
+from job.backends.milvus.index_kinds import EXACT, Index, build_params, first_effort
+from job.runtime.errors import JobError, Resumable
 
 _client_class()
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc  # noqa: E402
 
 
 class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
-    """Answers as a server that builds every index, and keeps the requests."""
+    """Answers like a server that builds every index, and keeps the requests."""
 
     def __init__(self) -> None:
         self.created: list[Any] = []
@@ -51,7 +50,7 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         if self.failures:
             failure = self.failures.pop(0)
             if isinstance(failure, grpc.StatusCode):
-                context.abort(failure, "away")
+                context.abort(failure, "unavailable")
             return milvus_pb2.SearchResults(status=failure)
         self.searched.append(request)
         results = milvus_pb2.SearchResults(status=common_pb2.Status())
@@ -75,15 +74,15 @@ def key_values(pairs: Any) -> dict[str, str]:
     return {pair.key: pair.value for pair in pairs}
 
 
-def test_what_a_gpu_server_is_sent(recorder: tuple[Recorder, str]) -> None:
+def test_requests_to_a_gpu_server(recorder: tuple[Recorder, str]) -> None:
     servicer, uri = recorder
     milvus = Milvus(uri, None, "news_data", db_name="stories")
     build = build_params("GPU_IVF_FLAT", 1_000_000, None, True)
     milvus._create_index(Index("GPU_IVF_FLAT", "IP", build, ""))
     sent = key_values(servicer.created[0].extra_params)
     assert (sent["index_type"], sent["metric_type"]) == ("GPU_IVF_FLAT", "IP")
-    wanted = {"nlist": 4096, "cache_dataset_on_device": "true"}
-    assert json.loads(sent["params"]) == wanted
+    expected = {"nlist": 4096, "cache_dataset_on_device": "true"}
+    assert json.loads(sent["params"]) == expected
 
     effort = first_effort("GPU_IVF_FLAT", build, 59, None)
     queries = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -100,36 +99,36 @@ def test_what_a_gpu_server_is_sent(recorder: tuple[Recorder, str]) -> None:
     milvus.close()
 
 
-def test_away_and_busy_are_waited_for_and_a_no_is_not(
+def test_an_unavailable_server_is_retried_and_an_error_is_not(
     recorder: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("job.backends.milvus.connection._FIRST_WAIT", 0.01)
     servicer, uri = recorder
     milvus = Milvus(uri, None, "news_data", patience=0.5)
-    queries, flat = np.zeros((2, 4), np.float32), Effort(None, 0, 0)
+    queries = np.zeros((2, 4), np.float32)
     servicer.failures = [
         grpc.StatusCode.UNAVAILABLE,
         common_pb2.Status(code=8, error_code=1, reason="rate limit exceeded"),
         common_pb2.Status(code=101, error_code=1, reason="collection not loaded"),
         common_pb2.Status(code=65535, error_code=1, reason="attempt #0: connection refused"),
     ]
-    assert milvus.search(queries, 3, "IP", flat)[0][0, 0] == 5
+    assert milvus.search(queries, 3, "IP", EXACT)[0][0, 0] == 5
     assert not servicer.failures
     servicer.failures = [common_pb2.Status(code=1100, error_code=1, reason="invalid parameter")]
-    with pytest.raises(JobError, match="searching in collection 'news_data' failed: invalid parameter") as said:
-        milvus.search(queries, 3, "IP", flat)
-    assert said.value.exit_code == 1
+    with pytest.raises(JobError, match="searching in collection 'news_data' failed: invalid parameter") as raised:
+        milvus.search(queries, 3, "IP", EXACT)
+    assert raised.value.exit_code == 1
     servicer.failures = [grpc.StatusCode.UNAVAILABLE] * 1000
-    with pytest.raises(Resumable, match=r"what is finished is kept.*store\.patience"):
-        milvus.search(queries, 3, "IP", flat)
+    with pytest.raises(Resumable, match=r"finished work is kept.*store\.patience"):
+        milvus.search(queries, 3, "IP", EXACT)
     milvus.close()
 
 
-def test_pymilvus_is_the_one_whose_private_names_we_know(recorder: tuple[Recorder, str]) -> None:
+def test_pymilvus_has_the_private_names_that_we_use(recorder: tuple[Recorder, str]) -> None:
     connection = Connection(recorder[1])
-    assert messages.usable(connection)
+    assert messages.arrays_supported(connection)
     connection.client = object()
-    assert not messages.usable(connection)
+    assert not messages.arrays_supported(connection)
 
 
 def test_floats_are_packed_as_protobuf_packs_them() -> None:
@@ -138,48 +137,3 @@ def test_floats_are_packed_as_protobuf_packs_them() -> None:
     for count in (1, 31, 32, 5000):
         values = np.random.default_rng(0).normal(size=count).astype(np.float32)
         assert messages._packed(values) == schema_pb2.FloatArray(data=values.tolist()).SerializeToString()
-
-
-@pytest.mark.parametrize(
-    ("kind", "metric", "top_k", "lite", "said"),
-    [
-        ("GPU_IVF_FLAT", "IP", 59, True, "Milvus Lite builds FLAT, IVF_FLAT, HNSW alone"),
-        ("GPU_IVF_FLAT", "COSINE", 59, False, "store.metric=IP"),
-        ("GPU_CAGRA", "IP", 1033, False, "at most 1,024 rows a query"),
-        ("FLAT", "IP", 16_385, False, "at most 16,384 rows a query"),
-        ("GPU_IVF_FLAT", "L2", 1033, False, None),
-    ],
-)
-def test_limits_are_known_beforehand(kind: str, metric: str, top_k: int, lite: bool, said: str | None) -> None:
-    why = complaint(kind, metric, top_k, lite, False)
-    assert why is None if said is None else said in str(why)
-
-
-def test_zilliz_cloud_and_lite_are_never_probed() -> None:
-    class Known:
-        lite, zilliz = False, True
-
-        def gpu(self, kind: str, probe: Any) -> Any:
-            raise AssertionError("probed")
-
-    assert choose(Known(), "auto", "IP", 10**6, 59, None, False).kind == "AUTOINDEX"  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="AUTOINDEX alone"):
-        choose(Known(), "GPU_IVF_FLAT", "IP", 10**6, 59, None, False)  # type: ignore[arg-type]
-    Known.lite, Known.zilliz = True, False
-    assert choose(Known(), "auto", "IP", 10**6, 59, None, False).kind == "FLAT"  # type: ignore[arg-type]
-
-
-def test_effort_doubles_up_to_all_lists_and_no_further() -> None:
-    effort = first_effort("IVF_FLAT", {"nlist": "100"}, 59, 30)
-    tried = [effort.value]
-    while (harder := effort.harder()) is not None:
-        effort = harder
-        tried.append(effort.value)
-    assert tried == [30, 60, 100]
-    assert first_effort("FLAT", {}, 59, None).harder() is None
-    assert first_effort("GPU_CAGRA", {}, 59, None).params == {"itopk_size": 128}
-    assert first_effort("HNSW", {}, 200, None).params == {"ef": 512}
-
-
-def test_lists_follow_the_rows() -> None:
-    assert [lists(rows) for rows in (1, 20_000, 1_000_000, 10**9)] == [128, 512, 4096, 65_536]

@@ -1,17 +1,18 @@
 """Turning pydantic's validation errors into lines that name the key, the value and the next action."""
 
 import difflib
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from job.runtime.secrets import without_password
 
-_SECRET = ("tok", "key", "pass", "secret")
+# parts of a key that may be a misspelt token
+_SECRET_PARTS = ("tok", "key", "pass", "secret")
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
-    """All errors, a line each: path, value, what is wrong, and the valid keys where one is unknown."""
+    """All errors, one per line: path, value, what is wrong, and the valid keys where one is unknown."""
     lines: dict[str, None] = {}
     for item in error.errors(include_url=False):
         lines[_line(item, model)] = None
@@ -23,12 +24,12 @@ def _line(item: Any, model: type[BaseModel]) -> str:
     path = ".".join(location)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        return f"{path} = {_shown(location, item['input'])}: unknown key; {_nearest(location, model)}"
+        return f"{path} = {_shown(location, item['input'], model)}: unknown key; {_nearest(location, model)}"
     if item["type"] == "missing":
         return f"{path}: missing; give it in the file or as {path}=VALUE"
     if not location or isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message
-    return f"{path} = {_shown(location, item['input'])}: {message[0].lower()}{message[1:]}"
+    return f"{path} = {_shown(location, item['input'], model)}: {message[0].lower()}{message[1:]}"
 
 
 def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
@@ -39,25 +40,41 @@ def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]
         if inner is None:
             break
         location.append(str(part))
-        field = inner.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        inner = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        inner = _section(inner, str(part))
     return location
 
 
-def _shown(location: list[str], value: Any) -> str:
-    """The value, unless its key could be a token's, however misspelt."""
-    name = location[-1].lower() if location else ""
-    if any(part in name for part in _SECRET) or difflib.get_close_matches(name, ["token"]):
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of the section `name`; None where it is a value or no key."""
+    field = model.model_fields.get(name)
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _shown(location: list[str], value: Any, model: type[BaseModel]) -> str:
+    """The value, unless it is a token, or an unknown key's that could be a misspelt one."""
+    if _may_be_secret(location, model):
         return "(not shown)"
     text = repr(without_password(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def _may_be_secret(location: list[str], model: type[BaseModel]) -> bool:
+    *sections, last = location
+    inner: type[BaseModel] | None = model
+    for section in sections:
+        inner = _section(inner, section) if inner else None
+    field = inner.model_fields.get(last) if inner else None
+    if field is not None:
+        return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+    name = last.lower()
+    return any(part in name for part in _SECRET_PARTS) or bool(difflib.get_close_matches(name, ["token"]))
+
+
 def _nearest(location: list[str], model: type[BaseModel]) -> str:
     for part in location[:-1]:
-        inner = model.model_fields[part].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
+        inner = _section(model, part)
+        assert inner is not None
         model = inner
     keys = list(model.model_fields)
     close = difflib.get_close_matches(location[-1], keys, n=1)

@@ -1,0 +1,44 @@
+"""What a command of `python -m job` is."""
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from job.config import Config
+
+
+class Command(ABC):
+    """`name` and `help` as the command line shows them. Heavy imports wait until `run`."""
+
+    name: ClassVar[str]
+    help: ClassVar[str]
+
+    @abstractmethod
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+
+    @abstractmethod
+    def run(self, arguments: argparse.Namespace) -> Iterable[str]:
+        """Do the work; the lines to print.
+
+        Raises:
+            JobError: the exit code and the message.
+        """
+
+
+def add_config(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """The arguments CONFIG and key=value."""
+    parser.add_argument("config", type=Path, nargs="?" if optional else None, help="a YAML file, as in configs/")
+    parser.add_argument(
+        "settings", nargs="*", metavar="key=value", help="over the file's, as in cluster.min_cluster_size=5"
+    )
+
+
+def load_config(arguments: argparse.Namespace) -> "Config":
+    """The configuration that the arguments of `add_config` name."""
+    from job.config import load
+
+    return load(arguments.config, arguments.settings)

@@ -1,0 +1,108 @@
+"""`recut`: other granularities from the tree of a finished run, without making the graph again."""
+
+import argparse
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from job.commands.command import Command
+from job.config import Config, resolve
+from job.config.sections import CUT_KEYS, NOISE_KEYS
+from job.context import Job
+from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
+from job.runtime.errors import BadInput
+from job.runtime.record import note_config
+from job.runtime.rundir import RunDir
+from job.stages.cluster import load_linkage, tree_key
+
+# recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
+_FIRST = NAMES.index("cluster")
+_KEYS = (*CUT_KEYS, *NOISE_KEYS)
+
+
+class RecutCommand(Command):
+    name = "recut"
+    help = "cut a finished run's cluster tree again: another granularity in seconds"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run_dir", type=Path)
+        parser.add_argument(
+            "settings",
+            nargs="+",
+            metavar="key=value",
+            help=f"{', '.join(_KEYS)}; several values, as in min_cluster_size=5,10,20: only say what each would give",
+        )
+
+    def run(self, arguments: argparse.Namespace) -> Iterator[str]:
+        return recut(arguments.run_dir, arguments.settings)
+
+
+def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
+    """Cut with `key=value` settings of `cluster`, and write the answer again; or, where one of them has several
+    values (`min_cluster_size=5,10,20`), write nothing and say what each would give. Yields lines to print.
+
+    Raises:
+        BadInput: the folder holds no finished run, or a setting does not cut.
+    """
+    run = RunDir(run_dir)
+    try:
+        values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise BadInput(f"'{run_dir}' is no run folder: it has no config.json; name the run_dir of a run") from None
+    # the folder may have been moved; and the file has the recipe's settings already
+    values["run_dir"] = str(run_dir)
+    values.get("cluster", {}).pop("recipe", None)
+    for name in NAMES[:_FIRST]:
+        marker = run.marker(name)
+        if name != "store" and (marker is None or not run.intact(marker)):
+            raise BadInput(f"'{run_dir}': stage {name} is not done, there is nothing to cut yet: `run` first")
+    choices = [_choices(word) for word in words]
+    several = [choice for choice in choices if len(choice) > 1]
+    if len(several) > 1:
+        raise BadInput(f"'{words}': give several values to one setting only")
+    fixed = [choice[0] for choice in choices if len(choice) == 1]
+    if several:
+        yield from _compare([(word, _config(values, [*fixed, word], run_dir)) for word in several[0]])
+    else:
+        _write(_config(values, fixed, run_dir))
+
+
+def _choices(word: str) -> list[str]:
+    key, equals, text = word.partition("=")
+    key = key.strip().removeprefix("cluster.")
+    if not equals or key not in _KEYS:
+        raise BadInput(f"'{word}': recut takes {', '.join(_KEYS)}; for other settings use `run`")
+    return [f"cluster.{key}={value}" for value in text.split(",")]
+
+
+def _config(values: dict[str, Any], words: list[str], run_dir: Path) -> Config:
+    return resolve(copy.deepcopy(values), words, f"{run_dir}/config.json")
+
+
+def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
+    from job.backends.graph_hdbscan import cut
+
+    job = Job(configs[0][1], device="auto")
+    kept = load_linkage(job.run, tree_key(job))
+    if kept is None:
+        raise BadInput(f"'{job.run.path}' has no tree (cuML gives none): give one value to cluster again with it")
+    yield f"{'':<40} {'clusters':>9} {'noise':>7} {'largest':>9}"
+    for word, config in configs:
+        labels = cut(kept[0], **config.cluster.cut_settings()).labels
+        sizes = np.bincount(labels[labels >= 0])
+        noise = float((labels < 0).mean())
+        yield f"{word:<40} {len(sizes):>9,} {noise:>7.1%} {int(sizes.max(initial=0)):>9,}"
+
+
+def _write(config: Config) -> None:
+    job = Job(config, device="auto")
+
+    def work() -> None:
+        note_config(job.run, config.public())
+        carry_out(STAGES[_FIRST:], job)
+
+    in_run_folder(job, work)

@@ -1,0 +1,32 @@
+"""The configuration of a run: YAML, then the environment, then `key=value` words, all checked at once.
+
+sections   every key with its meaning; each field says whether it is part of a stage's key
+schema     the sections together, and the rules between them
+recipes    settings that belong together under one name
+load       reading the file, the environment and the words
+errors     validation errors as lines that name the key, the value and the next action
+
+Nothing heavy is imported. `configs/*.yaml` repeat the keys with their trade-offs.
+"""
+
+from job.config.load import load, resolve
+from job.config.recipes import RECIPES
+from job.config.schema import REDUCE_NEIGHBORS, SPARE_HITS, Config
+from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Store
+
+__all__ = [
+    "RECIPES",
+    "REDUCE_NEIGHBORS",
+    "SPARE_HITS",
+    "Cluster",
+    "Config",
+    "Embed",
+    "Input",
+    "Neighbors",
+    "Project",
+    "RanksConfig",
+    "Report",
+    "Store",
+    "load",
+    "resolve",
+]

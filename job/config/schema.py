@@ -1,0 +1,98 @@
+"""The whole configuration, and the rules between its sections."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from job.config.recipes import expand
+from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store
+from job.runtime.secrets import without_password
+
+# UMAP's n_neighbors where it reduces vectors for clustering, as BERTopic has it
+REDUCE_NEIGHBORS = 15
+# hits asked of Milvus beyond k: the headline itself, and a margin so that near ties in float32 scores decide nothing
+SPARE_HITS = 9
+
+
+class Config(Section):
+    """All sections. `run_dir`: the folder of the run. `seed`: of the layout and of the recall sample."""
+
+    run_dir: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    input: Input = Input()
+    embed: Embed = Embed()
+    store: Store = Store()
+    neighbors: Neighbors = Neighbors()
+    cluster: Cluster = Cluster()
+    project: Project = Project()
+    report: Report = Report()
+    ranks: RanksConfig = RanksConfig()
+    _notes: tuple[str, ...] = PrivateAttr(())
+
+    @field_validator("run_dir", mode="before")
+    @classmethod
+    def _as_path(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipe(cls, values: Any) -> Any:
+        """Here too, because `neighbors.k` limits the recipe's own `cluster.k`."""
+        if not isinstance(values, dict) or not isinstance(values.get("cluster"), dict):
+            return values
+        neighbors = values.get("neighbors")
+        k = neighbors.get("k") if isinstance(neighbors, dict) else None
+        available = k if isinstance(k, int) else Neighbors().k
+        return {**values, "cluster": expand(values["cluster"], available)}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        store, cluster = self.store, self.cluster
+        others = (store.id_field, store.vector_field, store.text_field, *store.extra_fields)
+        if self.embed.sparse and store.sparse_field in others:
+            raise ValueError(f"store.sparse_field = '{store.sparse_field}' is another field's name too: choose another")
+        if cluster.k is not None and cluster.k > self.neighbors.k:
+            raise ValueError(f"cluster.k = {cluster.k} needs neighbors.k of at least that, not {self.neighbors.k}")
+        read = cluster.k or self.neighbors.k
+        if cluster.input == "neighbors" and cluster.min_samples > read:
+            name = "cluster.k" if read < self.neighbors.k else "neighbors.k"
+            raise ValueError(f"cluster.min_samples = {cluster.min_samples} needs {name} of at least that, not {read}")
+        if cluster.input == "vectors" and self.neighbors.audit == "full":
+            raise ValueError(
+                "neighbors.audit = full needs cluster.input = neighbors: it compares the labels of two graphs"
+            )
+        if not self.input.paths and store.scope == "run":
+            raise ValueError(
+                "input.path: missing; give it in the file or as input.path=VALUE (only store.scope = collection does "
+                "without: it clusters what is in Milvus already)"
+            )
+        return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading the configuration has to say to the log."""
+        return self._notes
+
+    @property
+    def store_uri(self) -> str:
+        return self.store.uri or str(self.run_dir / "milvus.db")
+
+    @property
+    def graph_k(self) -> int:
+        """Neighbors per headline in the graph: the most that any stage needs."""
+        reduction = REDUCE_NEIGHBORS if self.cluster.reduce_to else 0
+        return max(self.neighbors.k, self.project.n_neighbors - 1, reduction - 1)
+
+    @property
+    def search_k(self) -> int:
+        """Hits per query that are asked of Milvus."""
+        return self.graph_k + SPARE_HITS
+
+    def public(self) -> dict[str, Any]:
+        """The resolved configuration as JSON values, without the token, a password in the uri, and the ranks."""
+        values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})
+        if self.store.uri is not None:
+            values["store"]["uri"] = without_password(self.store.uri)
+        return values
