@@ -63,7 +63,8 @@ class Headlines:
 
     def save(self, path: Path) -> None:
         with atomic(path) as temporary:
-            pq.write_table(self.table, temporary, compression="zstd")
+            # small row groups: a shard of texts is read without the others
+            pq.write_table(self.table, temporary, compression="zstd", row_group_size=10_000)
 
     @classmethod
     def load(cls, path: Path) -> "Headlines":

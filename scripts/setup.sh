@@ -15,9 +15,9 @@ fi
 rm -f .venv/.ready-*
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
-exec 3>&2 # the terminal, also inside a step, whose own output goes to the log
+exec 3>&2 # stderr, also inside a step, whose own output goes to the log
 
-# step TEXT FIX COMMAND...: prints TEXT and the seconds; on failure the end of the output, and FIX
+# step TEXT FIX COMMAND...: prints TEXT and the seconds; on failure the last lines of the output, and FIX
 step() {
     local text="$1" fix="$2" start=$SECONDS
     shift 2
@@ -39,11 +39,12 @@ install_packages() {
     printf 'uv failed, pip takes longer ... ' >&3
     pip install --no-compile --prefer-binary "${what[@]}"
 }
-# side by side: bytecode (a few files are for other Python versions and fail), and numba's kernels, which would
-# otherwise be compiled by the first run
+# numba's kernels, which the first run would otherwise compile, and at the same time bytecode, without what a run
+# does not import. A few files are for other Python versions: they fail, and nothing imports them.
 compile() {
-    .venv/bin/python scripts/warm.py &
-    .venv/bin/python -m compileall -qq -x /tests/ .venv/lib job || true
+    PYTHONDONTWRITEBYTECODE='' .venv/bin/python scripts/warm.py &
+    .venv/bin/python -m compileall -qq .venv/lib job \
+        -x '/tests/|/torch/testing/|/transformers/models/(?!auto|bert|xlm_roberta)' || true
     wait $!
 }
 

@@ -1,4 +1,4 @@
-"""The README is true: its links, its commands, its exit codes, its tree."""
+"""The documentation is true: its links, its commands, its examples, and the tree of the README."""
 
 import re
 import shlex
@@ -9,40 +9,107 @@ import pytest
 from conftest import ROOT
 from scipy.spatial import cKDTree
 
+import job
 from job.cli import parser
-from job.config import load
+from job.config import Config, load
+from job.config.sections import CUT_KEYS, NOISE_KEYS
 
+MAX_WORDS = 1_400
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "job" / "sample" / "README.md"]
-COMMANDS = sorted(
-    {
-        line.split("#")[0].strip()
-        for page in [*PAGES, *(ROOT / "configs").glob("*.yaml")]
-        for line in re.findall(r"^(?:#\s+)?((?:\S+=\S+ )*\.venv/bin/python \S.*)$", page.read_text(), re.MULTILINE)
-    }
-)
+PAGES = [ROOT / "README.md"]
+PAGES += sorted(page for folder in ("configs", "scripts", "job", "tests") for page in (ROOT / folder).rglob("README.md"))
+TEXTS = {page: page.read_text(encoding="utf-8") for page in [*PAGES, *(ROOT / "configs").glob("*.yaml")]}
+# a value for each word that stands for the reader's own
+EXAMPLES = {
+    "CONFIG": "configs/demo.yaml",
+    "NAME": "embed",
+    "key=value": "seed=1",
+    "$SLURM_ARRAY_TASK_ID": "0",
+    "$SLURM_ARRAY_TASK_COUNT": "4",
+}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+def found(pattern: str) -> list[str]:
+    """What the group of `pattern` matches in any page, without brackets for optional words and without comments."""
+    matches = {match for text in TEXTS.values() for match in re.findall(pattern, text)}
+    return sorted({re.sub(r"[\[\]…]", "", match).split("#")[0].strip() for match in matches})
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_documentation_is_understood(command: str) -> None:
-    words = [word for word in shlex.split(command) if not re.fullmatch(r"MILVUS_\w+=.*", word)]
-    assert words[0] == ".venv/bin/python"
-    if words[1:3] != ["-m", "job"]:
-        assert (ROOT / words[1]).exists()
-        return
-    arguments = parser().parse_args(words[3:])
-    if "config" in arguments:
+JOB_COMMANDS = found(r"-m job ([^`\n]+)")
+PYTEST_COMMANDS = found(r"-m pytest ([^`\n]+)")
+SCRIPTS = found(r"(?:python|bash|compose -f|sbatch) (scripts/[^`\n]+)")
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_the_readme_is_short_enough_to_be_read_to_the_end() -> None:
+    assert len(README.split()) <= MAX_WORDS
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere_in_the_repository(page: Path) -> None:
+    for target in re.findall(r"\]\(([^):]+)\)", TEXTS[page]):
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert linked.is_relative_to(ROOT), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("command", JOB_COMMANDS)
+def test_every_command_of_the_job_is_understood(command: str) -> None:
+    for word, value in EXAMPLES.items():
+        command = command.replace(word, value)
+    arguments = parser().parse_args(shlex.split(command))
+    if getattr(arguments, "config", None):
         assert load(ROOT / arguments.config, arguments.settings)
+    elif command.startswith("recut"):
+        keys = {setting.partition("=")[0] for setting in arguments.settings}
+        assert keys <= {*CUT_KEYS, *NOISE_KEYS, "seed"}
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_every_script_is_there_and_has_the_options(command: str) -> None:
+    script, *words = shlex.split(command)
+    text = (ROOT / script).read_text(encoding="utf-8")
+    if script.endswith(".py"):
+        assert all(f'"{word}"' in text for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize("command", PYTEST_COMMANDS)
+def test_every_selection_of_tests_selects_some(command: str) -> None:
+    *paths, option, word = shlex.split(command) if " -" in command or command.startswith("-") else [command, "-k", ""]
+    assert option in ("-k", "-m")
+    files = [file for path in paths or ["tests"] for file in [ROOT / path, *(ROOT / path).rglob("test_*.py")]]
+    assert any(word in file.read_text(encoding="utf-8") for file in files if file.is_file())
+    assert all((ROOT / path).exists() for path in paths)
+
+
+def test_there_are_commands_to_test() -> None:
+    assert len(JOB_COMMANDS) >= 15
+    assert len(SCRIPTS) >= 10
+    assert len(PYTEST_COMMANDS) >= 5
+
+
+def test_the_example_in_python_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    runs: list[Config] = []
+    monkeypatch.setattr(job, "run", runs.append)
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+    assert [str(run.run_dir) for run in runs] == ["runs/mine"]
 
 
 def test_the_library_example_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", TEXTS[ROOT / "configs" / "README.md"], re.DOTALL)
     points = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0, 0], [30, 0], [0, 30]], 20, axis=0)
     distances, indices = cKDTree(points).query(points, 9)
     names = {"indices": indices, "distances": distances}
@@ -50,23 +117,24 @@ def test_the_library_example_runs() -> None:
     assert names["model"].labels_.max() == 2
 
 
-def test_there_are_commands_to_test() -> None:
-    assert len(COMMANDS) >= 8
-
-
-@pytest.mark.parametrize("script", sorted(set(re.findall(r"bash (scripts/\S+\.sh)", README))))
-def test_every_script_is_there(script: str) -> None:
-    assert (ROOT / script).is_file()
-
-
 def test_every_name_in_the_tree_exists() -> None:
     tree = README.split("## The tree")[1].split("```")[1]
-    for name in ("pipeline.py", "cli.py", "config.py", "data.py", "stages", "backends", "runtime", "sample"):
-        assert name in tree
-        assert (ROOT / "job" / name).exists()
-    for top in ("configs", "scripts", "tests", "environment.yml"):
+    in_job = ("pipeline.py", "cli.py", "config", "data.py", "context.py", "commands", "stages", "backends", "runtime")
+    for part in (*in_job, "sample"):
+        assert part in tree
+        assert (ROOT / "job" / part).exists()
+    for folder in sorted(path.name for path in (ROOT / "job" / "backends").iterdir() if (path / "__init__.py").exists()):
+        assert folder in tree
+    for top in ("configs", "scripts", "tests", "environment.yml", ".ci/run"):
         assert top in tree
         assert (ROOT / top).exists()
+
+
+def test_every_python_module_of_the_tree_is_named() -> None:
+    tree = README.split("## The tree")[1].split("```")[1]
+    for path in (ROOT / "job").iterdir():
+        if not path.name.startswith("__"):
+            assert path.name in tree
 
 
 def test_the_top_level_holds_only_what_it_should() -> None:
@@ -80,5 +148,5 @@ def test_the_top_level_holds_only_what_it_should() -> None:
 def test_the_versions_of_the_gpu_environment_agree_with_the_constraints() -> None:
     pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "scripts" / "constraints.txt").read_text(), re.MULTILINE))
     environment = dict(re.findall(r"- ([\w-]+)==([\w.]+)$", (ROOT / "environment.yml").read_text(), re.MULTILINE))
-    for name in ("FlagEmbedding", "transformers", "pymilvus", "hdbscan", "umap-learn", "plotly"):
-        assert environment[name] == pinned[name]
+    for package in ("FlagEmbedding", "transformers", "pymilvus", "hdbscan", "umap-learn", "plotly"):
+        assert environment[package] == pinned[package]

@@ -1,21 +1,26 @@
-"""torch's view of the CUDA devices, and which of them this process uses."""
+"""CUDA devices as torch sees them. torch is imported only when a function is called: that takes seconds."""
 
-
-def why_torch_cannot() -> str | None:
-    """Why torch cannot use the CUDA device that the driver reports; None where it can."""
-    import torch
-
-    if torch.cuda.is_available():
-        return None
-    return f"torch {torch.__version__} cannot use the CUDA device (a driver too old for it, or no permission)"
+from job.backends.torch_import import import_torch
 
 
 def select_gpu(local: int) -> None:
-    """Make CUDA device `local`, modulo their number, this process's current one; nothing without a CUDA device.
+    """Make the `local`-th CUDA device the calling thread's current one; without a CUDA device do nothing.
 
-    `local`: which of this machine's processes this is, so that each takes a GPU of its own.
+    `local` counts the job's processes on this machine. If there are more of them than devices, they share devices.
     """
-    import torch
-
+    torch = import_torch()
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
+
+
+def why_torch_cannot() -> str | None:
+    """The reason why torch cannot use this machine's CUDA devices; None if it can."""
+    torch = import_torch()
+    if torch.cuda.is_available():
+        return None
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        lines = str(error).strip().splitlines()
+        return f"torch cannot use the device: {lines[0] if lines else type(error).__name__}"
+    return "torch finds no usable CUDA device"

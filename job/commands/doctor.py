@@ -67,7 +67,7 @@ def _device(config: "Config | None") -> Iterator[str]:
         device = resolve_device(config.device if config else "auto", why_torch_cannot)
     except JobError as error:
         yield f"device     {error}"
-        device = Choice("cpu", "what is left")
+        device = Choice("cpu", "fallback")
     precision = resolve_precision(config.embed.precision if config else "auto", device)
     rapids = resolve_rapids(device)
     yield f"device     {device.value}: {device.reason}"

@@ -1,16 +1,15 @@
-"""The loop of the embed stage: texts are read, tokenized, run through the model, and written, all at once.
+"""The loop of the embed stage: one shard is tokenized while another runs through the model and a third is written.
 
-Each of the four has a thread of its own, with short queues between them. So memory depends on the size of a shard, not
-on the number of headlines.
+So memory depends on the size of a shard, not on the number of headlines.
 """
 
-from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from job.backends.embedding.encoder import BatchError, Encoder, Pending, some_rows
@@ -18,11 +17,10 @@ from job.backends.embedding.tokenizer import Tokens
 from job.runtime import signals
 from job.runtime.errors import JobError
 from job.runtime.log import FILE_ONLY, logger
+from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.runtime.shards import Shard, Shards
-from job.runtime.threads import Threads
 
-_READ_ROWS = 8_192
 # a shard that is not finished so many seconds after a stop signal is given up: Slurm's usual notice is two minutes
 _GRACE_SECONDS = 60.0
 
@@ -44,14 +42,11 @@ def embed_shards(encoder: Encoder, path: Path, shards: list[Shard], target: Targ
         Resumable: a stop signal came; finished shards are kept.
     """
 
-    def tokenize(texts: Iterator[tuple[Shard, list[str]]]) -> Iterator[tuple[Shard, Tokens]]:
-        for shard, some in texts:
-            with _naming(shard, "tokenizing"):
-                tokens = encoder.tokenize(some)
-            yield shard, tokens
+    def tokenize(shard: Shard) -> Tokens:
+        with _naming(shard, "tokenizing"):
+            return encoder.tokenize(read_texts(path, shard))
 
-    def write(item: tuple[Shard, Pending]) -> None:
-        shard, pending = item
+    def write(shard: Shard, pending: Pending) -> None:
         with _naming(shard, "saving"):
             vectors = pending.vectors()
             if target.sparse is not None:
@@ -62,14 +57,29 @@ def embed_shards(encoder: Encoder, path: Path, shards: list[Shard], target: Targ
         progress.update(rows)
         signals.check(_GRACE_SECONDS)
 
-    with Threads() as threads:
-        writer = threads.sink(write, 1)
-        texts = threads.prefetch(_texts(path, shards), 1)
-        for shard, tokens in threads.prefetch(tokenize(texts), 1):
+    # leaving the block waits for the shard that is being written: it is finished work
+    with ThreadPoolExecutor(1) as writer:
+        written: Future[None] | None = None
+        for shard, tokens in map_in_order(shards, tokenize, 2):
             with _naming(shard, "embedding"):
                 pending = encoder.forward(tokens, target.half, done)
-            writer.put((shard, pending))
+            if written is not None:
+                written.result()
+            written = writer.submit(write, shard, pending)
             signals.check()
+        if written is not None:
+            written.result()
+
+
+def read_texts(path: Path, shard: Shard) -> list[str]:
+    """The column `text` of the shard's rows; only the row groups that hold them are read."""
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        first, last = np.searchsorted(starts, [shard.start, shard.stop - 1], side="right") - 1
+        table = file.read_row_groups(list(range(first, last + 1)), columns=["text"])
+    texts: list[str] = table["text"].slice(shard.start - int(starts[first]), len(shard)).to_pylist()
+    return texts
 
 
 @contextmanager
@@ -87,33 +97,3 @@ def _naming(shard: Shard, what: str) -> Iterator[None]:
         rows, why, cause = f"{shard.start:,} to {shard.stop - 1:,}", f"{type(error).__name__}: {error}", error
     logger.error("embed: %s shard %05d failed", what, shard.number, exc_info=cause, extra=FILE_ONLY)
     raise JobError(f"embed: {what} shard {shard.number:05d}, rows {rows} of headlines.parquet: {why}") from cause
-
-
-def _texts(path: Path, shards: list[Shard]) -> Iterator[tuple[Shard, list[str]]]:
-    """Each shard's texts; the file is read once, from front to back, in small blocks."""
-    waiting, found = deque(shards), list[str]()
-    for start, texts in _chunks(path, shards):
-        stop = start + len(texts)
-        while waiting:
-            shard = waiting[0]
-            first, last = max(shard.start, start), min(shard.stop, stop)
-            if first < last:
-                found += texts.slice(first - start, last - first).to_pylist()
-            if shard.stop > stop:
-                break
-            waiting.popleft()
-            yield shard, found
-            found = []
-
-
-def _chunks(path: Path, shards: list[Shard]) -> Iterator[tuple[int, Any]]:
-    """First row numbers and Arrow arrays of texts, without the row groups that no shard needs."""
-    with pq.ParquetFile(path) as file:
-        start = 0
-        for group in range(file.num_row_groups):
-            stop = start + file.metadata.row_group(group).num_rows
-            if any(shard.start < stop and start < shard.stop for shard in shards):
-                for batch in file.iter_batches(_READ_ROWS, row_groups=[group], columns=["text"]):
-                    yield start, batch.column(0)
-                    start += len(batch)
-            start = stop

@@ -75,7 +75,7 @@ def ingest(config: Input, run: RunDir) -> StageResult:
     return StageResult(
         tally.rows,
         digest(headlines.ids),
-        fallbacks=[] if description == config.description else ["no description column: titles stand alone"],
+        fallbacks=[] if description == config.description else ["no description column: only titles are used"],
         stats={
             "files": [str(source.path) for source in sources],
             "headlines": len(headlines),
@@ -164,7 +164,7 @@ def open_sources(config: Input) -> list[Source]:
 
 
 def _description(config: Input, sources: list[Source]) -> str | None:
-    """The description column; None where no file has the default one: then titles stand alone."""
+    """The description column; None where no file has the default one: then only titles are used."""
     name = config.description
     if name is None:
         return None
@@ -173,7 +173,7 @@ def _description(config: Input, sources: list[Source]) -> str | None:
         return name
     if name != Input.model_fields["description"].default:
         raise BadInput(_no_column(without[0], "description", name))
-    logger.warning("ingest: no column 'description' in %s: its titles stand alone", without[0].path)
+    logger.warning("ingest: no column 'description' in %s: only its titles are used", without[0].path)
     return name if len(without) < len(sources) else None
 
 

@@ -1,12 +1,13 @@
-"""What the job's CUDA code does on a real card, beside its floor and what a user would run instead.
+"""The job's CUDA code on a real GPU, next to its lower bound in time and to what a user would run instead.
 
-    bash scripts/bench/gpu.sh                                    # all of it, on a machine with a GPU: see there
+    bash scripts/bench/gpu.sh                                    # all parts, on a machine with a GPU: see there
     python scripts/bench/gpu.py embed --rows 300000 --out DIR    # one part
-    python scripts/bench/gpu.py all --quick --device cpu         # its logic, anywhere, in a minute
+    python scripts/bench/gpu.py all --quick --device cpu         # tests the benchmark itself, anywhere, in a minute
 
-Parts: peaks, embed, knn, graph, cluster, umap, job, store; `table` prints what `DIR/results.jsonl` holds. Every figure
-is appended there as soon as it is known. Texts are synthetic, of the lengths of real headlines (gpu_parts/texts.py);
-the model has BGE-M3's shape and random weights: its speed is BGE-M3's, its clusters mean nothing.
+Parts: peaks, embed, knn, graph, cluster, umap, job, store; `table` prints the results in `DIR/results.jsonl`. Every
+result is appended there as soon as it is measured. Texts are synthetic, with the lengths of real headlines
+(gpu_parts/texts.py); the model has BGE-M3's shape and random weights: it is as fast as BGE-M3, but its clusters mean
+nothing.
 """
 
 import argparse
@@ -25,8 +26,9 @@ from gpu_parts.measure import Bench, in_words, machine  # noqa: E402
 
 
 def peaks(bench: Bench) -> None:
+    """The peak rates of matrix products and of copying."""
     tflops, gbytes = bench.peak("bf16") / 1e12, bench.peak("copy") / 1e9
-    bench.add("ceilings of this machine", bf16_tflops=round(tflops, 3), copy_gbytes_per_s=round(gbytes, 1))
+    bench.add("peak rates of this machine", bf16_tflops=round(tflops, 3), copy_gbytes_per_s=round(gbytes, 1))
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -39,7 +41,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "umap": vectors.layout,
     "store": whole.store,
 }
-# rows on a card, with --quick there, and with --quick on a CPU
+# rows on a GPU, on a GPU with --quick, and on a CPU with --quick
 ROWS = {
     "peaks": (0, 0, 0),
     "embed": (300_000, 20_000, 100),
@@ -50,19 +52,21 @@ ROWS = {
     "umap": (1_000_000, 20_000, 2_000),
     "store": (100_000, 5_000, 300),
 }
-# of each part's results, what the last line of JSON holds
+# the results that the last line of JSON holds
 RATIOS = ("share_of_peak", "ours_times_faster", "times_faster_than_cpu", "same_labels", "recall", "rows_per_s")
 
 
-def lines(out: Path) -> list[dict[str, Any]]:
+def results(out: Path) -> list[dict[str, Any]]:
+    """What has been measured so far."""
     file = out / "results.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def ratios(out: Path) -> dict[str, Any]:
+    """The last line of JSON: the figures named in `RATIOS`."""
     return {
         f"{line['part']}: {line['name']}: {key}": line[key]
-        for line in lines(out)
+        for line in results(out)
         for key in RATIOS
         if line.get(key) is not None
     }
@@ -72,20 +76,20 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=[*PARTS, "all", "table"])
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--rows", type=int, help="a million; 300,000 for embed, 100,000 for store")
-    parser.add_argument("--dim", type=int, help="columns of the vectors of knn, graph, cluster and umap; 1,024")
+    parser.add_argument("--rows", type=int, help="default: a million; 300,000 for embed, 100,000 for store")
+    parser.add_argument("--dim", type=int, help="dimensions of synthetic vectors; default: 1,024")
     parser.add_argument("--k", type=int, default=50)
-    parser.add_argument("--shape", choices=["bge-m3", "tiny"], help="the model's; tiny with --quick on a CPU")
-    parser.add_argument("--out", type=Path, help="where results.jsonl and the rest go; a temporary folder")
-    parser.add_argument("--scratch", type=Path, help="models, graphs and runs, several GB; a temporary folder")
-    parser.add_argument("--quick", action="store_true", help="few rows; with --device cpu a minute on two cores")
+    parser.add_argument("--shape", choices=["bge-m3", "tiny"], help="default: bge-m3; tiny with --quick on a CPU")
+    parser.add_argument("--out", type=Path, help="folder for the results; default: a temporary one")
+    parser.add_argument("--scratch", type=Path, help="folder for several GB of data; default: a temporary one")
+    parser.add_argument("--quick", action="store_true", help="few rows; on a CPU with two cores a minute for all")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as temporary:
         out = arguments.out or Path(temporary) / "out"
         out.mkdir(parents=True, exist_ok=True)
         small = arguments.quick and arguments.device == "cpu"
         if arguments.part == "table":
-            for line in lines(out):
+            for line in results(out):
                 print(in_words(line))
             print(json.dumps(ratios(out)))
             return

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The GPU, measured: on a machine with one GPU and no network, tests first, then the benchmarks, most important first.
+# Tests and benchmarks on a machine with one GPU and no network: the tests first, then the most important benchmarks.
 #
-#   bash scripts/bench/gpu_pack.sh                  # before, where there is a network: .whl and .rapids, in two pieces
-#   bash scripts/bench/gpu.sh tests embed           # .whl brought along           (each line ends within 9 minutes)
-#   bash scripts/bench/gpu.sh rapids job knn graph  # .rapids brought along, on the same machine: $SITE has the rest
+#   bash scripts/bench/gpu_pack.sh                  # first, on a machine with a network: packs .whl and .rapids
+#   bash scripts/bench/gpu.sh tests embed           # needs .whl                   (each line ends within 9 minutes)
+#   bash scripts/bench/gpu.sh rapids job knn graph  # needs .rapids, on the same machine: $SITE has what .whl held
 #   bash scripts/bench/gpu.sh umap cluster          # on the same machine
-#   bash scripts/bench/gpu.sh store profile         # on the same machine; profile: the kernels' counters, by ncu
-#   bash scripts/bench/gpu.sh                       # all of it, as far as the time goes, where all is installed
+#   bash scripts/bench/gpu.sh store profile         # on the same machine; profile: kernel counters, by ncu
+#   bash scripts/bench/gpu.sh                       # all parts until the time is over, where everything is installed
 #
-# Results go to $OUT, or to runs/gpu, as they come: results.jsonl (a figure a line), log.txt, tests.xml, profile.txt,
-# run.json. A part that fails or is stopped by its limit leaves what it had, and the next one starts. What was brought
-# along is unpacked into $SITE (/tmp/site); models, graphs and runs go to $SCRATCH (/tmp/gpu-bench).
-# LIMIT: seconds for everything (530). ROWS, DEVICE=cpu and QUICK=1 go to gpu.py: `QUICK=1 DEVICE=cpu bash
-# scripts/bench/gpu.sh peaks graph` tries the script itself anywhere.
+# Results are written to $OUT (runs/gpu) as soon as they are measured: results.jsonl (one result per line), log.txt,
+# tests.xml, profile.txt, run.json. If a part fails or reaches its time limit, its results stay, and the next part
+# starts. The two archives are unpacked into $SITE (/tmp/site); models, graphs and runs go to $SCRATCH (/tmp/gpu-bench).
+# LIMIT: seconds for everything (530). ROWS, DEVICE=cpu and QUICK=1 are options of gpu.py: `QUICK=1 DEVICE=cpu bash
+# scripts/bench/gpu.sh peaks graph` tests the script itself on any machine.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -28,20 +28,20 @@ setup() {
     export PYTHONPATH="$PWD:$SITE${PYTHONPATH:+:$PYTHONPATH}"
     local wheel nvidia
     for wheel in .whl/*.whl; do
-        # a wheel is an archive of what goes there; unpacked so, none is refused for another's sake
+        # unpacked, not installed: pip would refuse a wheel that requires another version of one that is there
         [ ! -f "$wheel" ] || "$python" -m zipfile -e "$wheel" "$SITE" || return
     done
     if [ -f .rapids/rapids.tar.xz ] && [ ! -d "$SITE/cuml" ]; then
-        # the archive's folder is called site
+        # the folder in the archive is called site
         "$python" -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter="data")' \
             .rapids/rapids.tar.xz "$SCRATCH/rapids" || return
         mkdir -p "$SITE" && cp -a "$SCRATCH/rapids/site/." "$SITE/" && rm -rf "$SCRATCH/rapids" || return
-        # cuML's packages look for CUDA's libraries beside themselves
+        # cuML's packages look for CUDA's libraries next to themselves
         nvidia="$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])')" && ln -sfn "$nvidia" "$SITE/nvidia"
     fi
 }
 
-# limited SECONDS COMMAND...: within what is left of the whole
+# limited SECONDS COMMAND...: run it for so many seconds at most, or until LIMIT is reached
 limited() {
     local left=$((end - SECONDS)) limit=$1
     shift
@@ -79,9 +79,9 @@ bench() {
         ${DEVICE:+--device "$DEVICE"} ${ROWS:+--rows "$ROWS"} ${QUICK:+--quick}
 }
 
-# time, memory and tensor throughput of the first forward passes' kernels; the clocks are left as they are
+# time, memory and tensor throughput of the kernels of the first forward passes; the GPU's clocks are not changed
 counters() {
-    command -v ncu >/dev/null || { echo "gpu: ncu is not here" && return 0; }
+    command -v ncu >/dev/null || { echo "gpu: ncu is not installed" && return 0; }
     limited 150 ncu --clock-control none --target-processes all --launch-skip 400 --launch-count 60 --csv \
         --metrics gpu__time_duration.sum,sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active,dram__throughput.avg.pct_of_peak_sustained_elapsed \
         "$python" -W ignore scripts/bench/gpu.py embed --rows 3000 --out "$SCRATCH/ncu" --scratch "$SCRATCH" \
@@ -90,8 +90,8 @@ counters() {
 }
 
 all=(tests embed job knn graph umap cluster store profile peaks rapids)
-setup || echo "gpu: what was brought along could not all be unpacked; going on with what is there"
-# tests hold those of part rapids
+setup || echo "gpu: not everything could be unpacked; continuing without it"
+# the last two are left out: the part tests includes the tests of rapids, and other parts measure the peaks
 [ $# -gt 0 ] || set -- "${all[@]:0:9}"
 for name in "$@"; do part "$name"; done
 "$python" scripts/bench/gpu.py table --out "$OUT"

@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
-# Packs what the job needs on the GPU machine of scripts/bench/gpu.sh, which has no network: Python 3.12, torch, CuPy,
-# transformers, sentence-transformers, numba, scikit-learn and pyarrow are there; at most 64 MiB travel at once with the
-# tree, so it is two pieces, each named in `carry` of a call of its own:
-#   .whl/                 FlagEmbedding, pymilvus, Milvus Lite, hdbscan, umap-learn, plotly, pydantic: versions of constraints.txt
-#   .rapids/rapids.tar.xz cuML and cuVS for that GPU alone, by ../shared/gpu/pack.sh where it is (ten minutes)
+# Packs the packages that scripts/bench/gpu.sh needs on a GPU machine without a network. That machine already has Python
+# 3.12, torch, CuPy, transformers, sentence-transformers, numba, scikit-learn and pyarrow. At most 64 MiB can be sent
+# there at once, the repository included, so there are two archives, sent one after the other:
+#   .whl/                  FlagEmbedding, pymilvus, Milvus Lite, hdbscan, umap-learn, plotly, pydantic, in the
+#                          versions of scripts/constraints.txt
+#   .rapids/rapids.tar.xz  cuML and cuVS for that GPU only, made by the script $RAPIDS_PACK (../shared/gpu/pack.sh; ten minutes)
 #
 #   bash scripts/bench/gpu_pack.sh            # both
-#   bash scripts/bench/gpu_pack.sh wheels     # the first
-#   bash scripts/bench/gpu_pack.sh rapids     # the second
+#   bash scripts/bench/gpu_pack.sh wheels     # only .whl
+#   bash scripts/bench/gpu_pack.sh rapids     # only .rapids
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 most=$((58 * 1024 * 1024))
 packages=(FlagEmbedding datasets dill multiprocess lz4 pymilvus cachetools orjson python-dotenv milvus-lite faiss-cpu
     hdbscan umap-learn pynndescent plotly pydantic pydantic_core annotated-types typing-inspection stopwordsiso)
 
-tree_bytes() { git ls-files -z --cached --others --exclude-standard | xargs -0 cat 2>/dev/null | wc -c; }
+repository_bytes() { git ls-files -z --cached --others --exclude-standard | xargs -0 cat 2>/dev/null | wc -c; }
 
 check() {
-    local carried tree
+    local carried repository
     carried=$(find "$1" -type f -print0 | xargs -0 cat | wc -c)
-    tree=$(tree_bytes)
-    printf '%-8s %5.1f MiB, with the tree %5.1f MiB of 58\n' "$1" "$(mib "$carried")" "$(mib $((carried + tree)))"
-    if [ $((carried + tree)) -gt "$most" ]; then
-        echo "gpu_pack: $1 and the tree are too large to travel at once" >&2
+    repository=$(repository_bytes)
+    printf '%-8s %5.1f MiB, with the repository %5.1f MiB of 58\n' "$1" "$(mib "$carried")" "$(mib $((carried + repository)))"
+    if [ $((carried + repository)) -gt "$most" ]; then
+        echo "gpu_pack: $1 and the repository are too large to be sent at once" >&2
         exit 1
     fi
 }
@@ -46,13 +47,16 @@ wheels() {
         "${platforms[@]}" -d .whl "${pins[@]}" 2> >(grep -v 'is ignored: it is neither' >&2)
     local found
     found=$(find .whl -type f -name '*.whl' | wc -l)
-    [ "$found" -eq "${#pins[@]}" ] || { echo "gpu_pack: $found wheels of ${#pins[@]}" >&2 && exit 1; }
+    [ "$found" -eq "${#pins[@]}" ] || { echo "gpu_pack: found $found of ${#pins[@]} wheels" >&2 && exit 1; }
     check .whl
 }
 
 rapids() {
     local pack="${RAPIDS_PACK:-../shared/gpu/pack.sh}"
-    [ -f "$pack" ] || { echo "gpu_pack: no $pack: cuML's parts will be left out; RAPIDS_PACK names another" >&2 && return; }
+    if [ ! -f "$pack" ]; then
+        echo "gpu_pack: no file $pack: cuML is left out; set RAPIDS_PACK to a script that packs it" >&2
+        return
+    fi
     bash "$pack" .rapids
     check .rapids
 }
@@ -61,5 +65,5 @@ case "${1:-both}" in
     wheels) wheels ;;
     rapids) rapids ;;
     both) wheels && rapids ;;
-    *) echo "gpu_pack: wheels, rapids, or nothing for both; not '$1'" >&2 && exit 2 ;;
+    *) echo "gpu_pack: '$1': expected wheels, rapids, or nothing for both" >&2 && exit 2 ;;
 esac

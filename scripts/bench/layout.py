@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+from real_headlines import TITLES, UCI, distinct_titles, require
 from sklearn.manifold import trustworthiness
 
 from job.backends.embedding.encoder import FlagEncoder
@@ -30,7 +30,6 @@ from job.backends.reduce.cpu import umap_from_graph
 from job.data import Floats, KnnGraph
 from job.runtime.device import resolve_device, resolve_precision
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "uci_dev.parquet"
 NEIGHBORS, MIN_DIST, SEED, SAMPLE = 30, 0.1, 42, 5_000
 
 
@@ -61,12 +60,14 @@ def timed(make: Callable[[], Floats]) -> tuple[Floats, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="5,000 headlines only; default: 20,000 too")
-    sizes = [5_000] if parser.parse_args().quick else [5_000, 20_000]
+    parser.add_argument("--quick", action="store_true", help="only 5,000 headlines")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 20_000], help="numbers of headlines")
+    parser.add_argument("--data", type=Path, default=UCI, help="a Parquet file with a column `title`")
+    arguments = parser.parse_args()
+    sizes = [5_000] if arguments.quick else arguments.sizes
     warnings.simplefilter("ignore")
-    if not DATA.is_file():
-        raise SystemExit(f"needs real headlines in {DATA}: a Parquet file with a column `title`")
-    titles = list(dict.fromkeys(pq.read_table(DATA)["title"].to_pylist()))[: sizes[-1]]
+    require(arguments.data, TITLES)
+    titles = distinct_titles(arguments.data, max(sizes))
     device = resolve_device("cpu")
     precision = resolve_precision("auto", device).value
     vectors = FlagEncoder(find_model("minilm", "auto"), device.value, precision, 512, None).encode(titles)
@@ -76,8 +77,8 @@ def main() -> None:
     on_vectors(warm)
     print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {precision}")
     print(f"{'rows':>8} {'':<12} {'seconds':>8} {'trustworthiness':>16}")
-    for size in sizes:
-        subset = vectors[:size]
+    for subset in (vectors[:size] for size in sizes):
+        size = len(subset)
         graph = graph_of(subset, NEIGHBORS - 1)
         sample = np.random.default_rng(SEED).permutation(size)[:SAMPLE]
         results = {}

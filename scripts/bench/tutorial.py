@@ -1,7 +1,7 @@
 """Our run against the steps of the Milvus tutorial: same rows, same model, same machine, each in its own process.
 
     .venv/bin/python scripts/bench/tutorial.py --quick
-    .venv/bin/python scripts/bench/tutorial.py --rows ../shared/data/tutorial_news_2024.csv --repeat 3
+    .venv/bin/python scripts/bench/tutorial.py --data news_data_dedup.csv --repeat 3
 
 Measures wall-clock time from process start to files written, and peak memory, of `configs/tutorial.yaml` with MiniLM
 and of the tutorial: FlagEmbedding's `encode` (batches of 16, as in pymilvus's BGE-M3 function; float32, as on any CPU),
@@ -21,11 +21,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from real_headlines import TUTORIAL, TUTORIAL_SOURCE, require
+
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data" / "tutorial_news_2024.csv"
 
 
-def tutorial(rows: str, folder: str) -> None:
+def tutorial(data: str, folder: str) -> None:
     """The tutorial's code, with MiniLM instead of BGE-M3."""
     import warnings
 
@@ -37,7 +38,7 @@ def tutorial(rows: str, folder: str) -> None:
     from umap import UMAP
 
     os.chdir(folder)
-    frame = pd.read_csv(rows)
+    frame = pd.read_csv(data)
     docs = [f"{title}\n{description}" for title, description in zip(frame.title, frame.description, strict=True)]
     model = encoder()
     embeddings = model.encode(docs)
@@ -131,27 +132,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one run of each")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each; the fastest counts")
-    parser.add_argument("--rows", default=str(DATA))
-    parser.add_argument("--tutorial", nargs=2, metavar=("ROWS", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, default=TUTORIAL, help="a CSV file with title and description")
+    parser.add_argument("--tutorial", nargs=2, metavar=("DATA", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.tutorial:
         tutorial(*arguments.tutorial)
         return
-    rows = str(Path(arguments.rows).resolve())
+    require(arguments.data, f"a CSV file with title and description, such as {TUTORIAL_SOURCE}")
+    data = str(arguments.data.resolve())
     seconds: dict[str, list[float]] = {"tutorial": [], "job": []}
     memory: dict[str, list[float]] = {"tutorial": [], "job": []}
     for _ in range(1 if arguments.quick else arguments.repeat):
         with tempfile.TemporaryDirectory() as folder:
-            job = [sys.executable, "-m", "job", "run", "configs/tutorial.yaml", f"input.path={rows}"]
+            job = [sys.executable, "-m", "job", "run", "configs/tutorial.yaml", f"input.path={data}"]
             commands = {
-                "tutorial": [sys.executable, __file__, "--tutorial", rows, folder],
+                "tutorial": [sys.executable, __file__, "--tutorial", data, folder],
                 "job": [*job, "embed.model=minilm", f"run_dir={folder}/run"],
             }
             for name, command in commands.items():
                 elapsed, peak = measured(command)
                 seconds[name].append(elapsed)
                 memory[name].append(peak)
-    print(f"{platform.platform()}, {os.cpu_count()} cores, {rows}")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {data}")
     print(f"{'':<10} {'seconds':>8} {'peak MB':>8}")
     for name in seconds:
         print(f"{name:<10} {min(seconds[name]):>8.1f} {max(memory[name]):>8.0f}")

@@ -1,4 +1,4 @@
-"""The GPU benchmark's own logic, on the CPU: its texts, its parts, its script and what is packed for it."""
+"""The GPU benchmark itself, on the CPU: its texts, its parts, its script and the packages that are packed for it."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ from gpu_parts.model import checkpoint
 from gpu_parts.neighbors import recall
 from gpu_parts.texts import clustered, headlines, lengths, pieces
 
-# tests/gpu is a package called gpu, too
+# tests/gpu is a package called gpu too
 _spec = importlib.util.spec_from_file_location("gpu_bench", ROOT / "scripts" / "bench" / "gpu.py")
 assert _spec and _spec.loader
 gpu = importlib.util.module_from_spec(_spec)
@@ -31,7 +31,7 @@ def results(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
-def test_texts_have_40_tokens_in_the_mean_by_the_checkpoints_tokenizer(tmp_path: Path) -> None:
+def test_texts_have_40_tokens_on_average_with_the_checkpoints_tokenizer(tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
     assert abs(lengths(200_000, np.random.default_rng(0)).mean() - 40) < 1
@@ -45,18 +45,18 @@ def test_texts_have_40_tokens_in_the_mean_by_the_checkpoints_tokenizer(tmp_path:
     assert headlines(3_000, 4_000) == (titles, descriptions)
 
 
-def test_a_vocabulary_has_the_size_of_bge_m3s_and_no_piece_twice() -> None:
+def test_a_vocabulary_has_as_many_pieces_as_bge_m3s_and_none_twice() -> None:
     names = pieces(250_002)
     assert len(names) == len(set(names)) == 250_002
 
 
-def test_waits_are_the_gaps_between_kernels_that_overlap() -> None:
+def test_waits_are_the_gaps_between_kernels() -> None:
     busy, gaps = waits([(0.0, 2.0), (1.0, 3.0), (7.0, 8.0), (8.5, 9.0)])
     assert busy == 4.5
     assert gaps == [(4.0, 3.0), (0.5, 8.0)]
 
 
-def test_recall_counts_what_is_missing(tmp_path: Path) -> None:
+def test_recall_counts_missing_neighbors(tmp_path: Path) -> None:
     bench = Bench("knn", "cpu", 300, 8, 5, "tiny", tmp_path, tmp_path)
     vectors = clustered(300, 8, "cpu")
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
@@ -78,7 +78,7 @@ def test_neighbors_and_graph_are_measured_part_by_part(tmp_path: Path) -> None:
     assert gpu.ratios(tmp_path)["knn: ours: candidates: recall"] == 1.0
 
 
-def test_what_fails_is_a_result_and_the_next_is_measured(tmp_path: Path) -> None:
+def test_a_failure_is_a_result_and_the_benchmark_goes_on(tmp_path: Path) -> None:
     bench = Bench("knn", "cpu", 10, 8, 5, "tiny", tmp_path, tmp_path)
     assert bench.attempt("broken", lambda: 1 / 0) is None
     bench.add("next", 0.5)
@@ -105,7 +105,7 @@ def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == gpu.ratios(tmp_path)
 
 
-def test_the_script_goes_on_after_a_part_that_fails_and_keeps_its_results(tmp_path: Path) -> None:
+def test_the_script_goes_on_after_a_failed_part_and_keeps_the_results(tmp_path: Path) -> None:
     environment = clean_environment() | {
         "QUICK": "1",
         "DEVICE": "cpu",
@@ -120,7 +120,7 @@ def test_the_script_goes_on_after_a_part_that_fails_and_keeps_its_results(tmp_pa
     )
     assert "no part 'nothing'" in done.stdout
     assert "peaks: exit code 0" in done.stdout
-    assert results(tmp_path / "out")[-1]["name"] == "ceilings of this machine"
+    assert results(tmp_path / "out")[-1]["name"] == "peak rates of this machine"
     assert (tmp_path / "out" / "log.txt").read_text()
     out_of_time = subprocess.run(
         ["bash", "scripts/bench/gpu.sh", "peaks"],
@@ -132,7 +132,7 @@ def test_the_script_goes_on_after_a_part_that_fails_and_keeps_its_results(tmp_pa
     assert "no time left" in out_of_time.stdout
 
 
-def test_every_package_that_is_packed_has_a_version() -> None:
+def test_every_packed_package_has_a_version() -> None:
     script = (ROOT / "scripts" / "bench" / "gpu_pack.sh").read_text()
     match = re.search(r"packages=\((.*?)\)", script, re.DOTALL)
     assert match

@@ -25,7 +25,7 @@ from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 from job.stages.embed_fingerprint import read_fingerprint
-from job.stages.embed_loop import Target, _chunks, _texts, embed_shards
+from job.stages.embed_loop import Target, embed_shards, read_texts
 
 DEMO = ROOT / "configs" / "demo.yaml"
 SETTINGS = ("embed.precision=fp32", "embed.max_length=64", "embed.shard_rows=40")
@@ -245,22 +245,11 @@ def rows(tmp_path: Path) -> Path:
     return tmp_path / "rows.parquet"
 
 
-@pytest.mark.parametrize("numbers", [range(9), [0], [8], [2, 3], [1, 5, 8], []])
-@pytest.mark.parametrize("at_once", [7, 60, 8192])
-def test_shards_get_their_own_texts_whatever_the_row_groups(
-    rows: Path, numbers: list[int], at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("job.stages.embed_loop._READ_ROWS", at_once)
+@pytest.mark.parametrize("rows_per_shard", [1, 7, 30, 60, 61, 250, 1000])
+def test_shards_get_their_own_texts_whatever_the_row_groups(rows: Path, rows_per_shard: int) -> None:
     everything = pq.read_table(rows)["text"].to_pylist()
-    shards = [Shards(Path("x"), "", 250, 30).all[number] for number in numbers]
-    found = list(_texts(rows, shards))
-    assert [shard for shard, _ in found] == shards
-    assert all(texts == everything[shard.start : shard.stop] for shard, texts in found)
-
-
-def test_row_groups_that_no_shard_needs_are_not_read(rows: Path) -> None:
-    last = Shards(Path("x"), "", 250, 30).all[-1]
-    assert [start for start, _ in _chunks(rows, [last])] == [240]
+    for shard in Shards(Path("x"), "", 250, rows_per_shard).all:
+        assert read_texts(rows, shard) == everything[shard.start : shard.stop]
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def test_without_a_description_column_titles_stand_alone_and_the_record_says_so(
     got = Ingested(write("title,n\nA,1\n"))
     assert (got.headlines[0]["text"], got.headlines[0]["description"]) == ("A", None)
     assert got.stats["description"] is None
-    assert got.stats["fallbacks"] == ["no description column: titles stand alone"]
+    assert got.stats["fallbacks"] == ["no description column: only titles are used"]
 
 
 def test_descriptions_that_are_not_asked_for_are_not_read(write: Write) -> None:

@@ -99,7 +99,7 @@ def how(search: MilvusSearch) -> dict[str, Any]:
 
 def test_a_gpu_index_is_refused_within_a_minute_and_leaves_nothing_behind(milvus: Milvus) -> None:
     start = time.monotonic()
-    with pytest.raises(BadInput, match=r"GPU_IVF_FLAT' not available at .*has not built it over 1,100 rows"):
+    with pytest.raises(BadInput, match=r"GPU_IVF_FLAT': not available at .*has not built it over 1,100 rows"):
         require(milvus.connection, "GPU_IVF_FLAT", "IP", 60)
     assert time.monotonic() - start < 60
     with pytest.raises(BadInput, match="refuses GPU_CAGRA: invalid index type"):

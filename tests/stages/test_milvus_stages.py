@@ -208,7 +208,6 @@ def test_the_exact_backend_gives_the_same_graph_and_an_audit_says_what_milvus_co
     assert (graphs[0].distances == graphs[1].distances).all()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
 def test_an_audit_clusters_the_graph_that_the_run_clusters(milvus: Milvus, run: RunDir) -> None:
     """With `cluster.k` columns of the graph, and its connected components weighed as configured."""
     centers = np.repeat(np.eye(DIM, dtype=np.float32)[:3], [60, 30, 12], axis=0)
@@ -226,6 +225,7 @@ def test_an_audit_clusters_the_graph_that_the_run_clusters(milvus: Milvus, run: 
         assert audit["clusters"] == audit["clusters_of_exact_graph"] == len(clusters.persistence), (columns, components)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_fewer_headlines_than_neighbors_give_the_neighbors_there_are(milvus: Milvus, run: RunDir, count: int) -> None:
     rows = headlines(MANY[:count])
     store(milvus, rows, vectors(rows), run)

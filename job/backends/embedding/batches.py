@@ -1,6 +1,6 @@
-"""Which texts make a batch: texts of one length in tokens, so that there is no padding and no mask.
+"""Which texts form a batch: texts with the same number of tokens, so that there is no padding and no mask.
 
-The plan depends on the lengths and the budget alone, hence a shard made twice is made the same way.
+The batches depend only on the lengths and the budget, so a shard made twice is made the same way.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from job.data import Ids, Ints
 
 @dataclass(frozen=True)
 class Batch:
-    """`rows` int64 [m] of texts that are run together, at `length` tokens; `padded`: some of them are shorter."""
+    """Texts that are run together, at `length` tokens each.
+
+    `rows` int64 [m]: their row numbers. `padded`: some of them are shorter than `length`.
+    """
 
     rows: Ids
     length: int
@@ -23,12 +26,12 @@ class Batch:
         return len(self.rows)
 
 
-def plan(lengths: Ids, budget: int, floor: int = 0) -> list[Batch]:
-    """Batches of at most `budget` tokens (one text may exceed it), longest first; every row is in one of them.
+def plan_batches(lengths: Ids, budget: int, floor: int = 0) -> list[Batch]:
+    """Batches of at most `budget` tokens (a longer text is a batch of its own), longest first, with every row in one.
 
-    What a length has left over below the budget joins the left-over of the next shorter one by padding where that
-    takes less time, a batch's time being max(floor, its tokens): a GPU starts some 350 kernels a forward pass,
-    however few the tokens. With `floor` 0, as on a CPU, no padding ever pays.
+    The texts of one length rarely fill their last batch. What is left over is padded and joins the left-over of the
+    next greater length if that takes less time, where the time of a batch is max(floor, its tokens): a GPU starts
+    about 350 kernels per forward pass, however few the tokens. With `floor` 0, as on a CPU, padding never saves time.
     """
     order = np.argsort(-lengths, kind="stable")
     cuts = np.flatnonzero(np.diff(lengths[order])) + 1
@@ -37,38 +40,41 @@ def plan(lengths: Ids, budget: int, floor: int = 0) -> list[Batch]:
     for rows in np.split(order, cuts) if len(order) else []:
         length = int(lengths[rows[0]])
         size = max(1, budget // length)
-        whole = len(rows) // size * size
-        batches += [Batch(rows[start : start + size], length, False) for start in range(0, whole, size)]
-        if whole == len(rows):
+        in_full_batches = len(rows) // size * size
+        batches += [Batch(rows[start : start + size], length, False) for start in range(0, in_full_batches, size)]
+        if in_full_batches == len(rows):
             continue
-        rest = Batch(rows[whole:], length, False)
+        left_over = Batch(rows[in_full_batches:], length, False)
         if pending is None:
-            pending = rest
-        elif _pays(pending, rest, budget, floor):
-            pending = Batch(np.concatenate([pending.rows, rest.rows]), pending.length, True)
+            pending = left_over
+        elif _saves_time(pending, left_over, budget, floor):
+            pending = Batch(np.concatenate([pending.rows, left_over.rows]), pending.length, True)
         else:
             batches.append(pending)
-            pending = rest
+            pending = left_over
     return batches if pending is None else [*batches, pending]
 
 
-def _pays(longer: Batch, shorter: Batch, budget: int, floor: int) -> bool:
+def _saves_time(longer: Batch, shorter: Batch, budget: int, floor: int) -> bool:
     together = (len(longer) + len(shorter)) * longer.length
     apart = max(floor, len(longer) * longer.length) + max(floor, len(shorter) * shorter.length)
     return together <= budget and max(floor, together) < apart
 
 
-def lay_out(tokens: Tokens, batches: list[Batch], padding: int) -> Ints:
-    """The batches' tokens one after the other, int32 [sum of rows x length], so that a batch is a view of a range."""
-    flat = np.empty(sum(len(batch) * batch.length for batch in batches), np.int32)
+def pack_tokens(tokens: Tokens, batches: list[Batch], padding: int) -> Ints:
+    """The token ids of one batch after the other, int32 [total]: a batch is a view of a range.
+
+    `padding`: the token id that fills up shorter texts.
+    """
+    packed = np.empty(sum(len(batch) * batch.length for batch in batches), np.int32)
     start = 0
     for batch in batches:
-        block = flat[start : start + len(batch) * batch.length].reshape(len(batch), batch.length)
-        places = tokens.offsets[batch.rows, None] + np.arange(batch.length)
+        block = packed[start : start + len(batch) * batch.length].reshape(len(batch), batch.length)
+        positions = tokens.offsets[batch.rows, None] + np.arange(batch.length)
         if batch.padded:
             inside = np.arange(batch.length) < tokens.lengths[batch.rows, None]
-            block[...] = np.where(inside, tokens.ids[np.minimum(places, len(tokens.ids) - 1)], padding)
+            block[...] = np.where(inside, tokens.ids[np.minimum(positions, len(tokens.ids) - 1)], padding)
         else:
-            np.take(tokens.ids, places, out=block)
+            np.take(tokens.ids, positions, out=block)
         start += block.size
-    return flat
+    return packed

@@ -1,14 +1,15 @@
-"""The Hugging Face hub: its local cache first, the network last, and only the files that are needed."""
+"""The Hugging Face hub: its local cache first, then the network, and only the files that are needed."""
 
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from job.backends.embedding.errors import one_line
 from job.runtime.errors import BadInput
 
-# what a model's vectors depend on; a hub folder also holds ONNX, TensorFlow and flax copies that are not read
-FILES = (
+# the files that a model's vectors depend on; a repository also holds ONNX, TensorFlow and Flax copies that are not read
+VECTOR_FILES = (
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -19,7 +20,7 @@ FILES = (
     "*.safetensors",
     "pytorch_model*.bin",
 )
-_ALSO = (
+_OTHER_FILES = (
     "modules.json",
     "colbert_linear.pt",
     "sparse_linear.pt",
@@ -28,57 +29,61 @@ _ALSO = (
     "merges.txt",
     "vocab.json",
 )
-_TIMEOUT = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
-def needed(files: list[str]) -> list[str]:
-    """Which of a repository's files to get; of two copies of the weights the safetensors."""
+def needed_files(files: list[str]) -> list[str]:
+    """The files of a repository that are needed; if the weights are there in two formats, only the safetensors."""
 
     def matches(file: str, pattern: str) -> bool:
         return file.count("/") == pattern.count("/") and fnmatchcase(file, pattern)
 
-    chosen = [file for file in files if any(matches(file, pattern) for pattern in FILES + _ALSO)]
-    if any(file.endswith(".safetensors") for file in chosen):
-        chosen = [file for file in chosen if not file.startswith("pytorch_model")]
-    return chosen
+    needed = [file for file in files if any(matches(file, pattern) for pattern in VECTOR_FILES + _OTHER_FILES)]
+    if any(file.endswith(".safetensors") for file in needed):
+        needed = [file for file in needed if not file.startswith("pytorch_model")]
+    return needed
 
 
-def from_hub(name: str) -> Path:
-    """A hub id's folder in the local cache, downloaded first where it is not there and the hub can be reached."""
-    looked = f"no folder '{name}' here"
+def hub_folder(name: str) -> Path:
+    """A hub id's folder in the hub's local cache. If it is not there, it is downloaded."""
+    searched = f"no folder '{name}' here"
     if not _is_id(name):
         raise BadInput(
-            f"embed.model = '{name}': {looked}; give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3"
+            f"embed.model = '{name}': {searched}; give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3"
         )
-    # the hub's client retries a refused connection for minutes unless told otherwise
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", str(int(_TIMEOUT)))
+    # without this the hub's client retries a refused connection for minutes
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", str(int(_TIMEOUT_SECONDS)))
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    # a cache is only whole if it holds all that is asked for, and `needed` took one of two copies of the weights
-    for other_copy in ("pytorch_model*", "*.safetensors*"):
-        patterns = [pattern for pattern in FILES + _ALSO if not fnmatchcase(pattern, other_copy)]
+    # the client finds a cached model only if all that is asked for is there, and only one format of the weights was
+    # downloaded
+    for other_format in ("pytorch_model*", "*.safetensors*"):
+        patterns = [pattern for pattern in VECTOR_FILES + _OTHER_FILES if not fnmatchcase(pattern, other_format)]
         try:
             folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
         except (LocalEntryNotFoundError, OSError, ValueError):
             continue
-        if any(needed([path.name]) for glob in ("*.safetensors", "*.bin") for path in folder.glob(glob)):
+        if any(needed_files([path.name]) for glob in ("*.safetensors", "*.bin") for path in folder.glob(glob)):
             return folder
-    looked += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
+    searched += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
     try:
         return _download(name)
-    except Exception as error:  # the client raises its own, httpx's and OSErrors alike
+    except Exception as error:  # the client raises its own types, httpx's and OSError
         raise BadInput(
-            f"embed.model = '{name}': {looked}, and the hub did not answer ({_why(error)}). "
+            f"embed.model = '{name}': {searched}, and the hub did not answer ({one_line(error, 160)}). "
             f"On a machine with a network: python -m job fetch-model {name} DIR; "
             "copy DIR here and set embed.model=DIR; or try embed.model=minilm"
         ) from None
 
 
 def fetch(name: str, folder: Path) -> list[str]:
-    """Download a hub id's needed files into a folder of their own; what is there already is not loaded again.
+    """Download the needed files of a hub id into `folder`; files that are there already are not downloaded again.
 
-    Returns their names. Raises `BadInput` where there is no such model, no network or no room.
+    Returns their names.
+
+    Raises:
+        BadInput: there is no such model, no network, or no room.
     """
     if not _is_id(name):
         raise BadInput(f"fetch-model '{name}': expected a hub id such as BAAI/bge-m3")
@@ -90,8 +95,9 @@ def fetch(name: str, folder: Path) -> list[str]:
         raise
     except Exception as error:
         raise BadInput(
-            f"fetch-model '{name}': {_why(error)}; check the name, the network (HF_HUB_OFFLINE, HF_ENDPOINT, a proxy), "
-            f"the room in '{folder}', and HF_TOKEN for a model that asks for one; the same command goes on from here"
+            f"fetch-model '{name}': {one_line(error, 160)}; check the name, the network (HF_HUB_OFFLINE, HF_ENDPOINT, "
+            f"a proxy), the free space in '{folder}', and HF_TOKEN for a model that requires one; "
+            "the same command continues the download"
         ) from None
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if _is_model_file(path, folder))
 
@@ -99,14 +105,16 @@ def fetch(name: str, folder: Path) -> list[str]:
 def _download(name: str, folder: Path | None = None) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
-    info: Any = HfApi().model_info(name, timeout=_TIMEOUT)
-    chosen = needed([file.rfilename for file in info.siblings])
-    if "config.json" not in chosen or not any(file.endswith((".safetensors", ".bin")) for file in chosen):
-        raise BadInput(f"'{name}' is no model for transformers: it has no config.json, or no weights")
-    # the cache finds a model again by its branch; a folder gets one revision, though the branch may move meanwhile
+    info: Any = HfApi().model_info(name, timeout=_TIMEOUT_SECONDS)
+    needed = needed_files([file.rfilename for file in info.siblings])
+    if "config.json" not in needed or not any(file.endswith((".safetensors", ".bin")) for file in needed):
+        raise BadInput(f"'{name}' is not a model for transformers: it has no config.json, or no weights; give another")
+    # the cache finds a model again by its branch; a folder gets one revision, even if the branch moves meanwhile
     revision = None if folder is None else info.sha
     return Path(
-        snapshot_download(name, revision=revision, allow_patterns=chosen, local_dir=folder, etag_timeout=_TIMEOUT)
+        snapshot_download(
+            name, revision=revision, allow_patterns=needed, local_dir=folder, etag_timeout=_TIMEOUT_SECONDS
+        )
     )
 
 
@@ -115,10 +123,4 @@ def _is_id(name: str) -> bool:
 
 
 def _is_model_file(path: Path, folder: Path) -> bool:
-    return path.is_file() and bool(needed([str(path.relative_to(folder))]))
-
-
-def _why(error: Exception) -> str:
-    """An error of the hub's client on one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    return path.is_file() and bool(needed_files([str(path.relative_to(folder))]))

@@ -1,4 +1,4 @@
-"""Texts to token ids, kept flat: 4 bytes a token where Python's dicts and lists take some 1,700 a text."""
+"""Texts to token ids in flat arrays: 4 bytes per token, where Python's dicts and lists take about 1,700 per text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from job.data import Ids, Ints
 
-# texts handed to the tokenizer at once: its own objects live no longer than for these
-_AT_ONCE = 4_096
+# texts per call of the tokenizer: its own objects exist only for so many texts at a time
+_TEXTS_PER_CALL = 4_096
 
 
 @dataclass(frozen=True)
@@ -29,34 +29,35 @@ class Tokens:
         return np.diff(self.offsets)
 
     def lists(self) -> list[list[int]]:
-        """As Python lists: for a few texts."""
-        return [part.tolist() for part in np.split(self.ids, self.offsets[1:-1])] if len(self) else []
+        """The ids as Python lists, for a few texts."""
+        return [ids.tolist() for ids in np.split(self.ids, self.offsets[1:-1])] if len(self) else []
 
 
 class Tokenizer:
-    """A model's tokenizer as FlagEmbedding calls it: special tokens added, cut at `max_length`, never padded.
+    """A model's tokenizer, used as FlagEmbedding uses it: special tokens added, cut at `max_length`, never padded.
 
-    `tokenizer` is transformers' object. Its Rust part is called directly where there is one (all common models):
-    no attention mask, no token types, no character offsets are made, and the GIL is free meanwhile.
+    `tokenizer` is transformers' object. If it has a Rust backend (all common models do), that is called directly: it
+    then makes no attention mask, token types or character offsets, and releases the GIL.
     """
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self._tokenizer, self._max_length = tokenizer, max_length
         self._rust: Any = getattr(tokenizer, "backend_tokenizer", None)
         if self._rust is not None:
-            # a packaged tokenizer.json may carry padding and truncation of its own
+            # a packaged tokenizer.json may have its own padding and truncation
             self._rust.no_padding()
             self._rust.enable_truncation(max_length)
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        parts = [self._some(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
-        if not parts:
+        starts = range(0, len(texts), _TEXTS_PER_CALL)
+        results = [self._ids_and_lengths(texts[start : start + _TEXTS_PER_CALL]) for start in starts]
+        if not results:
             return Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64))
         offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
-        return Tokens(np.concatenate([ids for ids, _ in parts]), offsets)
+        np.cumsum(np.concatenate([lengths for _, lengths in results]), out=offsets[1:])
+        return Tokens(np.concatenate([ids for ids, _ in results]), offsets)
 
-    def _some(self, texts: Sequence[str]) -> tuple[Ints, npt.NDArray[np.int64]]:
+    def _ids_and_lengths(self, texts: Sequence[str]) -> tuple[Ints, npt.NDArray[np.int64]]:
         if self._rust is not None:
             ids = [encoding.ids for encoding in self._rust.encode_batch_fast(list(texts))]
         else:

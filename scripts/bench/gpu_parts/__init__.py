@@ -1,1 +1,1 @@
-"""What scripts/bench/gpu.py measures, a part a file."""
+"""What scripts/bench/gpu.py measures, and what its parts share: `measure`, `model` and `texts`."""

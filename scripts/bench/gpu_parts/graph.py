@@ -26,7 +26,7 @@ def run(bench: Bench) -> None:
     bench.add("tree on the CPU", on_cpu[0], **size, threads=row_ranges.usable_cores())
     seconds, cpu_result = bench.timed(lambda: cut(on_cpu[1], min_cluster_size=MIN_CLUSTER_SIZE))
     noise = round(float((cpu_result.labels < 0).mean()), 4)
-    bench.add("labels from the tree, host", seconds, clusters=len(cpu_result.persistence), noise=noise)
+    bench.add("labels from the tree, on the host", seconds, clusters=len(cpu_result.persistence), noise=noise)
     if bench.cuda:
         bench.attempt("tree on the GPU, first", lambda: tree(device="cuda"))  # CuPy compiles its kernels
         on_gpu = bench.attempt("tree on the GPU", lambda: tree(device="cuda"))
@@ -57,7 +57,7 @@ def steps(bench: Bench, indices: Any, distances: Any) -> None:
     else:
         xp, scatter_min = np, np.minimum.at
     seconds, on_device = bench.timed(lambda: (xp.asarray(indices), xp.asarray(distances)))
-    bench.add("steps: graph to the device", seconds, gbytes=round(2 * indices.nbytes / 1e9, 3))
+    bench.add("steps: graph copied to the device", seconds, gbytes=round(2 * indices.nbytes / 1e9, 3))
     cores = bench.attempt("steps: core distances", lambda: boruvka.core_distances(xp, *on_device, MIN_SAMPLES))
     if cores is None:
         return
@@ -65,9 +65,9 @@ def steps(bench: Bench, indices: Any, distances: Any) -> None:
     forest = bench.attempt("steps: forest", lambda: boruvka.spanning_edges(xp, scatter_min, *on_device, MIN_SAMPLES))
     if forest is None:
         return
-    bench.add("steps: core distances and forest, to the host", forest[0])
+    bench.add("steps: core distances and forest, copied to the host", forest[0])
     edges = forest[1]
     seconds, _ = bench.timed(lambda: linkage.single_linkage(edges.left, edges.right, edges.weights))
-    bench.add("steps: single linkage, host", seconds)
+    bench.add("steps: single linkage, on the host", seconds)
     if bench.cuda:
         bench.add("steps: memory", device_mb=xp.get_default_memory_pool().total_bytes() >> 20)

@@ -77,7 +77,7 @@ class Bench:
     def peak(self, what: str) -> float:
         """This machine's `bf16` FLOP/s in a large matrix product, or `copy` bytes/s read and written; measured once."""
         if not self._peaks:
-            self._peaks = ceilings(self.device)
+            self._peaks = peak_rates(self.device)
         return self._peaks[what]
 
 
@@ -88,7 +88,7 @@ def in_words(line: dict[str, Any]) -> str:
     return f"{line['part']:<8} {line['name']:<46} {seconds:>11}  {facts}"
 
 
-def ceilings(device: str) -> dict[str, float]:
+def peak_rates(device: str) -> dict[str, float]:
     """Peak rates: the best of 10 runs each, on random data, because products of zeros run faster."""
     import torch
 

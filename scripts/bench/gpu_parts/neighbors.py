@@ -1,4 +1,4 @@
-"""Exact neighbors: ours, a plain float32 loop, cuVS brute force, cuML; on a CPU scikit-learn."""
+"""Exact neighbor search: ours, a plain float32 loop, cuVS brute force, cuML; on a CPU scikit-learn."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,9 @@ from gpu_parts.measure import Bench, has_rapids
 from gpu_parts.texts import clustered
 from job.data import Floats, Ints
 
+# candidates per row beyond k, as in `job.config.SPARE_HITS`
 SPARE = 9
+# rows whose recall is measured
 CHECKED = 1_000
 
 
@@ -35,7 +37,7 @@ def run(bench: Bench) -> None:
     for name, search in _contenders(bench, vectors).items():
         other = bench.attempt(name, search)
         if other is not None:
-            facts = {"recall": recall(bench, vectors, other[1]), "ours_times_faster": _times(other[0], ours)}
+            facts = {"recall": recall(bench, vectors, other[1]), "ours_times_faster": _ratio(other[0], ours)}
             bench.add(name, other[0], **facts)
 
 
@@ -53,15 +55,15 @@ def measured(bench: Bench, vectors: Floats, near: Ints) -> tuple[Ints, Floats]:
     rows = np.arange(len(vectors))
     pair_distances(vectors, rows[:2], near[:2])
     seconds, distances = bench.timed(lambda: pair_distances(vectors, rows, near))
-    bench.add("ours: the vectors' own distances, host", seconds, pairs=near.size)
+    bench.add("ours: distances from the vectors, on the host", seconds, pairs=near.size)
     seconds, graph = bench.timed(lambda: sort_rows(near, distances, min(bench.k, near.shape[1])))
-    bench.add("ours: rows in order, host", seconds)
+    bench.add("ours: rows sorted, on the host", seconds)
     np.savez(_file(bench), indices=graph[0], distances=graph[1])
     return graph
 
 
 def graph_of(bench: Bench) -> tuple[Ints, Floats]:
-    """The graph of `clustered`'s vectors: the one that part `knn` left on this machine, or made now."""
+    """The graph of the vectors of `clustered`: the one that part `knn` saved on this machine, or a new one."""
     if _file(bench).exists():
         with np.load(_file(bench)) as file:
             return file["indices"], file["distances"]
@@ -70,7 +72,7 @@ def graph_of(bench: Bench) -> tuple[Ints, Floats]:
 
 
 def recall(bench: Bench, vectors: Floats, near: Ints) -> float:
-    """Of some rows: the share of the k found that are no farther than the k-th by float64; ties count as found."""
+    """The share of found neighbors that are no farther than the true k-th (float64), on a sample of rows."""
     import torch
 
     rows = np.random.default_rng(1).choice(len(vectors), min(CHECKED, len(vectors)), replace=False)
@@ -94,7 +96,7 @@ def recall(bench: Bench, vectors: Floats, near: Ints) -> float:
 
 def _contenders(bench: Bench, vectors: Floats) -> dict[str, Callable[[], Ints]]:
     k = bench.k
-    found: dict[str, Callable[[], Ints]] = {"torch float32, a plain loop": lambda: _plain(bench, vectors)}
+    found: dict[str, Callable[[], Ints]] = {"torch float32, a plain loop": lambda: _plain_loop(bench, vectors)}
     if not bench.cuda:
         return found | {"scikit-learn brute": lambda: _scikit_learn(vectors, k)}
     if has_rapids(bench):
@@ -104,17 +106,17 @@ def _contenders(bench: Bench, vectors: Floats) -> dict[str, Callable[[], Ints]]:
     return found
 
 
-def _plain(bench: Bench, vectors: Floats) -> Ints:
-    """What one writes without a library: products in float32 and top-k, a block of queries at a time."""
+def _plain_loop(bench: Bench, vectors: Floats) -> Ints:
+    """The search that one would write without a library: float32 products and top-k, one block of queries at a time."""
     import torch
 
     everything = torch.from_numpy(vectors).to(bench.device)
-    parts = []
+    blocks = []
     for start in range(0, len(vectors), 4096):
         scores = everything[start : start + 4096] @ everything.T
         scores[torch.arange(len(scores)), torch.arange(start, start + len(scores))] = -torch.inf
-        parts.append(scores.topk(bench.k, dim=1).indices.int().cpu())
-    return torch.cat(parts).numpy()
+        blocks.append(scores.topk(bench.k, dim=1).indices.int().cpu())
+    return torch.cat(blocks).numpy()
 
 
 def _scikit_learn(vectors: Floats, k: int) -> Ints:
@@ -130,11 +132,11 @@ def _cuvs(vectors: Floats, k: int) -> Ints:
 
     data = cupy.asarray(vectors)
     index = brute_force.build(data, metric="sqeuclidean")
-    parts = []
+    blocks = []
     for start in range(0, len(vectors), 16_384):
         _, near = brute_force.search(index, data[start : start + 16_384], k + 1)
-        parts.append(_without_self(cupy.asnumpy(cupy.asarray(near)), start, k))
-    return np.concatenate(parts)
+        blocks.append(_without_self(cupy.asnumpy(cupy.asarray(near)), start, k))
+    return np.concatenate(blocks)
 
 
 def _nn_descent(vectors: Floats, k: int) -> Ints:
@@ -159,13 +161,13 @@ def _cuml(vectors: Floats, k: int) -> Ints:
 
 
 def _without_self(near: Any, start: int, k: int) -> Ints:
-    """The first k of each row [m, k + 1] that are not the row itself."""
+    """The first k neighbors of each row in `near` [m, k + 1], without the row itself; the first row is `start`."""
     rows = np.arange(start, start + len(near))[:, None]
     order = np.argsort(near == rows, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(near, order, 1).astype(np.int32)
 
 
-def _times(theirs: float, ours: float | None) -> float | None:
+def _ratio(theirs: float, ours: float | None) -> float | None:
     return round(theirs / ours, 2) if ours else None
 
 

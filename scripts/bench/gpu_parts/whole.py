@@ -1,11 +1,12 @@
-"""The whole job, text to files, by its own pipeline with `neighbors.backend: exact`; Milvus measured apart.
+"""The whole job, from texts to files, by its own pipeline with `neighbors.backend: exact`; Milvus is measured apart.
 
-Milvus Lite takes minutes for a million rows and no server can be started on the machine, so the store stage is left out
-of the job here (its marker says so) and measured on some rows of its own, in part `store`. All other stages are the
-pipeline's, in its order, in one process, as `python -m job run` carries them out.
+Milvus Lite takes minutes for a million rows, and no server can be started on the GPU machine. So the store stage is
+left out of the job here (its marker says so), and part `store` measures it on fewer rows. All other stages are the
+pipeline's, in its order, in one process, as `python -m job run` does them.
 """
 
 import shutil
+import signal
 from typing import Any
 
 from gpu_parts.measure import Bench, device_peak_mb, has_rapids
@@ -13,86 +14,98 @@ from gpu_parts.model import SHAPES, checkpoint
 from gpu_parts.texts import headlines
 
 STORED = 100_000
+# with more rows and without cuML, the map's layout is left out
 _LAID_OUT_ON_CPU = 50_000
 
 
 def run(bench: Bench) -> None:
-    """Every stage is a line of results as it ends; `run.json` is copied to the results."""
+    """Write one result per stage as soon as the stage ends, and copy `run.json` to the results."""
     from job import pipeline
     from job.context import Job
     from job.runtime.measure import Meter, peak_mb
 
-    config = _config(bench, bench.rows)
-    job = Job(config)
-    # what a machine does once, not once a run: kernels compiled and cached
-    _warm(bench)
+    job = Job(_config(bench, bench.rows))
+    _warm_up(bench)
     device_peak_mb(reset=True)
     rapids = has_rapids(bench)
     total = Meter()
-    done: list[str] = []
+
+    def work() -> None:
+        _stop_at_once()
+        for stage in pipeline.STAGES:
+            if stage.name == "project" and not rapids and bench.cuda and bench.rows > _LAID_OUT_ON_CPU:
+                bench.add("project", left_out="umap-learn takes an hour for a million rows: install cuML")
+                break
+            if stage.name == "store":
+                _mark_done(stage, job)
+                continue
+            meter = Meter()
+            pipeline.do(stage, job)
+            marker = job.run.marker(stage.name)
+            bench.add(
+                stage.name,
+                meter.seconds,
+                **_short(marker.stats if marker else {}),
+                host_peak_mb=peak_mb(),
+                device_peak_mb=device_peak_mb(reset=True),
+            )
+        complete = "report" in job.done
+        what = "all except store, from texts to files" if complete else "from texts to clusters, without store"
+        bench.add(what, total.seconds, rows=bench.rows, stages=len(job.done))
+
     try:
-        with job.run.locked():
-            for stage in pipeline.STAGES:
-                meter = Meter()
-                if stage.name == "project" and not rapids and bench.cuda and bench.rows > _LAID_OUT_ON_CPU:
-                    bench.add("project", left_out="umap-learn lays a million out in an hour; bring cuML along")
-                    break
-                if stage.name == "store":
-                    key = pipeline._key(stage, job)
-                    job.run.finish("store", key, key, [], 0.0, {"left_out": "measured apart: gpu.sh store"})
-                    continue
-                pipeline.carry_out(stage, job, done)
-                marker = job.run.marker(stage.name)
-                bench.add(
-                    stage.name,
-                    meter.seconds,
-                    **_short(marker.stats if marker else {}),
-                    host_peak_mb=peak_mb(),
-                    device_peak_mb=device_peak_mb(reset=True),
-                )
-            files = "report" in done
-            what = "all but store, text to files" if files else "text to clusters, without store"
-            bench.add(what, total.seconds, rows=bench.rows, stages=len(done))
+        pipeline.in_run_folder(job, work)
     finally:
-        pipeline.record(job, done, total)
         shutil.copy(job.run.file("run.json"), bench.out / "run.json")
 
 
 def store(bench: Bench) -> None:
-    """The store stage alone, into Milvus Lite, on at most 100,000 rows."""
+    """Only the store stage, into Milvus Lite, on at most 100,000 rows."""
     from job import pipeline
     from job.context import Job
     from job.runtime.measure import Meter
 
     rows = min(STORED, bench.rows)
     job = Job(_config(bench, rows))
-    try:
-        with job.run.locked():
-            for stage in pipeline.STAGES[:3]:
-                meter = Meter()
-                pipeline.carry_out(stage, job, [])
-                if stage.name == "store":
-                    bench.add("store, Milvus Lite", meter.seconds, rows=rows, rows_per_s=round(rows / meter.seconds))
-    finally:
-        job.close()
+
+    def work() -> None:
+        _stop_at_once()
+        ingest, embed, store = pipeline.STAGES[:3]
+        pipeline.carry_out((ingest, embed), job)
+        meter = Meter()
+        pipeline.do(store, job)
+        bench.add("store, Milvus Lite", meter.seconds, rows=rows, rows_per_s=round(rows / meter.seconds))
+
+    pipeline.in_run_folder(job, work)
 
 
-def _warm(bench: Bench) -> None:
+def _warm_up(bench: Bench) -> None:
+    """A run of 400 rows: compiles and caches the kernels, which a machine does once, not once per run."""
     from job import pipeline
     from job.context import Job
 
-    job = Job(_config(bench, 400, "warm"))
+    job = Job(_config(bench, 400, "warm-up"))
     with job.run.locked():
         for stage in pipeline.STAGES:
             if stage.name == "store":
-                key = pipeline._key(stage, job)
-                job.run.finish("store", key, key, [], 0.0, {})
+                _mark_done(stage, job)
             else:
-                pipeline.carry_out(stage, job, [])
+                pipeline.do(stage, job)
+
+
+def _mark_done(stage: Any, job: Any) -> None:
+    """Write the marker of a stage that is left out."""
+    key = stage.digest(job)
+    job.run.finish(stage.name, key, key, [], 0.0, {"left_out": "measured separately: gpu.sh store"})
+
+
+def _stop_at_once() -> None:
+    # gpu.sh sends SIGINT at the time limit and SIGKILL 10 s later: waiting for the current batch could lose run.json
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
-    """A run of `rows` synthetic headlines in a fresh folder, and its input."""
+    """The configuration of a run of `rows` synthetic headlines in a new folder, with its input written there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -115,6 +128,6 @@ def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
 
 
 def _short(stats: dict[str, Any]) -> dict[str, Any]:
-    """The figures of a stage's record that say how it went."""
+    """The important figures of a stage's record."""
     wanted = ("rows", "implementation", "backend", "precision", "recall", "clusters", "noise_share", "fallbacks")
     return {name: stats[name] for name in wanted if stats.get(name) not in (None, [])}
