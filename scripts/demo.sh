@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole job on a plain machine: set-up, then configs/demo.yaml on the sample, or on your file.
+# The whole job on a plain machine: setup, then configs/demo.yaml on the sample or on your file.
 #   bash scripts/demo.sh
 #   bash scripts/demo.sh my.csv cluster.min_cluster_size=5
 set -euo pipefail
@@ -8,12 +8,12 @@ cd "$(dirname "$0")/.."
 bash scripts/setup.sh
 
 settings=()
-for word in "$@"; do
-    [ -e "$here/$word" ] && word="$here/$word"
-    case "$word" in
-        /*) settings+=("input.path=$word") ;;
-        *=*) settings+=("$word") ;;
-        *) settings+=("input.path=$here/$word") ;;
+for argument in "$@"; do
+    [ -e "$here/$argument" ] && argument="$here/$argument"
+    case "$argument" in
+        /*) settings+=("input.path=$argument") ;;
+        *=*) settings+=("$argument") ;;
+        *) settings+=("input.path=$here/$argument") ;;
     esac
 done
 exec .venv/bin/python -m job run configs/demo.yaml ${settings[@]+"${settings[@]}"}

@@ -44,7 +44,7 @@ install_packages() {
 compile() {
     PYTHONDONTWRITEBYTECODE='' .venv/bin/python scripts/warm.py &
     .venv/bin/python -m compileall -qq .venv/lib job \
-        -x '/tests/|/torch/testing/|/transformers/models/(?!auto|bert|xlm_roberta)' || true
+        -x '/tests/|/torch/testing/|/transformers/models/(?!_|auto|bert|xlm_roberta)' || true
     wait $!
 }
 
@@ -54,6 +54,6 @@ torch="$(grep '^torch==' scripts/constraints.txt)"
 step "1/4 .venv with $("$python" --version)" "install Python's venv module; on Debian: apt-get install python3-venv" make_venv
 step "2/4 $torch" "check the network, and that $torch exists for this Python; a CPU build, for example:
        PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0" pip install --no-compile --no-deps "$torch"
-step "3/4 other packages" "check the network, then call $0 again" install_packages
-step "4/4 bytecode and numba kernels" "remove .venv, then call $0 again" compile
+step "3/4 other packages" "read the lines above; if the network failed, call $0 again" install_packages
+step "4/4 bytecode and numba kernels" "read the lines above; if a package is broken, remove .venv and call $0 again" compile
 touch "$stamp"

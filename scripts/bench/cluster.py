@@ -285,14 +285,15 @@ def main() -> None:
     for n in sizes:
         contenders = [name for name in names if name != "hdbscan dense" or n <= DENSE_UP_TO]
         ratios = compare(n, contenders, arguments.cores, arguments.repeat, arguments.limit)
+    result: dict[str, Any] = {}
     against = [times for key, times in ratios.items() if key.startswith("fast_hdbscan")]
     if against:
-        result: dict[str, Any] = {
-            f"{label}_vs_fast_hdbscan": round(min(times[key] for times in against), 1)
-            for label, key in (("speedup", "seconds"), ("memory", "memory"))
-        }
-        equal = [times["equal"] for key, times in ratios.items() if key.startswith("prototype")]
-        print(json.dumps(result | ({"labels_equal_prototype": all(equal)} if equal else {})))
+        for label, key in (("speedup", "seconds"), ("memory", "memory")):
+            result[f"{label}_vs_fast_hdbscan"] = round(min(times[key] for times in against), 1)
+    equal = [times["equal"] for key, times in ratios.items() if key.startswith("prototype")]
+    if equal:
+        result["labels_equal_prototype"] = all(equal)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

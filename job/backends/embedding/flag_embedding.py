@@ -1,11 +1,10 @@
-"""Loading a model with FlagEmbedding."""
+"""Loading a model with FlagEmbedding, without importing most of it."""
 
-import importlib
 import importlib.util
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from job.backends.embedding.errors import one_line
@@ -13,13 +12,17 @@ from job.backends.embedding.models import Model
 from job.backends.torch_import import collector_paused
 from job.runtime.errors import BadInput
 
-# the packages around the module of FlagEmbedding's `FlagModel`
-_PACKAGES = (
+# packages whose `__init__` loads what an encoder does not use: FlagEmbedding's import peft, the trainers and datasets,
+# that of transformers.models reads the 1,600 files below it
+_HEAVY_INITS = (
     "FlagEmbedding",
     "FlagEmbedding.inference",
     "FlagEmbedding.inference.embedder",
     "FlagEmbedding.inference.embedder.encoder_only",
+    "transformers.models",
 )
+# transformers imports it, if it is installed, for one loss function
+_OPTIONAL = "scipy"
 
 
 def max_tokens(config: Any) -> int:
@@ -37,63 +40,62 @@ def load_flag_model(model: Model, precision: str) -> Any:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with collector_paused():
-            flag_class = _m3_class() if model.m3 else _flag_model_class()
-            from transformers.utils import logging as transformers_logging
-
-            # otherwise imported while the model is loaded, when the collector is on
-            importlib.import_module("transformers.modeling_utils")
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
+        if not model.m3:  # BGE-M3's class is defined together with its trainer and needs everything
+            # other versions of the libraries may need everything too; an error of the model itself occurs again below
+            with suppress(Exception), _light_imports():
+                return _load(model, precision)
         try:
-            return flag_class(
-                str(model.folder),
-                pooling_method=model.pooling,
-                trust_remote_code=False,
-                use_fp16=precision == "fp16",
-                use_bf16=precision == "bf16",
-                devices="cpu",
-            )
+            return _load(model, precision)
         except Exception as error:  # the type depends on where the checkpoint is damaged
             raise BadInput(
                 f"embed.model = '{model.name}': '{model.folder}' does not load ({one_line(error)}); get the model again"
             ) from None
 
 
-def _m3_class() -> Any:
-    # it is defined together with its trainer, so there is no lighter way
-    from FlagEmbedding import BGEM3FlagModel
+def _load(model: Model, precision: str) -> Any:
+    with collector_paused():
+        import transformers.modeling_utils  # otherwise imported when the model is made, after the pause
+        from transformers.utils import logging as transformers_logging
 
-    return BGEM3FlagModel
-
-
-def _flag_model_class() -> Any:
-    """`FlagEmbedding.FlagModel`, the class for encoders with one vector per text."""
-    if "FlagEmbedding" not in sys.modules:
-        try:
-            with _without_init():
-                return importlib.import_module(f"{_PACKAGES[-1]}.base").BaseEmbedder
-        except (ImportError, AttributeError):
-            pass  # this version of FlagEmbedding has its modules elsewhere
-    from FlagEmbedding import FlagModel
-
-    return FlagModel
+        flag_class: Any
+        if model.m3:
+            from FlagEmbedding import BGEM3FlagModel as flag_class
+        else:
+            from FlagEmbedding.inference.embedder.encoder_only.base import BaseEmbedder as flag_class
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    return flag_class(
+        str(model.folder),
+        pooling_method=model.pooling,
+        trust_remote_code=False,
+        use_fp16=precision == "fp16",
+        use_bf16=precision == "bf16",
+        devices="cpu",
+    )
 
 
 @contextmanager
-def _without_init() -> Iterator[None]:
-    """Within this block modules of `_PACKAGES` can be imported without running the packages' `__init__`.
+def _light_imports() -> Iterator[None]:
+    """Within this block the packages of `_HEAVY_INITS` are imported without running their `__init__`.
 
-    Those import peft, the trainers and datasets, a fifth of the job's time to the first vector, and loading an encoder
-    uses none of it. After the block nothing of FlagEmbedding is registered, so that a later import gets all of it.
+    That saves a third of the time to the first vector. Afterwards these packages are forgotten, so that a later import
+    runs their `__init__`; so are FlagEmbedding's modules, which would be attributes of the forgotten packages.
     """
+    replaced = []
     try:
-        for name in _PACKAGES:
-            spec = importlib.util.find_spec(name)
-            if spec is None:
-                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-            sys.modules[name] = importlib.util.module_from_spec(spec)
+        for name in _HEAVY_INITS:
+            if name not in sys.modules:
+                spec = importlib.util.find_spec(name)
+                if spec is None:
+                    raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+                sys.modules[name] = importlib.util.module_from_spec(spec)
+                replaced.append(name)
+        if _OPTIONAL not in sys.modules:
+            sys.modules[_OPTIONAL] = None  # type: ignore[assignment]  # Python's way to say: not installed
+            replaced.append(_OPTIONAL)
         yield
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "FlagEmbedding"]:
+        if "FlagEmbedding" in replaced:
+            replaced += [name for name in sys.modules if name.startswith("FlagEmbedding.") and name not in replaced]
+        for name in replaced:
             del sys.modules[name]
