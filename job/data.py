@@ -24,6 +24,7 @@ HEADLINES = pa.schema(
         ("description", pa.string()),
         ("text", pa.string()),
         ("copies", pa.int32()),
+        ("time", pa.float64()),
     ]
 )
 ROWS = pa.schema([("id", pa.int64()), ("file", pa.int32()), ("row", pa.int64())])
@@ -40,7 +41,8 @@ class Headlines:
     """The distinct headlines, ascending by id: a run does not depend on the order of its input.
 
     `table`: id int64 (63-bit hash of the text), title, description (null where there is none), text
-    (title + newline + description), copies int32 (input rows with this text).
+    (title + newline + description), copies int32 (input rows with this text), time float64 (seconds since 1970 UTC, of
+    the earliest copy; null where there is none).
     """
 
     table: pa.Table

@@ -39,8 +39,8 @@ install_packages() {
     printf 'uv failed, pip takes longer ... ' >&3
     pip install --no-compile --prefer-binary "${what[@]}"
 }
-# numba's kernels, which the first run would otherwise compile, and at the same time bytecode, without what a run
-# does not import. A few files are for other Python versions: they fail, and nothing imports them.
+# Side by side: numba's kernels, which the first run would otherwise compile, and bytecode, without what a run does
+# not import. A few files are for other Python versions: they fail, and nothing imports them.
 compile() {
     PYTHONDONTWRITEBYTECODE='' .venv/bin/python scripts/warm.py &
     .venv/bin/python -m compileall -qq .venv/lib job \
@@ -51,9 +51,11 @@ compile() {
 # torch by pip, exactly pinned: pip can be configured to find a CPU build (PIP_EXTRA_INDEX_URL, find-links), and uv
 # keeps the torch that it finds installed
 torch="$(grep '^torch==' scripts/constraints.txt)"
-step "1/4 .venv with $("$python" --version)" "install Python's venv module; on Debian: apt-get install python3-venv" make_venv
+step "1/4 .venv with $("$python" --version)" \
+    "install Python's venv module; on Debian: apt-get install python3-venv" make_venv
 step "2/4 $torch" "check the network, and that $torch exists for this Python; a CPU build, for example:
        PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0" pip install --no-compile --no-deps "$torch"
 step "3/4 other packages" "read the lines above; if the network failed, call $0 again" install_packages
-step "4/4 bytecode and numba kernels" "read the lines above; if a package is broken, remove .venv and call $0 again" compile
+step "4/4 bytecode and numba kernels" \
+    "read the lines above; if a package is broken, remove .venv and call $0 again" compile
 touch "$stamp"

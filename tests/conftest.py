@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from job.backends.torch_import import set_environment
+
+# before anything imports torch, which reads it once
+set_environment()
+
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "job" / "sample" / "headlines.csv"
 DEMO = ROOT / "configs" / "demo.yaml"

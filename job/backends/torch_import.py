@@ -1,4 +1,4 @@
-"""Importing torch with the settings and the speed that the job wants. Everything here that needs torch asks here."""
+"""Importing torch: with the job's settings, and quickly."""
 
 import gc
 import os
@@ -20,10 +20,15 @@ _ENVIRONMENT = {
 }
 
 
-def import_torch() -> Any:
-    """The module `torch`."""
+def set_environment() -> None:
+    """Set the variables that torch's libraries read when they are loaded, except those that the user has set."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def import_torch() -> Any:
+    """The module `torch`; the first call takes seconds."""
+    set_environment()
     with collector_paused():
         import torch
     return torch
@@ -31,9 +36,10 @@ def import_torch() -> Any:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Import large libraries without the garbage collector, which would search their 400,000 objects many times.
+    """Import large libraries within this block without the garbage collector, which would search their objects often.
 
-    They stay until the process ends, so it does not search them later either. That saves 1 of 5 seconds of CPU time.
+    The 400,000 objects stay until the process ends, so the collector is told to ignore them afterwards too. That saves
+    0.3 of 4.3 seconds, and more where `job/__main__.py` does not make the collector run rarely.
     """
     modules, enabled = len(sys.modules), gc.isenabled()
     gc.disable()

@@ -29,13 +29,15 @@ class Section(BaseModel):
 class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
-    The content of the files is part of the key, not where they lie.
+    `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
+    names that the input has; None: times are not used. The content of the files is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
     title: Name = "title"
     description: Name | None = "description"
+    time: Name | None = None
     encoding: Name = "utf-8"
     deduplicate: bool = True
 

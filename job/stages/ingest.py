@@ -2,7 +2,6 @@
 
 import csv
 import glob
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,17 +16,15 @@ import pyarrow.parquet as pq
 
 from job.backends.tables import Block, Reject, Source, open_source, reading
 from job.backends.tables.source import as_strings
+from job.backends.tables.times import USUAL_NAMES, Times
 from job.config import Input
 from job.context import Job, Stage, StageResult
-from job.data import HEADLINES, ROWS, Headlines, Ids
+from job.data import ROWS
 from job.runtime import signals
-from job.runtime.errors import BadInput, JobError
+from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest, digest_file
-
-# line ends and tabs separate words, so they become spaces; other control characters are removed
-_SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
-_CONTROL = r"\p{Cc}"
+from job.stages.ingest_texts import clean_text, distinct, texts_table
 
 
 @dataclass
@@ -35,6 +32,16 @@ class _Tally:
     rows: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
     first_reject: str = ""
+    times: Times = field(default_factory=Times)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The names of the columns that are read; None where the input has none."""
+
+    title: str
+    description: str | None
+    time: str | None
 
 
 class IngestStage(Stage):
@@ -45,6 +52,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), input_digest(job.config.input)]
@@ -62,36 +70,53 @@ class IngestStage(Stage):
 def ingest(config: Input, run: RunDir) -> StageResult:
     """Read the input files into the run folder."""
     sources = open_sources(config)
-    description = _description(config, sources)
+    columns = _Columns(config.title, _description(config, sources), _time(config, sources))
     tally = _Tally()
-    texts = _read(sources, config, description, run, tally)
+    texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
         raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
-    headlines = _distinct(pa.concat_tables(texts))
+    headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
     logger.info("ingest: %s rows, %s distinct headlines, %s rejects", tally.rows, len(headlines), rejected)
     return StageResult(
         tally.rows,
         digest(headlines.ids),
-        fallbacks=[] if description == config.description else ["no description column: only titles are used"],
+        fallbacks=_fallbacks(config, columns, tally),
         stats={
             "files": [str(source.path) for source in sources],
             "headlines": len(headlines),
             "copies": tally.rows - len(headlines),
             "rejects": rejected,
             "reject_reasons": dict(tally.rejects),
-            "description": description,
+            "description": columns.description,
+            "time": columns.time,
+            **({"rows_without_time": tally.times.unusable} if columns.time else {}),
         },
     )
 
 
-def _read(sources: list[Source], config: Input, description: str | None, run: RunDir, tally: _Tally) -> list[pa.Table]:
+def _fallbacks(config: Input, columns: _Columns, tally: _Tally) -> list[str]:
+    times, found = tally.times, []
+    if times.without_zone:
+        found.append(f"input.time: {times.without_zone:,} times of column '{columns.time}' name no zone: taken as UTC")
+    if columns.time and times.unusable:
+        example = f", such as '{times.example}'" if times.example else ""
+        found.append(f"input.time: {times.unusable:,} rows have no usable time in column '{columns.time}'{example}")
+    for one in found:
+        logger.warning("ingest: %s", one)
+    if columns.description != config.description:
+        # logged where it was found
+        found.insert(0, "no description column: only titles are used")
+    return found
+
+
+def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
     """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`."""
     schema = _common_schema(sources)
     texts: list[pa.Table] = []
-    seen: Counter[str] | None = None if config.deduplicate else Counter()
+    seen: Counter[str] | None = None if deduplicate else Counter()
     with ExitStack() as stack:
         rows_file = stack.enter_context(atomic(run.file("rows.parquet")))
         input_file = stack.enter_context(atomic(run.file("input.parquet")))
@@ -103,7 +128,7 @@ def _read(sources: list[Source], config: Input, description: str | None, run: Ru
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
         input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression="zstd"))
         for number, source in enumerate(sources):
-            for item in _checked(source, config.title, description, seen):
+            for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
                     rejects.writerow([source.path, item.row, item.line or "", item.reason])
                     tally.rejects[item.reason.split(":")[0]] += 1
@@ -177,6 +202,21 @@ def _description(config: Input, sources: list[Source]) -> str | None:
     return name if len(without) < len(sources) else None
 
 
+def _time(config: Input, sources: list[Source]) -> str | None:
+    """The time column, or None: with `auto` where no file has one of the usual names."""
+    if config.time is None:
+        return None
+    if config.time == "auto":
+        names = {name for source in sources for name in source.schema.names}
+        found = next((name for name in USUAL_NAMES if name in names), None)
+        logger.info("ingest: input.time = auto: %s", f"column '{found}'" if found else "no column of a usual name")
+        return found
+    without = [source for source in sources if config.time not in source.schema.names]
+    if without:
+        raise BadInput(_no_column(without[0], "time", config.time))
+    return config.time
+
+
 def _no_column(source: Source, key: str, name: str) -> str:
     names = ", ".join(source.schema.names)
     shown = names if len(names) < 500 else names[:497] + "..."
@@ -207,17 +247,17 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, title: str, description: str | None, seen: Counter[str] | None
+    source: Source, columns: _Columns, parser: Times, seen: Counter[str] | None
 ) -> Iterator[tuple[Block, pa.Table] | Reject]:
-    """Each block of the source with its cleaned texts (id, title, description, text), and the rejects."""
+    """Each block of the source with its cleaned texts (id, title, description, text, time), and the rejects."""
     for item in source.blocks():
         if isinstance(item, Reject):
             yield item
             continue
-        titles = clean_text(item.table[title].combine_chunks())
+        titles = clean_text(item.table[columns.title].combine_chunks())
         usable = pc.greater(pc.utf8_length(titles), 0)
         for position in np.flatnonzero(~np.asarray(usable)):
-            missing = not item.table[title][int(position)].is_valid
+            missing = not item.table[columns.title][int(position)].is_valid
             reason = "title is missing" if missing else "title is blank"
             yield Reject(item.rows[position], item.lines[position], reason)
         table = item.table.filter(usable)
@@ -226,59 +266,10 @@ def _checked(
         keep = np.flatnonzero(np.asarray(usable))
         block = Block(table, [item.rows[i] for i in keep], [item.lines[i] for i in keep])
         titles = titles.filter(usable)
-        if description is not None and description in table.column_names:
-            descriptions = clean_text(table[description].combine_chunks())
-        else:
-            descriptions = pa.array([""] * len(titles), pa.string())
-        yield block, _texts(titles, descriptions, seen)
-
-
-def clean_text(column: pa.Array) -> pa.Array:
-    """Unicode NFC, line ends and tabs to spaces, other control characters dropped, trimmed; null becomes ''."""
-    column = pc.utf8_normalize(pc.fill_null(column, ""), "NFC")
-    column = pc.replace_substring_regex(column, _SPACING, " ")
-    column = pc.replace_substring_regex(column, _CONTROL, "")
-    return pc.utf8_trim_whitespace(column)
-
-
-def _texts(titles: pa.Array, descriptions: pa.Array, seen: Counter[str] | None) -> pa.Table:
-    """id, title, description and text of each row. `seen` counts equal texts where each copy becomes a headline of its
-    own; None merges copies."""
-    no_description = pc.equal(descriptions, "")
-    texts = pc.if_else(no_description, titles, pc.binary_join_element_wise(titles, descriptions, "\n"))
-    ids = []
-    for text in texts.to_pylist():
-        ids.append(headline_id(text, seen[text] if seen is not None else 0))
-        if seen is not None:
-            seen[text] += 1
-    return pa.table(
-        {
-            "id": pa.array(ids, pa.int64()),
-            "title": titles,
-            "description": pc.if_else(no_description, None, descriptions),
-            "text": texts,
-        }
-    )
-
-
-def headline_id(text: str, copy: int = 0) -> int:
-    """A 63-bit id from BLAKE2b of the normalized text; `copy` distinguishes equal texts where copies are kept."""
-    salt = copy.to_bytes(8, "big")
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=salt).digest(), "big") >> 1
-
-
-def _distinct(texts: pa.Table) -> Headlines:
-    """One row per text, ascending by id, with the number of its copies."""
-    ids: Ids = texts["id"].to_numpy()
-    order = np.argsort(ids, kind="stable")
-    new = np.concatenate([[True], ids[order][1:] != ids[order][:-1]])
-    first = order[new]
-    group = np.cumsum(new) - 1
-    copies = np.bincount(group).astype(np.int32)
-    repeats = np.flatnonzero(~new)
-    if len(repeats):
-        copies_of, originals = texts["text"].take(order[repeats]), texts["text"].take(first[group[repeats]])
-        if not pc.all(pc.equal(copies_of, originals)).as_py():
-            raise JobError("two different headlines have the same 63-bit id: please report these two texts")
-    table = texts.take(first).append_column("copies", pa.array(copies))
-    return Headlines(table.combine_chunks().cast(HEADLINES))
+        descriptions = pa.array([""] * len(titles), pa.string())
+        if columns.description in table.column_names:
+            descriptions = clean_text(table[columns.description].combine_chunks())
+        times = np.full(len(titles), np.nan)
+        if columns.time in table.column_names:
+            times = parser.parse(table[columns.time].combine_chunks())
+        yield block, texts_table(titles, descriptions, times, seen)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.milvus import Milvus
+from job.backends.tables.times import Times
 from job.context import COLLECTION, Job
 from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
 from job.runtime import signals
@@ -59,7 +60,7 @@ def read_collection(job: Job) -> ReadBack:
         order = np.argsort(table["id"].to_numpy(), kind="stable")
         _finish_vectors(temporary, order, job.milvus.schema.dim)
     table = table.take(order)
-    headlines = _headlines(table, job.input_headlines)
+    headlines = _headlines(job, table)
     headlines.save(folder / "headlines.parquet")
     others = ~np.isin(headlines.ids, job.input_headlines.ids)
     _write_answer_rows(job, table.filter(pa.array(others)), headlines.table.filter(pa.array(others)))
@@ -134,22 +135,32 @@ def _finish_vectors(raw: Path, order: npt.NDArray[np.int64], dim: int) -> None:
     ordered.replace(raw)
 
 
-def _headlines(table: pa.Table, own: Headlines) -> Headlines:
-    ids = table["id"].to_numpy()
+def _headlines(job: Job, table: pa.Table) -> Headlines:
+    """The collection's rows as headlines; those of this input keep their own title, description, copies and time."""
+    own = job.input_headlines
     own_rows = {id: row for row, id in enumerate(own.ids.tolist())}
-    titles, descriptions, copies = own.column("title"), own.column("description"), own.column("copies")
-    columns: list[list[Any]] = [[], [], [], [], []]
-    for id, text in zip(ids.tolist(), table["text"].to_pylist(), strict=True):
+    kept = own.table.to_pylist()
+    times = _times(job, table)
+    rows = []
+    for id, text, time in zip(table["id"].to_pylist(), table["text"].to_pylist(), times, strict=True):
         row = own_rows.get(id)
         if row is None:
             title, _, rest = text.partition("\n")
-            values = (id, title, rest or None, text, 1)
+            rows.append(
+                {"id": id, "title": title, "description": rest or None, "text": text, "copies": 1, "time": time}
+            )
         else:
-            values = (id, titles[row], descriptions[row], text, copies[row])
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, HEADLINES, strict=True)]
-    return Headlines(pa.table(arrays, schema=HEADLINES))
+            rows.append({**kept[row], "text": text})
+    return Headlines(pa.Table.from_pylist(rows, HEADLINES))
+
+
+def _times(job: Job, table: pa.Table) -> list[float | None]:
+    """Publication times of the rows, where `input.time` is one of the extra fields."""
+    name = job.config.input.time
+    if name not in table.column_names:
+        return [None] * len(table)
+    seconds: list[float | None] = pa.array(Times().parse(table[name].combine_chunks()), from_pandas=True).to_pylist()
+    return seconds
 
 
 def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:

@@ -36,7 +36,7 @@ def embed(data: Path, rows: int, folder: Path) -> None:
     """Write the first `rows` distinct titles and their vectors into `folder`, ascending by id."""
     from job.backends.embedding.encoder import FlagEncoder
     from job.backends.embedding.models import find_model
-    from job.stages.ingest import headline_id
+    from job.stages.ingest_texts import headline_id
 
     titles = sorted(distinct_titles(data, rows), key=headline_id)
     encoder = FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 512, None)
@@ -56,7 +56,7 @@ def prepared_job(folder: Path, uri: str, index: str) -> Any:
     from job.config import Config
     from job.context import Job
     from job.data import HEADLINES, Embeddings, Headlines
-    from job.stages.ingest import headline_id
+    from job.stages.ingest_texts import headline_id
 
     vectors, titles = load(folder)
     columns = [[headline_id(t) for t in titles], titles, [None] * len(titles), titles, [1] * len(titles)]

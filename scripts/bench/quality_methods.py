@@ -85,8 +85,13 @@ def recipe(name: str) -> Method:
 def graph_setting(k: int, min_samples: int, min_cluster_size: int) -> Method:
     def run(data: Dataset) -> dict[str, Ints]:
         near = data.graph.first(k)
-        options = {"min_samples": min_samples, "min_cluster_size": min_cluster_size, "components": "apart"}
-        found = cluster_graph(near.indices, near.distances, **options)
+        found = cluster_graph(
+            near.indices,
+            near.distances,
+            min_samples=min_samples,
+            min_cluster_size=min_cluster_size,
+            components="apart",
+        )
         return with_noise_assigned(f"graph {k} {min_samples}/{min_cluster_size}", found.labels, data)
 
     return run
@@ -104,8 +109,8 @@ def umap_setting(min_samples: int, min_cluster_size: int) -> Method:
 def tutorial(data: Dataset) -> dict[str, Ints]:
     """The tutorial's settings: 50 hits, one of them the row itself; min_samples and min_cluster_size 3."""
     near = data.graph.first(K - 1)
-    options = {"mode": "tutorial", "min_samples": 3, "min_cluster_size": 3}
-    return {"tutorial": cluster_graph(near.indices, near.distances, **options).labels}
+    found = cluster_graph(near.indices, near.distances, mode="tutorial", min_samples=3, min_cluster_size=3)
+    return {"tutorial": found.labels}
 
 
 def bertopic(data: Dataset) -> dict[str, Ints]:

@@ -1,6 +1,6 @@
-"""The encoder on a CUDA device: FlagEmbedding's vectors, and what happens when memory is short."""
+"""The encoder on a CUDA device: the same vectors as FlagEmbedding, and what happens if memory is short."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,14 @@ from job.runtime.errors import JobError
 
 pytestmark = pytest.mark.gpu
 
+LimitMemory = Callable[[int], None]
+
 ODD = ["x", "…", "naïve café — “quotes”", "日本語の見出し", "</s> is only text", "🎈", "UPPER lower 12%"]
 
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    """512 texts over all lengths, and odd ones."""
+    """512 texts of all lengths, and odd ones."""
     from gpu_parts.texts import headlines
 
     titles, descriptions = headlines(512, 250_002)
@@ -41,7 +43,7 @@ def flagembedding(folder: Path, texts: list[str], longest: int) -> Floats:
 
 @pytest.fixture
 def exact_products() -> Iterator[None]:
-    """float32 products in float32, not in TF32, whose 10 bits are no reference."""
+    """float32 products are computed in float32: TF32 has 10 bits, which is too inexact for a reference."""
     import torch
 
     before = torch.backends.cuda.matmul.allow_tf32
@@ -51,7 +53,7 @@ def exact_products() -> Iterator[None]:
 
 
 def check(ours: Floats, theirs: Floats, least: float, mean: float) -> None:
-    """The bars of an equality check: cosines, and norms."""
+    """The cosines are at least `least`, on average `mean`, and the norms are 1."""
     norms = np.linalg.norm(ours.astype(np.float64), axis=1)
     np.testing.assert_allclose(norms, 1.0, atol=1e-3)
     theirs = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
@@ -79,24 +81,24 @@ def test_the_device_gives_what_the_cpu_gives(tiny_m3: Path, texts: list[str]) ->
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_text_has_the_same_vector_alone_and_in_any_company(tiny_m3: Path, texts: list[str], precision: str) -> None:
+def test_a_text_has_the_same_vector_alone_and_in_any_batch(tiny_m3: Path, texts: list[str], precision: str) -> None:
     model = encoder(tiny_m3, precision, longest=128)
     together = model.encode(texts)
-    near = {"fp32": 1e-5, "fp16": 2e-3}[precision]
+    tolerance = {"fp32": 1e-5, "fp16": 2e-3}[precision]
     for row in (0, 7, 300, len(texts) - 1):
-        np.testing.assert_allclose(model.encode([texts[row]])[0], together[row], atol=near)
-    np.testing.assert_allclose(model.encode(texts[::-1])[::-1], together, atol=near)
-    np.testing.assert_allclose(encoder(tiny_m3, precision, 512, 128).encode(texts), together, atol=near)
+        np.testing.assert_allclose(model.encode([texts[row]])[0], together[row], atol=tolerance)
+    np.testing.assert_allclose(model.encode(texts[::-1])[::-1], together, atol=tolerance)
+    np.testing.assert_allclose(encoder(tiny_m3, precision, 512, 128).encode(texts), together, atol=tolerance)
 
 
-def test_halves_come_back_as_float16_and_of_unit_length(tiny_m3: Path, texts: list[str]) -> None:
+def test_half_precision_vectors_are_float16_and_of_unit_length(tiny_m3: Path, texts: list[str]) -> None:
     model = encoder(tiny_m3, "fp16", longest=128)
     found = model.forward(model.tokenize(texts), True).vectors()
     assert found.dtype == np.float16
     np.testing.assert_allclose(np.linalg.norm(found.astype(np.float64), axis=1), 1.0, atol=1e-3)
 
 
-def test_the_memory_is_given_back_and_its_peak_said(tiny_m3: Path, texts: list[str]) -> None:
+def test_release_frees_the_memory_and_returns_its_peak(tiny_m3: Path, texts: list[str]) -> None:
     import torch
 
     model = encoder(tiny_m3, "fp16", longest=128)
@@ -112,37 +114,41 @@ def test_no_texts_give_no_vectors(tiny_m3: Path) -> None:
 
 
 @pytest.fixture
-def cap() -> Iterator[object]:
-    """`cap(bytes)`: torch may hold so many more bytes on the device than it does now."""
+def limit_memory() -> Iterator[LimitMemory]:
+    """`limit_memory(bytes)`: torch may allocate so many more bytes on the device than it has now."""
     import torch
 
-    def more(count: int) -> None:
+    def limit(count: int) -> None:
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + count) / total)
 
-    yield more
+    yield limit
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_out_of_memory_halves_the_budget_and_the_vectors_are_right(bge_m3: Path, texts: list[str], cap: object) -> None:
-    """A cap of 400 MB: 16,384 tokens need some 130 MB for each of the feed-forward's two intermediates and more."""
+def test_out_of_memory_halves_the_budget_and_the_vectors_are_right(
+    bge_m3: Path, texts: list[str], limit_memory: LimitMemory
+) -> None:
+    """The limit is 400 MB: 16,384 tokens need about 130 MB for each of the two feed-forward intermediates, and more."""
     texts = texts * 40
     model = encoder(bge_m3, "fp16", 65_536)
-    roomy = model.encode(texts)
+    expected = model.encode(texts)
     assert model.budget == 65_536
-    cap(400 << 20)  # type: ignore[operator]
-    small = model.encode(texts)
+    limit_memory(400 << 20)
+    limited = model.encode(texts)
     assert 512 <= model.budget < 65_536
     kept = model.budget
-    np.testing.assert_allclose(small, roomy, atol=3e-3)
-    np.testing.assert_allclose(model.encode(texts[:2000]), roomy[:2000], atol=3e-3)
+    np.testing.assert_allclose(limited, expected, atol=3e-3)
+    np.testing.assert_allclose(model.encode(texts[:2000]), expected[:2000], atol=3e-3)
     assert model.budget == kept, "the lower budget is kept"
 
 
-def test_where_nothing_fits_the_error_says_what_to_do(bge_m3: Path, texts: list[str], cap: object) -> None:
+def test_if_not_even_the_smallest_batch_fits_the_error_says_what_to_do(
+    bge_m3: Path, texts: list[str], limit_memory: LimitMemory
+) -> None:
     model = encoder(bge_m3, "fp16")
-    cap(2 << 20)  # type: ignore[operator]
+    limit_memory(2 << 20)
     with pytest.raises(JobError, match=r"out of GPU memory"):
         model.encode(texts * 4)
 
@@ -154,6 +160,16 @@ def test_the_devices_memory_stays_within_what_the_budget_needs(bge_m3: Path, tex
     held = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     model.encode(texts * 20)
-    # configs/workstation.yaml promises 3 GB, the weights (1.1 GB) among it
+    # configs/workstation.yaml promises 3 GB, including the weights (1.1 GB)
     assert torch.cuda.max_memory_allocated() < 3 << 30
-    assert torch.cuda.memory_allocated() - held < 64 << 20, "nothing of a call is kept"
+    assert torch.cuda.memory_allocated() - held < 64 << 20, "a call keeps no memory"
+
+
+def test_the_encoder_runs_on_the_device_of_its_process(tiny_m3: Path, texts: list[str]) -> None:
+    import torch
+
+    last = torch.cuda.device_count() - 1
+    model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cuda", "fp16", 128, local=last)
+    assert torch.cuda.current_device() == model._module.device.index == last
+    assert np.isfinite(model.encode(texts)).all()
+    torch.cuda.set_device(0)

@@ -11,7 +11,7 @@ from job.backends.embedding.lexical_weights import ENTRY
 from job.backends.milvus import Milvus
 from job.config import Config
 from job.context import Job, StageResult
-from job.data import HEADLINES, Embeddings, Headlines
+from job.data import HEADLINES, ROWS, Embeddings, Headlines
 
 SPARSE = {"sparse": True}
 BEFORE = ("ingest", "embed", "store", "neighbors")
@@ -19,7 +19,8 @@ BEFORE = ("ingest", "embed", "store", "neighbors")
 
 def headlines_of(ids: Any, texts: list[str], titles: list[str] | None = None) -> Headlines:
     """Headlines with these ids (ascending) and texts, without descriptions."""
-    columns = [list(ids), titles or texts, [None] * len(texts), texts, [1] * len(texts)]
+    none = [None] * len(texts)
+    columns = [list(ids), titles or texts, none, texts, [1] * len(texts), none]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, HEADLINES, strict=True)]
     return Headlines(pa.table(arrays, schema=HEADLINES))
 
@@ -46,7 +47,8 @@ def job_of(
         if value is not None:
             setattr(job, name, value)
     if extra is not None and headlines is not None:
-        pq.write_table(pa.table({"id": headlines.ids}), folder / "rows.parquet")
+        places = [headlines.ids, np.zeros(len(headlines), np.int32), np.arange(len(headlines))]
+        pq.write_table(pa.table(places, schema=ROWS), folder / "rows.parquet")
         names = {name: None for row in extra for name in row}
         columns = {name: [row.get(name) for row in extra] for name in names}
         pq.write_table(pa.table(columns or {"none": np.zeros(len(extra))}), folder / "input.parquet")

@@ -96,6 +96,7 @@ def test_a_damaged_shard_is_made_again_and_no_other(job: Run, whole: Path, tiny_
     assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
 
 
+@pytest.mark.slow
 def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = ingested(job, tmp_path / "run")
     assert job(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
@@ -143,6 +144,7 @@ def test_four_ranks_one_killed_and_started_again_are_as_one(
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest(
     job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +228,7 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     assert job(*words(folder, model)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_finished_stage_is_done_again_with_another_model(job: Run, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)

@@ -63,6 +63,7 @@ def exact_graph(found: Floats) -> Any:
     return indices
 
 
+@pytest.mark.slow
 def test_a_graph_with_ties_is_the_exact_one_and_an_approximate_one_reaches_its_recall(
     milvus: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def how(search: MilvusSearch) -> dict[str, Any]:
     return {"search_params": {"metric_type": "IP", "params": search.effort.params}, "filter": ""}
 
 
+@pytest.mark.slow
 def test_a_gpu_index_is_refused_within_a_minute_and_leaves_nothing_behind(milvus: Milvus) -> None:
     start = time.monotonic()
     with pytest.raises(BadInput, match=r"GPU_IVF_FLAT': not available at .*has not built it over 1,100 rows"):
@@ -200,6 +202,7 @@ def test_a_server_killed_while_writing_and_while_searching_costs_nothing_but_tim
         milvus.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_written_again(
     serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +238,7 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
         milvus.close()
 
 
+@pytest.mark.slow
 def test_a_wrong_token_and_a_wrong_database_say_so(serve: Any, milvus_server: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no_such_db"):
         Milvus(milvus_server.uri, None, "news_data", db_name="no_such_db")

@@ -13,7 +13,7 @@ from job.backends.milvus import TEXT_BYTES, Fields, Milvus, fit_text
 from job.data import Embeddings, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
-from job.stages.ingest import headline_id
+from job.stages.ingest_texts import headline_id
 from job.stages.neighbors import NeighborsStage
 from job.stages.store import StoreStage
 

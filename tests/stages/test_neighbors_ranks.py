@@ -22,7 +22,7 @@ def assert_same_graph(one: Path, other: Path) -> None:
             np.testing.assert_array_equal(mine[name], theirs[name])
 
 
-@pytest.fixture(params=["server", "exact"])
+@pytest.fixture(params=[pytest.param("server", marks=pytest.mark.slow), "exact"])
 def settings(request: pytest.FixtureRequest) -> list[str]:
     """Where the graph comes from, with a collection of its own on a server."""
     if request.param == "exact":
@@ -40,6 +40,7 @@ def stored(job: Run, copy: Path, settings: list[str]) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_ranks_one_after_the_other_the_first_puts_them_together(
     job: Run, demo: Path, copy: Path, stored: list[str]
 ) -> None:

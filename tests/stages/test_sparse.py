@@ -29,6 +29,7 @@ def with_weights(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
+@pytest.mark.slow
 def test_a_search_by_weights_ranks_as_their_products_do(with_weights: Path) -> None:
     weights = load_lexical_weights(with_weights)
     ids = Headlines.load(with_weights / "headlines.parquet").ids

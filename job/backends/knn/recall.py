@@ -21,8 +21,10 @@ class RecallSample:
         return len(self.rows)
 
     def recall(self, distances: Floats) -> float | None:
-        """The share of found neighbors that are no farther than the exact k-th; ties count as found. `distances` [m, k]:
-        from the sample's rows to their neighbors. None for an empty sample."""
+        """The share of found neighbors that are no farther than the exact k-th; ties count as found.
+
+        `distances` [m, k]: from the sample's rows to their neighbors. None for an empty sample.
+        """
         if not distances.size:
             return None
         return float((distances <= self.kth_distances[:, None]).mean())

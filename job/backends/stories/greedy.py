@@ -1,228 +1,252 @@
-"""The loop of average linkage: evaluate the pair with the largest bound, or merge it if its similarity is known.
+"""The loop of average linkage: compute the similarity of the pair with the largest bound, or merge it if it is known.
 
-The bounds. Let a and x merge, of |a| and |x| rows, and let c be another cluster. Then
-s(ax, c) = (|a| s(a, c) + |x| s(x, c)) / (|a| + |x|), so bounds of the two similarities on the right give a bound of
-the new one. For a pair that is no candidate, s(a, c) <= |mean a| |mean c| - background (Cauchy, Schwarz). The pairs
-that the larger cluster owns are not visited: their bounds rise by the distance that its mean moves, times the largest
-norm of a mean. A bound is always larger than the similarity by at least half of the slack, which covers rounding; so
-when the pair at the top has been evaluated, no other pair is more similar.
+The bounds. Clusters a and x of |a| and |x| rows merge; c is another cluster. Then
+s(ax, c) = (|a| s(a, c) + |x| s(x, c)) / (|a| + |x|), so bounds of both similarities on the right give a bound of the
+new one. Of two clusters that are no candidates, s(a, c) <= |mean a| |mean c| - background is known (Cauchy-Schwarz
+inequality). Pairs of the larger cluster, a, that it owns are not visited: their bounds rise by the distance that its
+mean moves times the largest norm of a mean. Every bound exceeds the similarity by more than rounding can change: when
+the pair at the top has a known similarity, no other pair is more similar, and none that is unknown is equally similar.
 """
-
-from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.stories.candidates import similarity
+from job.backends.graph_hdbscan.row_ranges import map_row_ranges
 from job.backends.stories.pair_queue import (
     Clusters,
     Doubles,
     Pairs,
-    Queue,
-    delist,
-    empty_queue,
-    enlist,
+    attach,
+    detach,
+    empty_buckets,
+    empty_tournament,
     find,
-    forget,
     push,
-    record,
     remove,
     update,
 )
 from job.data import Floats, Ints
 
-# in quanta: the rounding of a mean to float32 changes a similarity by less than five
+# numba's cache does not notice a change of kernels in other files: this checksum of pair_queue.py, which the tests
+# compare, changes this file with that one
+PAIR_QUEUE_CRC32 = 420097351
+# in quanta: a mean rounded to float32 changes a similarity by less than five, rounding a similarity by half of one
 _SLACK, _DRIFT_SLACK = 16.0, 2.0
 
+Nodes = npt.NDArray[np.int64]
 
-class Scale(NamedTuple):
-    """`quantum`: similarities are its multiples; `largest`: no mean has a larger norm."""
 
-    quantum: float
-    largest: float
+# the products of float32 are exact in float64, and the sum is rounded afterwards: its order does not matter
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for c in range(len(a)):
+        total += np.float64(a[c]) * np.float64(b[c])
+    return total
+
+
+@nb.njit(cache=True, nogil=True)
+def _similarity(clusters, means, quantum, a, b):  # type: ignore[no-untyped-def]
+    """The similarity of clusters a and b, rounded to a multiple of `quantum`."""
+    exact = _dot(means[clusters[a].row], means[clusters[b].row])
+    exact -= (clusters[a].background + clusters[b].background) / 2.0
+    return np.rint(exact / quantum) * quantum
+
+
+@nb.njit(cache=True, nogil=True)
+def _write_similarities(clusters, means, quantum, left, right, result, start, stop):  # type: ignore[no-untyped-def]
+    for p in range(start, stop):
+        result[p] = _similarity(clusters, means, quantum, left[p], right[p])
+
+
+def similarities(clusters: Clusters, means: Floats, quantum: float, left: Ints, right: Ints, threads: int) -> Doubles:
+    """The similarities float64 [p] of pairs of clusters, multiples of `quantum`."""
+    result = np.empty(len(left))
+    map_row_ranges(
+        lambda start, stop: _write_similarities(clusters, means, quantum, left, right, result, start, stop),
+        len(left),
+        threads,
+    )
+    return result
 
 
 @nb.njit(cache=True, nogil=True)
 def _ceiling(clusters, a, b):  # type: ignore[no-untyped-def]
-    """What the similarity of two clusters cannot exceed, by their norms."""
-    return clusters.norm[a] * clusters.norm[b] - (clusters.background[a] + clusters.background[b]) / 2.0
+    """The largest similarity that the norms of two clusters allow."""
+    return clusters[a].norm * clusters[b].norm - (clusters[a].background + clusters[b].background) / 2.0
 
 
 @nb.njit(cache=True, nogil=True)
 def _bound(clusters, pairs, p):  # type: ignore[no-untyped-def]
-    return pairs.key[p] + clusters.drift[pairs.owner[p]]
+    return pairs[p].key + clusters[pairs[p].owner].drift
 
 
 @nb.njit(cache=True, nogil=True)
-def _attach(clusters, pairs, queue, p, a, b):  # type: ignore[no-untyped-def]
-    """Make p the pair of a and b, owned by the larger one; its key is set by the caller afterwards."""
-    is_larger = clusters.size[a] >= clusters.size[b]
-    pairs.owner[p] = a if is_larger else b
-    pairs.other[p] = b if is_larger else a
-    record(pairs, queue, p)
-    enlist(clusters, pairs, p)
-
-
-@nb.njit(cache=True, nogil=True)
-def _set_bound(clusters, pairs, p, bound, is_similarity):  # type: ignore[no-untyped-def]
-    """Put the pair into its owner's heap."""
-    owner = pairs.owner[p]
-    pairs.key[p] = bound - clusters.drift[owner]
-    pairs.version[p] = clusters.version[owner] if is_similarity else -1
+def _push_bound(clusters, pairs, p, bound, is_similarity):  # type: ignore[no-untyped-def]
+    """Put the pair with this bound into its owner's heap."""
+    owner = pairs[p].owner
+    pairs[p].key = bound - clusters[owner].drift
+    pairs[p].version = clusters[owner].version if is_similarity else -1
     push(clusters, pairs, p)
 
 
 @nb.njit(cache=True, nogil=True)
-def _detach_pairs(clusters, pairs, queue, a, x, work, ends, bounds):  # type: ignore[no-untyped-def]
-    """Take out all pairs of x, and those of a that a does not own; returns how many will be pairs of the union.
-
-    For each of them: its number in `work`, its other end in `ends`, and in `bounds` a bound after the merge.
-    """
-    share_x = clusters.size[x] / (clusters.size[a] + clusters.size[x])
-    share_a = 1.0 - share_x
-    count = 0
-    if clusters.top[x] >= 0:
-        work[0], count = clusters.top[x], 1
-    at = 0
+def _collect_pairs(clusters, pairs, buckets, x, found, ends, bounds):  # type: ignore[no-untyped-def]
+    """Take out all pairs of x. Returns their count; writes the pairs, their other ends and their bounds."""
+    count, at = 0, 0
+    if clusters[x].top >= 0:
+        found[0], count = clusters[x].top, 1
+    # the heap of x is not used again: its links stay as they are while its pairs are listed
     while at < count:
-        p = work[at]
-        for below in (pairs.left[p], pairs.right[p]):
+        p = found[at]
+        for below in (pairs[p].child, pairs[p].after):
             if below >= 0:
-                work[count] = below
+                found[count] = below
                 count += 1
-        ends[at] = pairs.other[p]
-        bounds[at] = _bound(clusters, pairs, p)
-        delist(clusters, pairs, p)
-        forget(pairs, queue, p)
+        ends[at], bounds[at] = pairs[p].other, _bound(clusters, pairs, p)
+        detach(clusters, pairs, buckets, p)
         at += 1
-    p = clusters.first[x]
+    clusters[x].top = -1
+    p = clusters[x].first
     while p >= 0:
-        work[count], ends[count], bounds[count] = p, pairs.owner[p], _bound(clusters, pairs, p)
+        found[count], ends[count], bounds[count] = p, pairs[p].owner, _bound(clusters, pairs, p)
         remove(clusters, pairs, p)
-        forget(pairs, queue, p)
-        p = pairs.following[p]
+        detach(clusters, pairs, buckets, p)
+        p = pairs[p].following
         count += 1
-    for at in range(count):
-        q = find(pairs, queue, a, ends[at])
-        if q >= 0:
-            of_a = _bound(clusters, pairs, q)
-            remove(clusters, pairs, q)
-            delist(clusters, pairs, q)
-            forget(pairs, queue, q)
-        else:
-            of_a = _ceiling(clusters, a, ends[at])
-        bounds[at] = share_x * bounds[at] + share_a * of_a
-    p = clusters.first[a]
-    while p >= 0:
-        owner = pairs.owner[p]
-        work[count], ends[count] = p, owner
-        bounds[count] = share_a * _bound(clusters, pairs, p) + share_x * _ceiling(clusters, x, owner)
-        remove(clusters, pairs, p)
-        forget(pairs, queue, p)
-        p = pairs.following[p]
-        count += 1
-    clusters.top[x] = clusters.first[x] = clusters.first[a] = -1
     return count
 
 
 @nb.njit(cache=True, nogil=True)
-def _absorb(clusters, means, scale, a, x):  # type: ignore[no-untyped-def]
-    """Make a the union of a and x. The result does not depend on which of the two is a."""
-    size_a, size_x = clusters.size[a], clusters.size[x]
-    size = size_a + size_x
-    mean, other = means[clusters.row[a]], means[clusters.row[x]]
+def _pairs_of_union(clusters, pairs, buckets, a, x, found, ends, bounds):  # type: ignore[no-untyped-def]
+    """Take out the pairs of x, and those of a that others own. Returns their count, a pair of both counted once;
+    writes the pairs, their other ends, and bounds that hold after the merge."""
+    share_x = clusters[x].size / (clusters[a].size + clusters[x].size)
+    share_a = 1.0 - share_x
+    count = _collect_pairs(clusters, pairs, buckets, x, found, ends, bounds)
+    for at in range(count):
+        p = find(pairs, buckets, a, ends[at])
+        if p >= 0:
+            bound = _bound(clusters, pairs, p)
+            remove(clusters, pairs, p)
+            detach(clusters, pairs, buckets, p)
+        else:
+            bound = _ceiling(clusters, a, ends[at])
+        bounds[at] = share_x * bounds[at] + share_a * bound
+    p = clusters[a].first
+    while p >= 0:
+        owner = pairs[p].owner
+        found[count], ends[count] = p, owner
+        bounds[count] = share_a * _bound(clusters, pairs, p) + share_x * _ceiling(clusters, x, owner)
+        remove(clusters, pairs, p)
+        detach(clusters, pairs, buckets, p)
+        p = pairs[p].following
+        count += 1
+    return count
+
+
+# the mean has no sums to reorder; the two norms only enter bounds
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _move(mean, size, other, other_size):  # type: ignore[no-untyped-def]
+    """Make `mean` the mean of both; returns the distance it moved and its new norm, both squared."""
     moved, square = 0.0, 0.0
     for c in range(len(mean)):
         before = np.float64(mean[c])
-        mean[c] = (size_a * before + size_x * np.float64(other[c])) / size
+        mean[c] = (size * before + other_size * np.float64(other[c])) / (size + other_size)
         after = np.float64(mean[c])
         moved += (after - before) * (after - before)
         square += after * after
-    background = (size_a * clusters.background[a] + size_x * clusters.background[x]) / size
-    rise = np.sqrt(moved) * scale.largest - (background - clusters.background[a]) / 2.0
-    # a multiple of the quantum, so that key + drift is exact where it is a similarity
-    clusters.drift[a] += (np.ceil(rise / scale.quantum) + _DRIFT_SLACK) * scale.quantum
-    clusters.norm[a] = np.sqrt(square)
-    clusters.background[a] = background
-    clusters.size[a] = size
-    clusters.rank[a] = min(clusters.rank[a], clusters.rank[x])
-    clusters.version[a] += 1
+    return moved, square
 
 
 @nb.njit(cache=True, nogil=True)
-def _evaluate(clusters, means, scale, a, b):  # type: ignore[no-untyped-def]
-    return similarity(means, clusters.row, clusters.background, scale.quantum, a, b)
+def _absorb(clusters, means, quantum, largest_norm, a, x):  # type: ignore[no-untyped-def]
+    """Make a the union of a and x; its mean and background do not depend on which of the two is a."""
+    size, other_size = np.float64(clusters[a].size), np.float64(clusters[x].size)
+    moved, square = _move(means[clusters[a].row], size, means[clusters[x].row], other_size)
+    background = (size * clusters[a].background + other_size * clusters[x].background) / (size + other_size)
+    rise = np.sqrt(moved) * largest_norm - (background - clusters[a].background) / 2.0
+    # a multiple of the quantum: key + drift is then exact for similarities
+    clusters[a].drift += (np.ceil(rise / quantum) + _DRIFT_SLACK) * quantum
+    clusters[a].norm, clusters[a].background = np.sqrt(square), background
+    clusters[a].size += clusters[x].size
+    clusters[a].rank = min(clusters[a].rank, clusters[x].rank)
+    clusters[a].version += 1
 
 
 @nb.njit(cache=True, nogil=True)
-def _merge(clusters, pairs, queue, means, scale, p, work, ends, bounds):  # type: ignore[no-untyped-def]
-    """Merge the two clusters of an evaluated pair: the smaller one ends. Returns how many pairs were evaluated."""
-    a, x = pairs.owner[p], pairs.other[p]
-    height = _bound(clusters, pairs, p)
+def _merge(clusters, pairs, buckets, winners, means, quantum, largest_norm, p, found, ends, bounds):  # type: ignore[no-untyped-def]
+    """Merge the clusters of pair p into its owner. Returns how many similarities were computed."""
+    a, x, height = pairs[p].owner, pairs[p].other, _bound(clusters, pairs, p)
     remove(clusters, pairs, p)
-    delist(clusters, pairs, p)
-    forget(pairs, queue, p)
-    count = _detach_pairs(clusters, pairs, queue, a, x, work, ends, bounds)
-    _absorb(clusters, means, scale, a, x)
-    evaluated = 0
+    detach(clusters, pairs, buckets, p)
+    count = _pairs_of_union(clusters, pairs, buckets, a, x, found, ends, bounds)
+    _absorb(clusters, means, quantum, largest_norm, a, x)
+    computed = 0
     for at in range(count):
-        q, end = work[at], ends[at]
-        _attach(clusters, pairs, queue, q, a, end)
-        bound = min(bounds[at], _ceiling(clusters, a, end)) + _SLACK * scale.quantum
-        # a bound above the last merge would be evaluated next: do it while the mean of a is in the cache
+        attach(clusters, pairs, buckets, found[at], a, ends[at])
+        bound = min(bounds[at], _ceiling(clusters, a, ends[at])) + _SLACK * quantum
+        # above the height of this merge, it would reach the top before the next one: the mean of a is in the cache now
         is_next = bound >= height
         if is_next:
-            bound = _evaluate(clusters, means, scale, a, end)
-            evaluated += 1
-        _set_bound(clusters, pairs, q, bound, is_next)
+            bound = _similarity(clusters, means, quantum, a, ends[at])
+            computed += 1
+        _push_bound(clusters, pairs, found[at], bound, is_next)
     for at in range(count):
-        update(clusters, pairs, queue, ends[at])
-    update(clusters, pairs, queue, x)
-    update(clusters, pairs, queue, a)
-    return evaluated
+        update(clusters, pairs, winners, ends[at])
+    update(clusters, pairs, winners, x)
+    update(clusters, pairs, winners, a)
+    return computed
 
 
 @nb.njit(cache=True, nogil=True)
-def _merge_all(clusters, pairs, queue, means, scale, left, right, heights):  # type: ignore[no-untyped-def]
-    """Merge until no pair is left; returns the number of merges and of similarities computed on the way."""
-    c = len(clusters.row)
-    for p in range(len(pairs.key)):
-        _attach(clusters, pairs, queue, p, pairs.owner[p], pairs.other[p])
-        _set_bound(clusters, pairs, p, pairs.key[p], True)
+def _merge_all(clusters, pairs, buckets, winners, means, quantum, largest_norm, left, right, heights):  # type: ignore[no-untyped-def]
+    """Merge until no pair remains. Returns the number of merges, and of similarities computed on the way."""
+    c = len(clusters)
+    for p in range(len(pairs)):
+        attach(clusters, pairs, buckets, p, pairs[p].owner, pairs[p].other)
+        _push_bound(clusters, pairs, p, pairs[p].key, True)
     for a in range(c):
-        update(clusters, pairs, queue, a)
+        update(clusters, pairs, winners, a)
     node = np.arange(c)
-    work, ends, bounds = np.empty(c, np.int32), np.empty(c, np.int32), np.empty(c)
-    merges, evaluated = 0, 0
+    found, ends, bounds = np.empty(c, np.int32), np.empty(c, np.int32), np.empty(c)
+    merges, computed, runner_up = 0, 0, np.inf
     while True:
-        owner = queue.winners[1]
-        p = clusters.top[owner]
+        owner = winners[1]
+        p = clusters[owner].top
         if p < 0:
-            return merges, evaluated
-        other = pairs.other[p]
-        if pairs.version[p] != clusters.version[owner]:
-            remove(clusters, pairs, p)
-            _set_bound(clusters, pairs, p, _evaluate(clusters, means, scale, owner, other), True)
-            update(clusters, pairs, queue, owner)
-            evaluated += 1
+            return merges, computed
+        if pairs[p].version == clusters[owner].version:
+            other = pairs[p].other
+            left[merges], right[merges], heights[merges] = node[owner], node[other], _bound(clusters, pairs, p)
+            computed += _merge(clusters, pairs, buckets, winners, means, quantum, largest_norm, p, found, ends, bounds)
+            node[owner] = c + merges
+            merges += 1
+            runner_up = np.inf
             continue
-        left[merges], right[merges], heights[merges] = node[owner], node[other], _bound(clusters, pairs, p)
-        evaluated += _merge(clusters, pairs, queue, means, scale, p, work, ends, bounds)
-        node[owner] = c + merges
-        merges += 1
+        while True:
+            remove(clusters, pairs, p)
+            _push_bound(clusters, pairs, p, _similarity(clusters, means, quantum, owner, pairs[p].other), True)
+            computed += 1
+            p = clusters[owner].top
+            # the owner still wins the tournament, without asking for it
+            if pairs[p].version == clusters[owner].version or not _bound(clusters, pairs, p) > runner_up:
+                break
+        runner_up = update(clusters, pairs, winners, owner)
 
 
 def merge_all(
-    clusters: Clusters, pairs: Pairs, means: Floats, scale: Scale
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Doubles]:
-    """Merge the most similar pair until no pair is left; of equally similar pairs, that of the smallest ranks.
+    clusters: Clusters, pairs: Pairs, means: Floats, quantum: float, largest_norm: float
+) -> tuple[Nodes, Nodes, Doubles, int]:
+    """Merge the most similar pair until no pair remains; of equally similar pairs, the one of the smallest ranks.
 
-    Returns the merges in this order: left and right node int64 [m], height float64 [m]; merge e creates node c + e.
-    All arguments are used up; `pairs.key` must hold the similarities.
+    `pairs.key` must hold the similarities. Overwrites `clusters`, `pairs` and `means`. Returns the merges in order,
+    left and right node int64 [m] and height float64 [m], where merge e creates node c + e; and the number of
+    similarities that were computed on the way.
     """
-    c = len(clusters.row)
-    left, right, heights = np.empty(max(c - 1, 0), np.int64), np.empty(max(c - 1, 0), np.int64), np.empty(max(c - 1, 0))
-    queue: Queue = empty_queue(c, len(pairs.key))
-    merges, _ = _merge_all(clusters, pairs, queue, means, scale, left, right, heights)
-    return left[:merges], right[:merges], heights[:merges]
+    c = len(clusters)
+    left, right, heights = np.empty(c, np.int64), np.empty(c, np.int64), np.empty(c)
+    buckets, winners = empty_buckets(len(pairs)), empty_tournament(c)
+    m, computed = _merge_all(clusters, pairs, buckets, winners, means, quantum, largest_norm, left, right, heights)
+    return left[:m], right[:m], heights[:m], computed

@@ -12,6 +12,7 @@ from job.data import Ints
 from job.runtime.rundir import atomic
 
 Merges = npt.NDArray[np.float64]
+Nodes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _roots(children, leaf_count):  # type: ignore[no-untyped-def]
     return roots[:leaf_count]
 
 
-def descending(left: Ints, right: Ints, heights: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]) -> Merges:
+def descending(left: Nodes, right: Nodes, heights: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]) -> Merges:
     """Merges as `MergeTree` keeps them, from merges in the order in which they happened.
 
     Merge e of `left[e]` and `right[e]` has created node c + e, where c = `len(sizes)` clusters were there before. A

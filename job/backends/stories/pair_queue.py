@@ -1,16 +1,16 @@
-"""The candidate pairs of average linkage, ordered by an upper bound of their similarity.
+"""The candidate pairs of average linkage in order of an upper bound of their similarity.
 
-Each pair has an owner: the larger of its two clusters. A cluster's own pairs form a heap, and a tournament over the
-clusters finds the largest bound of all. When a large cluster moves, the bounds of all its own pairs rise by the same
-amount, so one number per cluster (`drift`) is raised instead: a cluster with 100,000 candidates costs no more than a
-small one. The pairs that a cluster does not own are in a linked list, so that they can be updated one by one. A hash
-table finds the pair of two clusters.
+Each pair has an owner, the larger of its two clusters; the smaller one is the `other`. A cluster's own pairs form a
+heap, and a tournament over the clusters finds the largest bound of all. When a cluster grows, the bounds of all its own
+pairs rise by the same amount, so only one number of the cluster is raised (`drift`): a cluster with 100,000 candidates
+costs no more than a small one. The pairs of a cluster that others own are in a linked list, so that they can be updated
+one by one. A hash table finds the pair of two clusters.
 
-All memory is allocated at the start: 48 bytes per pair and 68 per cluster. Pairs become fewer with every merge.
-The heaps are skew heaps: Sleator, Tarjan (1986), "Self-adjusting heaps".
+All memory is allocated at the start: 48 bytes per pair and 80 per cluster. Pairs only become fewer. The heaps are
+pairing heaps: Fredman, Sedgewick, Sleator, Tarjan (1986), "The pairing heap: a new form of self-adjusting heap".
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -19,75 +19,65 @@ import numpy.typing as npt
 from job.data import Ints
 
 Doubles = npt.NDArray[np.float64]
+# structured arrays with the fields of `CLUSTER` and `PAIR`; a link of -1 means "none"
+Clusters = npt.NDArray[Any]
+Pairs = npt.NDArray[Any]
+
+CLUSTER = np.dtype(
+    [
+        ("size", np.int64),  # in rows
+        ("norm", np.float64),  # Euclidean, of the mean
+        ("background", np.float64),
+        ("drift", np.float64),  # by how much the bounds of its own pairs have risen so far
+        ("best", np.float64),  # the bound of `top`
+        ("row", np.int32),  # where its mean is
+        ("rank", np.int32),  # the smallest of its members
+        ("version", np.int32),  # the number of its merges
+        ("top", np.int32),  # the first pair of its heap
+        ("first", np.int32),  # the first pair of its list
+    ],
+    align=True,
+)
+# one record instead of an array per field: most steps read several fields of one pair
+PAIR = np.dtype(
+    [
+        ("key", np.float64),  # the bound is key + the owner's drift
+        ("version", np.int32),  # the owner's if the bound is the similarity itself, else -1 or an earlier one
+        ("owner", np.int32),
+        ("other", np.int32),
+        ("child", np.int32),  # its first child in the owner's heap
+        ("after", np.int32),  # the next child of its parent
+        ("before", np.int32),  # the previous child of its parent; of the first child, the parent
+        ("following", np.int32),  # in the list of the other cluster
+        ("previous", np.int32),
+        ("chained", np.int32),  # in its bucket of the hash table
+    ],
+    align=True,
+)
 
 
-class Clusters(NamedTuple):
-    """One entry per cluster, [c] each.
-
-    `row`: the row of the means that holds its mean; `rank`: the smallest rank of its members; `size` in rows; `norm` of
-    the mean; `background`; `drift`: what the bounds of its own pairs have risen by so far; `version`: the number of its
-    merges; `top`: the first pair of its heap; `first`: the first pair of its list (both -1 = none); `best`: the bound
-    of `top`.
-    """
-
-    row: Ints
-    rank: Ints
-    size: npt.NDArray[np.int64]
-    norm: Doubles
-    background: Doubles
-    drift: Doubles
-    version: Ints
-    top: Ints
-    first: Ints
-    best: Doubles
-
-
-class Pairs(NamedTuple):
-    """One entry per pair, [p] each; links are pair numbers, -1 = none.
-
-    The bound is `key` + the owner's drift. It is the similarity itself if `version` is the owner's. `left`, `right`,
-    `above`: links of the owner's heap; `following`, `previous`: of the other cluster's list; `chained`: of the hash
-    table.
-    """
-
-    owner: Ints
-    other: Ints
-    key: Doubles
-    version: Ints
-    left: Ints
-    right: Ints
-    above: Ints
-    following: Ints
-    previous: Ints
-    chained: Ints
-
-
-class Queue(NamedTuple):
-    """`buckets` of the hash table, a power of two; `winners` of the tournament: cluster a stands at a + half of them."""
-
-    buckets: Ints
-    winners: Ints
-
-
-def empty_clusters(
-    rows: Ints, ranks: Ints, sizes: npt.NDArray[np.int64], norms: Doubles, backgrounds: Doubles
-) -> Clusters:
+def empty_clusters(count: int) -> Clusters:
     """Clusters without pairs."""
-    c = len(rows)
-    zeros, none = np.zeros(c, np.int32), np.full(c, -1, np.int32)
-    return Clusters(rows, ranks, sizes, norms, backgrounds, np.zeros(c), zeros, none, none.copy(), np.full(c, -np.inf))
+    clusters = np.zeros(count, CLUSTER)
+    clusters["top"] = clusters["first"] = -1
+    return clusters
 
 
-def empty_pairs(left: Ints, right: Ints, keys: Doubles) -> Pairs:
-    """The pairs before the first `attach`: none is in a heap, a list or the hash table."""
-    p = len(left)
-    return Pairs(left, right, keys, *(np.full(p, value, np.int32) for value in (0, -1, -1, -1, -1, -1, -1)))
+def loose_pairs(left: Ints, right: Ints, similarities: Doubles) -> Pairs:
+    """Pairs that are in no heap, list or hash table yet."""
+    pairs = np.zeros(len(left), PAIR)
+    pairs["owner"], pairs["other"], pairs["key"] = left, right, similarities
+    return pairs
 
 
-def empty_queue(clusters: int, pairs: int) -> Queue:
-    """No pair in the hash table, no cluster in the tournament."""
-    buckets, half = (1 << max(1, int(number - 1).bit_length()) for number in (max(pairs, 2), max(clusters, 2)))
-    return Queue(np.full(buckets, -1, np.int32), np.full(2 * half, -1, np.int32))
+def empty_buckets(pairs: int) -> Ints:
+    """The buckets of an empty hash table: at least as many as pairs, a power of two."""
+    return np.full(1 << (2 * pairs - 1).bit_length(), -1, np.int32)
+
+
+def empty_tournament(clusters: int) -> Ints:
+    """A tournament without clusters: entry 1 is the winner, cluster a enters at a + half of the length."""
+    return np.full(2 << max(1, (clusters - 1).bit_length()), -1, np.int32)
 
 
 # ---- heaps
@@ -96,119 +86,136 @@ def empty_queue(clusters: int, pairs: int) -> Queue:
 @nb.njit(cache=True, nogil=True)
 def _before(clusters, pairs, p, q):  # type: ignore[no-untyped-def]
     """Whether pair p comes before pair q of the same owner."""
-    if pairs.key[p] != pairs.key[q]:
-        return pairs.key[p] > pairs.key[q]
-    return clusters.rank[pairs.other[p]] < clusters.rank[pairs.other[q]]
+    if pairs[p].key != pairs[q].key:
+        return pairs[p].key > pairs[q].key
+    return clusters[pairs[p].other].rank < clusters[pairs[q].other].rank
 
 
 @nb.njit(cache=True, nogil=True)
-def _meld(clusters, pairs, p, q):  # type: ignore[no-untyped-def]
-    """The top of two heaps made one; `above` of the top is left to the caller."""
-    if p < 0:
-        return q
-    if q < 0:
-        return p
+def _join(clusters, pairs, p, q):  # type: ignore[no-untyped-def]
+    """Make one heap of two: the later of the two tops becomes the first child of the other. Returns the top."""
     if _before(clusters, pairs, q, p):
         p, q = q, p
-    top = p
-    while True:
-        below = pairs.right[p]
-        pairs.right[p] = pairs.left[p]
-        if below >= 0 and _before(clusters, pairs, below, q):
-            below, q = q, below
-        pairs.left[p] = q
-        pairs.above[q] = p
-        if below < 0:
-            return top
-        p, q = q, below
+    child = pairs[p].child
+    pairs[q].after, pairs[q].before = child, p
+    if child >= 0:
+        pairs[child].before = q
+    pairs[p].child = q
+    return p
+
+
+@nb.njit(cache=True, nogil=True)
+def _join_siblings(clusters, pairs, first):  # type: ignore[no-untyped-def]
+    """Make one heap of a list of siblings: two by two from left to right, then all from right to left."""
+    joined = np.int32(-1)
+    while first >= 0:
+        second, rest = pairs[first].after, np.int32(-1)
+        if second >= 0:
+            rest = pairs[second].after
+            first = _join(clusters, pairs, first, second)
+        pairs[first].after = joined
+        joined, first = first, rest
+    if joined < 0:
+        return joined
+    top, rest = joined, pairs[joined].after
+    while rest >= 0:
+        left = pairs[rest].after
+        top, rest = _join(clusters, pairs, top, rest), left
+    return top
+
+
+@nb.njit(cache=True, nogil=True)
+def _set_top(clusters, pairs, owner, p):  # type: ignore[no-untyped-def]
+    clusters[owner].top = p
+    if p >= 0:
+        pairs[p].after = -1
 
 
 @nb.njit(cache=True, nogil=True)
 def push(clusters, pairs, p):  # type: ignore[no-untyped-def]
-    owner = pairs.owner[p]
-    pairs.left[p] = pairs.right[p] = -1
-    top = _meld(clusters, pairs, clusters.top[owner], p)
-    pairs.above[top] = -1
-    clusters.top[owner] = top
+    """Put the pair into its owner's heap."""
+    owner = pairs[p].owner
+    top = clusters[owner].top
+    pairs[p].child = -1
+    _set_top(clusters, pairs, owner, p if top < 0 else _join(clusters, pairs, top, p))
 
 
 @nb.njit(cache=True, nogil=True)
 def remove(clusters, pairs, p):  # type: ignore[no-untyped-def]
     """Take the pair out of its owner's heap."""
-    below, above = _meld(clusters, pairs, pairs.left[p], pairs.right[p]), pairs.above[p]
+    owner = pairs[p].owner
+    top = clusters[owner].top
+    below = _join_siblings(clusters, pairs, pairs[p].child)
+    if p == top:
+        _set_top(clusters, pairs, owner, below)
+        return
+    before, after = pairs[p].before, pairs[p].after
+    if pairs[before].child == p:
+        pairs[before].child = after
+    else:
+        pairs[before].after = after
+    if after >= 0:
+        pairs[after].before = before
     if below >= 0:
-        pairs.above[below] = above
-    if above < 0:
-        clusters.top[pairs.owner[p]] = below
-    elif pairs.left[above] == p:
-        pairs.left[above] = below
-    else:
-        pairs.right[above] = below
+        _set_top(clusters, pairs, owner, _join(clusters, pairs, top, below))
 
 
-# ---- lists
+# ---- lists and the hash table
 
 
 @nb.njit(cache=True, nogil=True)
-def enlist(clusters, pairs, p):  # type: ignore[no-untyped-def]
-    other = pairs.other[p]
-    following = clusters.first[other]
-    pairs.previous[p] = -1
-    pairs.following[p] = following
-    if following >= 0:
-        pairs.previous[following] = p
-    clusters.first[other] = p
-
-
-@nb.njit(cache=True, nogil=True)
-def delist(clusters, pairs, p):  # type: ignore[no-untyped-def]
-    previous, following = pairs.previous[p], pairs.following[p]
-    if previous >= 0:
-        pairs.following[previous] = following
-    else:
-        clusters.first[pairs.other[p]] = following
-    if following >= 0:
-        pairs.previous[following] = previous
-
-
-# ---- hash table
-
-
-@nb.njit(cache=True, nogil=True)
-def _bucket(queue, a, b):  # type: ignore[no-untyped-def]
+def _bucket(buckets, a, b):  # type: ignore[no-untyped-def]
     key = (np.uint64(min(a, b)) << np.uint64(32)) | np.uint64(max(a, b))
     key = (key ^ (key >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((key ^ (key >> np.uint64(32))) & np.uint64(len(queue.buckets) - 1))
+    return np.int64((key ^ (key >> np.uint64(32))) & np.uint64(len(buckets) - 1))
 
 
 @nb.njit(cache=True, nogil=True)
-def find(pairs, queue, a, b):  # type: ignore[no-untyped-def]
+def find(pairs, buckets, a, b):  # type: ignore[no-untyped-def]
     """The pair of clusters a and b; -1 if they are no candidates."""
-    p = queue.buckets[_bucket(queue, a, b)]
-    while p >= 0 and not (
-        (pairs.owner[p] == a and pairs.other[p] == b) or (pairs.owner[p] == b and pairs.other[p] == a)
-    ):
-        p = pairs.chained[p]
+    low, high = min(a, b), max(a, b)
+    p = buckets[_bucket(buckets, a, b)]
+    while p >= 0:
+        owner, other = pairs[p].owner, pairs[p].other
+        if min(owner, other) == low and max(owner, other) == high:
+            break
+        p = pairs[p].chained
     return p
 
 
 @nb.njit(cache=True, nogil=True)
-def record(pairs, queue, p):  # type: ignore[no-untyped-def]
-    bucket = _bucket(queue, pairs.owner[p], pairs.other[p])
-    pairs.chained[p] = queue.buckets[bucket]
-    queue.buckets[bucket] = p
+def attach(clusters, pairs, buckets, p, a, b):  # type: ignore[no-untyped-def]
+    """Make p the pair of clusters a and b: in the hash table and in the list of the smaller one, not yet in a heap."""
+    if clusters[a].size < clusters[b].size:
+        a, b = b, a
+    following, bucket = clusters[b].first, _bucket(buckets, a, b)
+    pairs[p].owner, pairs[p].other = a, b
+    pairs[p].previous, pairs[p].following = -1, following
+    if following >= 0:
+        pairs[following].previous = p
+    clusters[b].first = p
+    pairs[p].chained = buckets[bucket]
+    buckets[bucket] = p
 
 
 @nb.njit(cache=True, nogil=True)
-def forget(pairs, queue, p):  # type: ignore[no-untyped-def]
-    bucket = _bucket(queue, pairs.owner[p], pairs.other[p])
-    q = queue.buckets[bucket]
+def detach(clusters, pairs, buckets, p):  # type: ignore[no-untyped-def]
+    """Take the pair out of the hash table and of the list of its other cluster; its own links in the list remain."""
+    previous, following = pairs[p].previous, pairs[p].following
+    if previous >= 0:
+        pairs[previous].following = following
+    else:
+        clusters[pairs[p].other].first = following
+    if following >= 0:
+        pairs[following].previous = previous
+    bucket = _bucket(buckets, pairs[p].owner, pairs[p].other)
+    q = buckets[bucket]
     if q == p:
-        queue.buckets[bucket] = pairs.chained[p]
+        buckets[bucket] = pairs[p].chained
         return
-    while pairs.chained[q] != p:
-        q = pairs.chained[q]
-    pairs.chained[q] = pairs.chained[p]
+    while pairs[q].chained != p:
+        q = pairs[q].chained
+    pairs[q].chained = pairs[p].chained
 
 
 # ---- tournament
@@ -217,31 +224,32 @@ def forget(pairs, queue, p):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _winner(clusters, pairs, a, b):  # type: ignore[no-untyped-def]
     """Of two clusters the one whose first pair has the larger bound; of equal bounds, the pair of smaller ranks."""
-    if a < 0 or b < 0:
-        return max(a, b)
-    if clusters.best[a] != clusters.best[b]:
-        return a if clusters.best[a] > clusters.best[b] else b
-    if clusters.top[a] < 0:
+    if clusters[a].best != clusters[b].best:
+        return a if clusters[a].best > clusters[b].best else b
+    if clusters[a].top < 0 or clusters[b].top < 0:
         return a
-    rank_a, rank_b = clusters.rank[a], clusters.rank[b]
-    other_a, other_b = clusters.rank[pairs.other[clusters.top[a]]], clusters.rank[pairs.other[clusters.top[b]]]
-    low_a, low_b = min(rank_a, other_a), min(rank_b, other_b)
-    if low_a != low_b:
-        return a if low_a < low_b else b
-    return a if max(rank_a, other_a) < max(rank_b, other_b) else b
+    other_a, other_b = pairs[clusters[a].top].other, pairs[clusters[b].top].other
+    low_a, high_a = min(clusters[a].rank, clusters[other_a].rank), max(clusters[a].rank, clusters[other_a].rank)
+    low_b, high_b = min(clusters[b].rank, clusters[other_b].rank), max(clusters[b].rank, clusters[other_b].rank)
+    return a if low_a < low_b or (low_a == low_b and high_a < high_b) else b
 
 
 @nb.njit(cache=True, nogil=True)
-def update(clusters, pairs, queue, a):  # type: ignore[no-untyped-def]
-    """Let the tournament know the first pair of cluster a."""
-    p = clusters.top[a]
-    clusters.best[a] = pairs.key[p] + clusters.drift[a] if p >= 0 else -np.inf
-    at = len(queue.winners) // 2 + a
-    queue.winners[at] = a
-    at //= 2
-    while at >= 1:
-        winner = _winner(clusters, pairs, queue.winners[2 * at], queue.winners[2 * at + 1])
-        if winner == queue.winners[at] and winner != a:
-            break
-        queue.winners[at] = winner
+def update(clusters, pairs, winners, a):  # type: ignore[no-untyped-def]
+    """Report the first pair of cluster a to the tournament. If a wins it: the best bound of all others, else inf."""
+    p = clusters[a].top
+    clusters[a].best = pairs[p].key + clusters[a].drift if p >= 0 else -np.inf
+    at = len(winners) // 2 + a
+    winners[at] = a
+    winner, runner_up = a, -np.inf
+    while at > 1:
+        sibling = winners[at ^ 1]
         at //= 2
+        if sibling >= 0:
+            if winner == a:
+                runner_up = max(runner_up, clusters[sibling].best)
+            winner = _winner(clusters, pairs, winner, sibling)
+        if winner == winners[at] and winner != a:
+            return np.inf
+        winners[at] = winner
+    return runner_up if winner == a else np.inf

@@ -1,5 +1,5 @@
-"""Tokens a second from text on disk to vectors on disk, the share of the bf16 matmul peak, where the device waits,
-and what a user would run instead: FlagEmbedding's `encode`, sentence-transformers in fp16."""
+"""Tokens per second from text on disk to vectors on disk, the share of the bf16 matmul peak, when the device waits,
+and the alternatives that a user could run: FlagEmbedding's `encode`, and sentence-transformers in fp16."""
 
 import gc
 import time
@@ -15,26 +15,26 @@ from gpu_parts.texts import headlines
 from job.data import Ids
 
 MAX_LENGTH = 512
-# sizes of the others' batches that are tried on the first texts; the fastest is taken
-BATCHES = (64, 256, 1024)
-_TRIED = 8_000
-PROFILED = 30_000
+# batch sizes that are tried for the alternatives on so many texts; the fastest is used
+BATCH_SIZES = (64, 256, 1024)
+TEXTS_PER_TRIAL = 8_000
+PROFILED_TEXTS = 30_000
 
 
 def run(bench: Bench) -> None:
-    """Ours on `rows` headlines, the others on a tenth of them: they are slower, and their rate is even."""
+    """Ours on `rows` headlines, the alternatives on a tenth of them: they are slower, and their rate is constant."""
     folder = checkpoint(bench.scratch / f"model-{bench.shape}", bench.shape)
-    texts = written(bench)
+    texts = job_texts(bench)
     few = texts[: max(200, bench.rows // 10)]
     precision = "fp16" if bench.cuda else "fp32"
     rate = _ours(bench, folder, texts, precision)
     for name, make in (("FlagEmbedding", _flagembedding), ("sentence-transformers", _sentence_transformers)):
         _alternative(bench, f"{name} {precision}", lambda make=make: make(bench, folder, precision), few, rate)
-        _forget(bench)
+        _free_memory(bench)
 
 
-def written(bench: Bench) -> list[str]:
-    """The texts, as the job has them: title, line end, description."""
+def job_texts(bench: Bench) -> list[str]:
+    """The texts as the job makes them: title, line break, description."""
     from gpu_parts.model import SHAPES
 
     titles, descriptions = headlines(bench.rows, SHAPES[bench.shape][-1], bench.seed)
@@ -49,11 +49,9 @@ def _ours(bench: Bench, folder: Path, texts: list[str], precision: str) -> float
     encoder.encode(texts[:2000])
     seconds, tokens = bench.timed(lambda: encoder.tokenize(texts))
     lengths = tokens.lengths
-    bench.add(
-        "tokenizing alone", seconds, texts_per_s=round(len(texts) / seconds), tokens_mean=round(lengths.mean(), 1)
-    )
+    bench.add("tokenizing only", seconds, texts_per_s=round(len(texts) / seconds), tokens_mean=round(lengths.mean(), 1))
     device_peak_mb(reset=True)
-    found = bench.attempt(f"ours {precision}, disk to disk", lambda: through(bench, encoder, texts, "timed"))
+    found = bench.attempt(f"ours {precision}, disk to disk", lambda: run_stage(bench, encoder, texts, "timed"))
     if found is None:
         return None
     seconds = found[0]
@@ -71,12 +69,12 @@ def _ours(bench: Bench, folder: Path, texts: list[str], precision: str) -> float
         budget=encoder.budget,
         device_peak_mb=device_peak_mb(),
     )
-    bench.attempt("profile", lambda: profiled(bench, encoder, texts[:PROFILED]))
+    bench.attempt("profile", lambda: profile_stage(bench, encoder, texts[:PROFILED_TEXTS]))
     return len(texts) / seconds
 
 
-def through(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
-    """The embed stage's own threads: Parquet to shards."""
+def run_stage(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
+    """The embed stage's own loop: Parquet to shards."""
     import shutil
 
     import pyarrow as pa
@@ -84,7 +82,7 @@ def through(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
 
     from job.runtime.progress import Progress
     from job.runtime.shards import Shards
-    from job.stages.embed import embed_shards
+    from job.stages.embed_loop import Target, embed_shards
 
     rows = bench.scratch / f"texts-{len(texts)}.parquet"
     if not rows.exists():
@@ -92,19 +90,21 @@ def through(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
     shutil.rmtree(bench.scratch / name, ignore_errors=True)
     shards = Shards(bench.scratch / name, "key", len(texts), 100_000)
     with Progress("embed", len(texts), "texts") as progress:
-        embed_shards(encoder, rows, shards.left(), shards, True, progress)
+        embed_shards(encoder, rows, shards.to_make(), Target(shards, half=True), progress)
 
 
-def profiled(bench: Bench, encoder: Any, texts: list[str]) -> None:
-    """Which kernels take the time, and when the device waits: `profile.txt` and a line of results."""
+def profile_stage(bench: Bench, encoder: Any, texts: list[str]) -> None:
+    """Which kernels take the time, and when the device waits: `profile.txt` and one line of results."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * bench.cuda
-    through(bench, encoder, texts, "warm")
+    activities = [ProfilerActivity.CPU]
+    if bench.cuda:
+        activities.append(ProfilerActivity.CUDA)
+    run_stage(bench, encoder, texts, "warm")
     with profile(activities=activities) as profiler:
         start = time.perf_counter()
-        through(bench, encoder, texts, "profiled")
+        run_stage(bench, encoder, texts, "profiled")
         wall = time.perf_counter() - start
     key = "self_device_time_total" if bench.cuda else "self_cpu_time_total"
     table = profiler.key_averages().table(sort_by=key, row_limit=20, max_name_column_width=70)
@@ -112,11 +112,11 @@ def profiled(bench: Bench, encoder: Any, texts: list[str]) -> None:
     kernels = [event for event in profiler.events() if event.device_type == torch.autograd.DeviceType.CUDA]
     spans = sorted((event.time_range.start, event.time_range.end) for event in kernels)
     if not spans:
-        bench.add("time line", wall, left_out="no kernels: not on a CUDA device")
+        bench.add("timeline", wall, left_out="no kernels: not on a CUDA device")
         return
     busy, gaps = waits(spans)
     bench.add(
-        "time line",
+        "timeline",
         wall,
         rows=len(texts),
         busy_s=round(busy / 1e6, 3),
@@ -126,13 +126,16 @@ def profiled(bench: Bench, encoder: Any, texts: list[str]) -> None:
 
 
 def waits(spans: list[tuple[float, float]]) -> tuple[float, list[tuple[float, float]]]:
-    """Of ascending (start, end): the time covered, and the gaps as (length, when since the first), longest first."""
-    busy, until, gaps = 0.0, spans[0][0], []
+    """Of ascending spans (start, end): the time they cover, and the gaps between them, longest first.
+
+    A gap is (length, when it begins, counted from the first span's start).
+    """
+    busy, covered_until, gaps = 0.0, spans[0][0], []
     for start, end in spans:
-        if start > until:
-            gaps.append((start - until, until - spans[0][0]))
-        busy += max(0.0, end - max(start, until))
-        until = max(until, end)
+        if start > covered_until:
+            gaps.append((start - covered_until, covered_until - spans[0][0]))
+        busy += max(0.0, end - max(start, covered_until))
+        covered_until = max(covered_until, end)
     return busy, sorted(gaps, reverse=True)
 
 
@@ -141,16 +144,16 @@ def _alternative(bench: Bench, name: str, make: Callable[[], Any], texts: list[s
     if loaded is None:
         return
     encode: Callable[..., Any] = loaded[1]
-    tried = {}
+    seconds = {}
     if bench.attempt(f"{name}: first call", lambda: encode(texts[:64], 64)) is None:
         return
-    for size in BATCHES:
-        once = bench.attempt(f"{name}, {size} a batch", lambda size=size: encode(texts[:_TRIED], size))
-        if once is not None:
-            tried[size] = once[0]
-    if not tried:
+    for size in BATCH_SIZES:
+        trial = bench.attempt(f"{name}, {size} per batch", lambda size=size: encode(texts[:TEXTS_PER_TRIAL], size))
+        if trial is not None:
+            seconds[size] = trial[0]
+    if not seconds:
         return
-    size = min(tried, key=tried.__getitem__)
+    size = min(seconds, key=seconds.__getitem__)
     found = bench.attempt(name, lambda: encode(texts, size))
     if found is not None:
         rate = len(texts) / found[0]
@@ -177,7 +180,7 @@ def _sentence_transformers(bench: Bench, folder: Path, precision: str) -> Callab
     return lambda texts, size: model.encode(texts, batch_size=size, show_progress_bar=False)
 
 
-def _forget(bench: Bench) -> None:
+def _free_memory(bench: Bench) -> None:
     gc.collect()
     if bench.cuda:
         import torch
@@ -186,7 +189,7 @@ def _forget(bench: Bench) -> None:
 
 
 def flops(encoder: Any, lengths: Ids) -> float:
-    """2 x weights x tokens of the encoder's layers, and 4 x length^2 x width a layer for attention."""
+    """2 x weights x tokens of the encoder's layers, plus 4 x length^2 x width per layer for attention."""
     config = encoder._module.config
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     counts = lengths.astype(np.float64)

@@ -7,6 +7,7 @@ pipeline's, in its order, in one process, as `python -m job run` does them.
 
 import shutil
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from gpu_parts.measure import Bench, device_peak_mb, has_rapids
@@ -127,7 +128,7 @@ def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
     return resolve(settings, [], "scripts/bench/gpu_parts/whole.py")
 
 
-def _short(stats: dict[str, Any]) -> dict[str, Any]:
+def _short(stats: Mapping[str, Any]) -> dict[str, Any]:
     """The important figures of a stage's record."""
     wanted = ("rows", "implementation", "backend", "precision", "recall", "clusters", "noise_share", "fallbacks")
     return {name: stats[name] for name in wanted if stats.get(name) not in (None, [])}

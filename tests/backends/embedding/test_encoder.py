@@ -1,154 +1,166 @@
-"""Our loop against FlagEmbedding's own `encode`: the definition of the vectors."""
+"""Our loop against FlagEmbedding's own `encode`, which defines the vectors."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import SAMPLE
 
-from job.backends.embedding.batches import plan
+from job.backends.embedding.batches import plan_batches
 from job.backends.embedding.encoder import BatchError, FlagEncoder
 from job.backends.embedding.models import find_model
+from job.data import Floats
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 
-ODD = ["x", "…", "naïve café — “quotes”", "日本語の見出し", "word " * 300, "</s> is only text", "🎈", "UPPER lower 12%"]
+Encoders = Callable[..., FlagEncoder]
+Vectors = Callable[..., Floats]
+Skip = Callable[[str], None]
+
+
+def encoder(folder: Path, budget: int = 1024) -> FlagEncoder:
+    """A new encoder, for a test that changes it."""
+    return FlagEncoder(find_model(str(folder), "auto"), "cpu", "fp32", 128, budget)
 
 
 @pytest.fixture(scope="module")
-def texts() -> list[str]:
-    with SAMPLE.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [f"{row['title']}\n{row['description']}".strip() for row in rows[:160]] + ODD
+def flag_m3(tiny_m3: Path, texts: list[str]) -> Any:
+    """What FlagEmbedding gives for the tiny BGE-M3: vectors and lexical weights."""
+    from FlagEmbedding import BGEM3FlagModel
+
+    flag = BGEM3FlagModel(str(tiny_m3), use_fp16=False, devices="cpu")
+    return flag.encode(texts, batch_size=16, max_length=128, return_sparse=True)
 
 
-def encoder(name: str | Path, precision: str = "fp32", budget: int = 1024) -> FlagEncoder:
-    return FlagEncoder(find_model(str(name), "auto"), "cpu", precision, 128, budget)
-
-
-def test_the_tiny_m3_is_recognised_and_pools_the_first_token(tiny_m3: Path) -> None:
+def test_the_tiny_m3_is_recognized_and_pools_the_first_token(tiny_m3: Path) -> None:
     model = find_model(str(tiny_m3), "auto")
     assert model.m3
     assert model.pooling == "cls"
 
 
-def test_vectors_of_a_bge_m3_equal_flagembeddings(tiny_m3: Path, texts: list[str]) -> None:
-    from FlagEmbedding import BGEM3FlagModel
-
-    ours = encoder(tiny_m3).encode(texts)
-    theirs = BGEM3FlagModel(str(tiny_m3), use_fp16=False, devices="cpu").encode(texts, batch_size=16, max_length=128)
-    np.testing.assert_allclose(ours, theirs["dense_vecs"], atol=1e-5)
+def test_vectors_of_a_bge_m3_equal_flagembeddings(flag_m3: Any, vectors: Vectors) -> None:
+    np.testing.assert_allclose(vectors("tiny_m3"), flag_m3["dense_vecs"], atol=1e-5)
 
 
-def test_vectors_of_minilm_equal_flagembeddings(texts: list[str]) -> None:
-    from FlagEmbedding import FlagAutoModel
-
-    model = find_model("minilm", "auto")
-    flag = FlagAutoModel.from_finetuned(
-        str(model.folder), model_class="encoder-only-base", pooling_method="mean", use_fp16=False, devices="cpu"
-    )
-    theirs = flag.encode(texts[:64] + ODD, batch_size=8, max_length=128)
-    np.testing.assert_allclose(encoder("minilm").encode(texts[:64] + ODD), theirs, atol=1e-5)
+def test_vectors_of_minilm_equal_flagembeddings(
+    flag_minilm: Any, texts_for: dict[str, list[str]], vectors: Vectors
+) -> None:
+    theirs = flag_minilm.encode(texts_for["minilm"], batch_size=8, max_length=512)
+    np.testing.assert_allclose(vectors("minilm"), theirs, atol=1e-5)
 
 
-def test_the_equality_check_of_512_texts_over_all_lengths() -> None:
-    """The bars of facts/embedding.md: min cosine 0.999, mean 0.9999, norms within 1e-3; here in both precisions."""
-    from FlagEmbedding import FlagAutoModel
-
+@pytest.fixture(scope="module")
+def all_lengths(texts: list[str], flag_minilm: Any) -> tuple[list[str], Floats]:
+    """512 texts of all lengths, and FlagEmbedding's vectors."""
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     some = [" ".join((row["title"] + " " + row["description"]).split()[: 1 + i % 60]) for i, row in enumerate(rows)]
-    some = (some + ODD)[-512:]
-    model = find_model("minilm", "auto")
-    flag = FlagAutoModel.from_finetuned(
-        str(model.folder), model_class="encoder-only-base", pooling_method="mean", use_fp16=False, devices="cpu"
-    )
-    theirs = flag.encode(some, batch_size=32, max_length=128)
-    for precision, least, mean in (("fp32", 0.999999, 0.999999), ("bf16", 0.999, 0.9998)):
-        ours = encoder("minilm", precision).encode(some)
-        cosine = (ours * theirs).sum(axis=1)
-        assert cosine.min() >= least
-        assert cosine.mean() >= mean
-        np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-3)
+    some = (some + [text for text in texts[160:] if len(text) < 500])[-512:]
+    return some, np.asarray(flag_minilm.encode(some, batch_size=32, max_length=512))
+
+
+@pytest.mark.parametrize(("precision", "least", "mean"), [("fp32", 0.999999, 0.999999), ("bf16", 0.999, 0.9998)])
+def test_the_equality_check_of_512_texts_over_all_lengths(
+    precision: str,
+    least: float,
+    mean: float,
+    shared_encoder: Encoders,
+    all_lengths: tuple[list[str], Floats],
+    skip_unsupported: Skip,
+) -> None:
+    """The bars of facts/embedding.md: min cosine 0.999, mean 0.9999, norms within 1e-3; here in both precisions."""
+    skip_unsupported(precision)
+    some, theirs = all_lengths
+    ours = shared_encoder("minilm", precision).encode(some)
+    cosine = (ours * theirs).sum(axis=1)
+    assert cosine.min() >= least
+    assert cosine.mean() >= mean
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["minilm", "tiny_m3"])
-def test_onednns_layers_give_what_torchs_give(name: str, request: pytest.FixtureRequest, texts: list[str]) -> None:
-    model = find_model("minilm" if name == "minilm" else str(request.getfixturevalue(name)), "auto")
-    fast = FlagEncoder(model, "cpu", "fp32", 512, 1024)
-    plain = FlagEncoder(model, "cpu", "fp32", 512, 1024, extras=False)
+def test_onednns_layers_give_what_torchs_give(name: str, shared_encoder: Encoders, vectors: Vectors) -> None:
+    fast, plain = shared_encoder(name), shared_encoder(name, "fp32", False)
     assert type(fast._module.encoder.layer[0].intermediate.dense).__name__ == "PackedLinear"
     assert type(plain._module.encoder.layer[0].intermediate.dense).__name__ == "Linear"
-    np.testing.assert_allclose(fast.encode(texts), plain.encode(texts), atol=2e-6)
+    np.testing.assert_allclose(vectors(name), vectors(name, "fp32", False), atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ["minilm", "tiny_m3"])
-@pytest.mark.parametrize("extras", [True, False])
-def test_left_overs_merged_by_padding_keep_their_vectors(
-    name: str, extras: bool, request: pytest.FixtureRequest, texts: list[str]
+@pytest.mark.parametrize("use_onednn", [True, False])
+def test_left_over_texts_that_are_padded_keep_their_vectors(
+    name: str,
+    use_onednn: bool,
+    shared_encoder: Encoders,
+    vectors: Vectors,
+    texts_for: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = find_model("minilm" if name == "minilm" else str(request.getfixturevalue(name)), "auto")
-    exact = FlagEncoder(model, "cpu", "fp32", 128, 2048, extras=extras)
-    merged = FlagEncoder(model, "cpu", "fp32", 128, 2048, extras=extras)
-    merged._floor = 1024  # as on a GPU
-    assert any(batch.padded for batch in plan(merged.tokenize(texts).lengths, 2048, 1024))
-    np.testing.assert_allclose(merged.encode(texts), exact.encode(texts), atol=2e-6)
+    model, some = shared_encoder(name, "fp32", use_onednn), texts_for[name]
+    expected = vectors(name, "fp32", use_onednn)
+    monkeypatch.setattr(model, "budget", 2048)
+    monkeypatch.setattr(model, "_floor", 1024)  # as on a GPU
+    assert any(batch.padded for batch in plan_batches(model.tokenize(some).lengths, 2048, 1024))
+    np.testing.assert_allclose(model.encode(some), expected, atol=2e-6)
 
 
-def test_half_precision_vectors_are_the_full_ones_rounded(tiny_m3: Path, texts: list[str]) -> None:
-    model = encoder(tiny_m3)
-    tokens = model.tokenize(texts)
-    half = model.forward(tokens, True).vectors()
+def test_half_precision_vectors_are_the_float32_vectors_rounded(
+    shared_encoder: Encoders, texts: list[str], vectors: Vectors
+) -> None:
+    model = shared_encoder("tiny_m3")
+    half = model.forward(model.tokenize(texts), True).vectors()
     assert half.dtype == np.float16
-    np.testing.assert_array_equal(half, model.forward(tokens, False).vectors().astype(np.float16))
+    np.testing.assert_array_equal(half, vectors("tiny_m3").astype(np.float16))
 
 
 def out_of_memory_above(model: FlagEncoder, tokens: int) -> list[int]:
-    """Let the model's forward pass fail as CUDA's does where a batch is larger; the tokens of each try."""
-    tries: list[int] = []
+    """Make the forward pass of larger batches fail as CUDA's does; returns the number of tokens of each attempt."""
+    attempts: list[int] = []
     real = model._module
 
     def forward(input_ids: torch.Tensor, **settings: object) -> object:
-        tries.append(input_ids.numel())
+        attempts.append(input_ids.numel())
         if input_ids.numel() > tokens:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
         return real(input_ids=input_ids, **settings)
 
     model._module = forward
-    return tries
+    return attempts
 
 
 def test_out_of_memory_halves_the_budget_once_and_keeps_it(
-    tiny_m3: Path, texts: list[str], caplog: pytest.LogCaptureFixture
+    tiny_m3: Path, texts: list[str], vectors: Vectors, caplog: pytest.LogCaptureFixture
 ) -> None:
-    some = texts * 20
-    expected = encoder(tiny_m3, budget=4096).encode(some)
+    some = texts * 8
+    expected = np.tile(vectors("tiny_m3"), (8, 1))
     model = encoder(tiny_m3, budget=4096)
-    tries = out_of_memory_above(model, 1100)
+    attempts = out_of_memory_above(model, 1100)
     logger.propagate = True
     done: list[int] = []
     np.testing.assert_allclose(model.encode(some, done.append), expected, atol=1e-6)
     assert model.budget == 1024
     assert sum(done) == len(some)
-    assert sum(size > 1100 for size in tries) <= 2
-    said = [record.getMessage() for record in caplog.records if "out of GPU memory" in record.getMessage()]
-    assert said == ["embed: out of GPU memory with 4096 tokens a batch: going on with embed.token_budget=1024"]
-    tries.clear()
+    assert sum(size > 1100 for size in attempts) <= 2
+    messages = [record.getMessage() for record in caplog.records if "out of GPU memory" in record.getMessage()]
+    assert messages == ["embed: out of GPU memory with 4096 tokens per batch: going on with embed.token_budget=1024"]
+    attempts.clear()
     model.encode(some)
-    assert max(tries) <= 1024
+    assert max(attempts) <= 1024
 
 
-def test_out_of_memory_at_the_floor_says_what_to_do(tiny_m3: Path, texts: list[str]) -> None:
+def test_out_of_memory_at_the_lowest_budget_names_what_to_do(tiny_m3: Path, texts: list[str]) -> None:
     model = encoder(tiny_m3, budget=4096)
-    tries = out_of_memory_above(model, 0)
+    attempts = out_of_memory_above(model, 0)
     with pytest.raises(JobError, match=r"free the GPU, or lower embed\.max_length"):
         model.encode(texts)
-    assert len(tries) == 4
+    assert len(attempts) == 4
 
 
-def test_any_other_error_names_its_texts_and_is_not_tried_again(tiny_m3: Path, texts: list[str]) -> None:
+def test_any_other_error_names_its_texts_and_is_not_retried(tiny_m3: Path, texts: list[str]) -> None:
     model = encoder(tiny_m3)
     calls = []
 
@@ -182,39 +194,43 @@ def test_vectors_that_are_not_finite_name_their_texts(tiny_m3: Path, texts: list
     assert caught.value.rows.tolist() == [5]
 
 
-def test_bf16_stays_close_to_fp32(texts: list[str]) -> None:
-    full, half = encoder("minilm").encode(texts[:64]), encoder("minilm", "bf16").encode(texts[:64])
+def test_bf16_stays_close_to_fp32(
+    texts: list[str], shared_encoder: Encoders, vectors: Vectors, skip_unsupported: Skip
+) -> None:
+    skip_unsupported("bf16")
+    full, half = vectors("minilm")[:40], shared_encoder("minilm", "bf16").encode(texts[:40])
     assert (full * half).sum(axis=1).min() > 0.999
     assert not np.array_equal(full, half)
 
 
-def test_vectors_are_of_unit_length(tiny_m3: Path, texts: list[str]) -> None:
-    for precision in ("fp32", "bf16"):
-        norms = np.linalg.norm(encoder(tiny_m3, precision).encode(texts), axis=1)
-        np.testing.assert_allclose(norms, 1.0, atol=1e-6)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_vectors_are_of_unit_length(precision: str, vectors: Vectors, skip_unsupported: Skip) -> None:
+    skip_unsupported(precision)
+    np.testing.assert_allclose(np.linalg.norm(vectors("tiny_m3", precision), axis=1), 1.0, atol=1e-6)
 
 
-def test_a_text_has_the_same_vector_alone_and_in_any_company(tiny_m3: Path, texts: list[str]) -> None:
-    model = encoder(tiny_m3)
-    together = model.encode(texts)
+def test_a_text_has_the_same_vector_alone_and_in_any_batch(
+    tiny_m3: Path, texts: list[str], shared_encoder: Encoders, vectors: Vectors
+) -> None:
+    model, together = shared_encoder("tiny_m3"), vectors("tiny_m3")
     np.testing.assert_allclose(model.encode([texts[7]])[0], together[7], atol=1e-6)
     np.testing.assert_allclose(model.encode(texts[::-1])[::-1], together, atol=1e-6)
     np.testing.assert_allclose(encoder(tiny_m3, budget=64).encode(texts), together, atol=1e-6)
 
 
 def test_a_text_is_cut_where_the_models_positions_end(tiny_m3: Path) -> None:
-    model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 512, None)
+    model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 512)
     assert model.tokenize(["word " * 400]).lengths.tolist() == [128]
     assert np.isfinite(model.encode(["word " * 400])).all()
 
 
-def test_no_texts_give_no_vectors(tiny_m3: Path) -> None:
-    assert encoder(tiny_m3).encode([]).shape == (0, 32)
+def test_no_texts_give_no_vectors(shared_encoder: Encoders) -> None:
+    assert shared_encoder("tiny_m3").encode([]).shape == (0, 32)
 
 
-def test_every_text_is_reported_as_done(tiny_m3: Path, texts: list[str]) -> None:
+def test_every_text_is_reported_as_done(shared_encoder: Encoders, texts: list[str]) -> None:
     done: list[int] = []
-    encoder(tiny_m3).encode(texts, done.append)
+    shared_encoder("tiny_m3").encode(texts, done.append)
     assert sum(done) == len(texts)
 
 
@@ -227,11 +243,10 @@ def test_a_model_that_does_not_load_is_bad_input(tiny_m3: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("floor", [0, 1024])
-def test_lexical_weights_are_flagembeddings(tiny_m3: Path, texts: list[str], floor: int) -> None:
-    from FlagEmbedding import BGEM3FlagModel
-
-    flag = BGEM3FlagModel(str(tiny_m3), use_fp16=False, devices="cpu")
-    theirs = flag.encode(texts, batch_size=16, max_length=128, return_sparse=True)["lexical_weights"]
+def test_lexical_weights_equal_flagembeddings(
+    tiny_m3: Path, texts: list[str], floor: int, flag_m3: Any, vectors: Vectors
+) -> None:
+    theirs = flag_m3["lexical_weights"]
     model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 128, 1024, sparse=True)
     model._floor = floor
     pending = model.forward(model.tokenize(texts), False)
@@ -243,9 +258,9 @@ def test_lexical_weights_are_flagembeddings(tiny_m3: Path, texts: list[str], flo
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.keys() == other.keys()
         assert mine == pytest.approx({key: float(value) for key, value in other.items()}, abs=1e-5)
-    np.testing.assert_allclose(pending.vectors(), encoder(tiny_m3).encode(texts), atol=1e-6)
+    np.testing.assert_allclose(pending.vectors(), vectors("tiny_m3"), atol=1e-6)
 
 
-def test_a_model_without_a_sparse_head_is_refused_lexical_weights() -> None:
+def test_a_model_without_a_sparse_head_is_refused_for_lexical_weights() -> None:
     with pytest.raises(BadInput, match=r"embed\.sparse = true: 'minilm' gives no lexical weights.*sparse=false"):
-        FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 128, None, sparse=True)
+        FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 128, sparse=True)

@@ -1,4 +1,4 @@
-"""Getting a model: the hub's own client against a server here that answers as the hub does."""
+"""Downloading a model: the hub's own client against a local server that answers as the hub does."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Run, clean_environment
 
-from job.backends.embedding.hub import needed
+from job.backends.embedding.hub import needed_files
 from job.backends.embedding.models import find_model
 
 SHA = "5617a9f61b028005a4858fdac845db406aefb181"
@@ -17,10 +17,10 @@ NOT_NEEDED = ("README.md", "onnx/model.onnx", "onnx/config.json", "flax_model.ms
 
 
 class Hub:
-    """`files` of the one repository `org/model`; `asked`: the paths that were asked for."""
+    """A server with one repository, `org/model`. `files`: its content; `requests`: the paths that were requested."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        self.files, self.asked = files, list[str]()
+        self.files, self.requests = files, list[str]()
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,7 +33,7 @@ class Hub:
                 self.answer(True)
 
             def answer(self, with_body: bool) -> None:
-                hub.asked.append(self.path)
+                hub.requests.append(self.path)
                 body, headers, code = b"{}", {"X-Error-Code": "RepoNotFound"}, 404
                 if self.path.startswith(f"/api/models/org/model/tree/{SHA}"):
                     tree = [{"type": "file", "path": n, "size": len(c), "oid": n} for n, c in hub.files.items()]
@@ -71,7 +71,7 @@ def online(hub: Hub, home: Path) -> dict[str, str]:
     return clean_environment() | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_HOME": str(home)}
 
 
-def test_only_what_is_needed_is_fetched_and_the_folder_is_a_model(
+def test_only_needed_files_are_downloaded_and_the_folder_is_a_model(
     job: Run, hub: Hub, tiny_m3: Path, tmp_path: Path
 ) -> None:
     done = job("fetch-model", "org/model", tmp_path / "model", env=online(hub, tmp_path / "home"))
@@ -80,32 +80,33 @@ def test_only_what_is_needed_is_fetched_and_the_folder_is_a_model(
     fetched = {str(path.relative_to(tmp_path / "model")) for path in (tmp_path / "model").glob("[!.]*")}
     assert fetched == {path.name for path in tiny_m3.iterdir()}
     assert not any(
-        name in path for path in hub.asked for name in (*NOT_NEEDED, "pytorch_model.bin") if "resolve" in path
+        name in path for path in hub.requests for name in (*NOT_NEEDED, "pytorch_model.bin") if "resolve" in path
     )
     assert find_model(str(tmp_path / "model"), "auto").identity == find_model(str(tiny_m3), "auto").identity
 
 
-def test_what_is_there_is_not_loaded_again(job: Run, hub: Hub, tmp_path: Path) -> None:
+def test_files_that_are_there_are_not_downloaded_again(job: Run, hub: Hub, tmp_path: Path) -> None:
     environment = online(hub, tmp_path / "home")
     assert job("fetch-model", "org/model", tmp_path / "model", env=environment).returncode == 0
-    hub.asked.clear()
+    hub.requests.clear()
     assert job("fetch-model", "org/model", tmp_path / "model", env=environment).returncode == 0
-    assert not any("resolve" in path for path in hub.asked)
+    assert not any("resolve" in path for path in hub.requests)
 
 
-def test_the_cache_goes_before_the_network(job: Run, hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_model_in_the_cache_needs_no_network(job: Run, hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("title\nOne\nTwo\nThree\n")
     settings = ("configs/demo.yaml", f"input.path={tmp_path / 'x.csv'}", f"run_dir={tmp_path / 'run'}")
     environment = online(hub, tmp_path / "home")
     assert job("stage", "ingest", *settings, env=environment).returncode == 0
     assert job("stage", "embed", *settings, "embed.model=org/model", env=environment).returncode == 0
-    assert any("resolve" in path for path in hub.asked)
-    hub.asked.clear()
+    assert any("resolve" in path for path in hub.requests)
+    hub.requests.clear()
     assert job("stage", "embed", *settings, "embed.model=org/model", env=environment).returncode == 0
-    assert hub.asked == []
+    assert hub.requests == []
 
 
-def test_errors_say_what_to_do(job: Run, hub: Hub, tmp_path: Path) -> None:
+def test_errors_name_what_to_do(job: Run, hub: Hub, tmp_path: Path) -> None:
     environment = online(hub, tmp_path / "home")
     for name, folder, settings, said in (
         ("org/other", "model", environment, "HF_TOKEN"),
@@ -123,10 +124,10 @@ def test_errors_say_what_to_do(job: Run, hub: Hub, tmp_path: Path) -> None:
     assert "no weights" in job("fetch-model", "org/model", tmp_path / "model", env=environment).stderr
 
 
-def test_of_two_copies_of_the_weights_one_is_chosen() -> None:
+def test_weights_in_two_formats_are_downloaded_once() -> None:
     weights = ["config.json", "model.safetensors", "pytorch_model.bin", "openvino/model.safetensors"]
-    assert needed(weights) == ["config.json", "model.safetensors"]
-    assert needed(["config.json", "pytorch_model.bin"]) == ["config.json", "pytorch_model.bin"]
+    assert needed_files(weights) == ["config.json", "model.safetensors"]
+    assert needed_files(["config.json", "pytorch_model.bin"]) == ["config.json", "pytorch_model.bin"]
     split = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
-    assert needed(split) == split
-    assert needed(["1_Pooling/config.json", "2_Dense/config.json"]) == ["1_Pooling/config.json"]
+    assert needed_files(split) == split
+    assert needed_files(["1_Pooling/config.json", "2_Dense/config.json"]) == ["1_Pooling/config.json"]

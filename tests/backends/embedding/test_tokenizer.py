@@ -1,6 +1,7 @@
-"""Flat token ids against the tokenizer as FlagEmbedding calls it."""
+"""Flat token ids against those of the tokenizer as FlagEmbedding calls it."""
 
 import csv
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from job.stages.embed_fingerprint import TEXTS
 UCI = ROOT.parent / "shared" / "data" / "uci_dev.parquet"
 
 
-def texts() -> list[str]:
+@pytest.fixture(scope="module")
+def many_texts() -> list[str]:
+    """Headlines, and odd texts; with the folder `shared`, 3,000 real ones too."""
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         rows = [f"{row['title']}\n{row['description']}" for row in csv.DictReader(file)]
     if UCI.exists():
@@ -33,41 +36,35 @@ def texts() -> list[str]:
     return [*rows, *TEXTS, *odd]
 
 
-@pytest.fixture(params=["minilm", "tiny_m3"])
-def tokenizer(request: pytest.FixtureRequest) -> object:
+@pytest.fixture(scope="module", params=["minilm", "tiny_m3"])
+def tokenizer(request: pytest.FixtureRequest, folders: dict[str, str]) -> Any:
     from transformers import AutoTokenizer
 
-    name = request.param
-    folder = find_model("minilm", "auto").folder if name == "minilm" else request.getfixturevalue("tiny_m3")
-    return AutoTokenizer.from_pretrained(folder)
-
-
-def as_flagembedding_has_it(tokenizer: object, some: list[str], max_length: int) -> list[list[int]]:
-    ids: list[list[int]] = tokenizer(some, truncation=True, max_length=max_length, padding=False)["input_ids"]  # type: ignore[operator]
-    return ids
+    return AutoTokenizer.from_pretrained(find_model(folders[request.param], "auto").folder)
 
 
 @pytest.mark.parametrize("max_length", [16, 128, 512])
-def test_ids_are_those_of_the_tokenizer_as_flagembedding_calls_it(tokenizer: object, max_length: int) -> None:
-    some = texts()
-    theirs = as_flagembedding_has_it(tokenizer, some, max_length)
-    ours = Tokenizer(tokenizer, max_length)(some)
+def test_ids_are_those_of_the_tokenizer_as_flagembedding_calls_it(
+    tokenizer: Any, max_length: int, many_texts: list[str]
+) -> None:
+    theirs = tokenizer(many_texts, truncation=True, max_length=max_length, padding=False)["input_ids"]
+    ours = Tokenizer(tokenizer, max_length)(many_texts)
     assert ours.lists() == theirs
     assert ours.ids.dtype == np.int32
     assert max(map(len, theirs)) <= max_length
 
 
-def test_a_tokenizer_without_a_rust_part_gives_the_same(tokenizer: object) -> None:
+def test_a_tokenizer_without_a_rust_backend_gives_the_same(tokenizer: Any, many_texts: list[str]) -> None:
     class Slow:
-        def __call__(self, *some: object, **settings: object) -> object:
-            return tokenizer(*some, **settings)  # type: ignore[operator]
+        def __call__(self, *texts: object, **settings: object) -> object:
+            return tokenizer(*texts, **settings)
 
-    some = texts()[:300]
+    some = many_texts[:300]
     slow = Tokenizer(Slow(), 64)(some)
     assert slow.lists() == Tokenizer(tokenizer, 64)(some).lists()
 
 
-def test_no_texts_have_no_tokens(tokenizer: object) -> None:
+def test_no_texts_have_no_tokens(tokenizer: Any) -> None:
     none = Tokenizer(tokenizer, 64)([])
     assert (len(none), none.lists(), none.lengths.tolist()) == (0, [], [])
 

@@ -1,0 +1,77 @@
+"""From the input's titles and descriptions to distinct headlines with ids of their own."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from job.data import HEADLINES, Headlines, Ids
+from job.runtime.errors import JobError
+
+# line ends and tabs separate words, so they become spaces; other control characters are removed
+_SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
+_CONTROL = r"\p{Cc}"
+
+
+def clean_text(column: pa.Array) -> pa.Array:
+    """Unicode NFC, line ends and tabs to spaces, other control characters dropped, trimmed; null becomes ''."""
+    column = pc.utf8_normalize(pc.fill_null(column, ""), "NFC")
+    column = pc.replace_substring_regex(column, _SPACING, " ")
+    column = pc.replace_substring_regex(column, _CONTROL, "")
+    return pc.utf8_trim_whitespace(column)
+
+
+def texts_table(
+    titles: pa.Array, descriptions: pa.Array, times: npt.NDArray[np.float64], seen: Counter[str] | None
+) -> pa.Table:
+    """id, title, description, text and time of each row.
+
+    `seen` counts equal texts where each copy becomes a headline of its own; None merges copies.
+    """
+    no_description = pc.equal(descriptions, "")
+    texts = pc.if_else(no_description, titles, pc.binary_join_element_wise(titles, descriptions, "\n"))
+    ids = []
+    for text in texts.to_pylist():
+        ids.append(headline_id(text, seen[text] if seen is not None else 0))
+        if seen is not None:
+            seen[text] += 1
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "title": titles,
+            "description": pc.if_else(no_description, None, descriptions),
+            "text": texts,
+            "time": pa.array(times, from_pandas=True),
+        }
+    )
+
+
+def headline_id(text: str, copy: int = 0) -> int:
+    """A 63-bit id from BLAKE2b of the normalized text; `copy` distinguishes equal texts where copies are kept."""
+    salt = copy.to_bytes(8, "big")
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=salt).digest(), "big") >> 1
+
+
+def distinct(texts: pa.Table) -> Headlines:
+    """One row per text, ascending by id, with the number of its copies and the earliest of their times."""
+    ids: Ids = texts["id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    new = np.concatenate([[True], ids[order][1:] != ids[order][:-1]])
+    first = order[new]
+    group = np.cumsum(new) - 1
+    copies = np.bincount(group).astype(np.int32)
+    repeats = np.flatnonzero(~new)
+    if len(repeats):
+        copies_of, originals = texts["text"].take(order[repeats]), texts["text"].take(first[group[repeats]])
+        if not pc.all(pc.equal(copies_of, originals)).as_py():
+            raise JobError("two different headlines have the same 63-bit id: please report these two texts")
+    times = np.full(len(first), np.inf)
+    known = np.nan_to_num(texts["time"].to_numpy(), nan=np.inf)
+    np.minimum.at(times, group, known[order])
+    table = texts.take(first).append_column("copies", pa.array(copies))
+    earliest = pa.array(np.where(np.isfinite(times), times, np.nan), from_pandas=True)
+    table = table.set_column(table.column_names.index("time"), "time", earliest)
+    return Headlines(table.select(HEADLINES.names).combine_chunks().cast(HEADLINES))

@@ -1,0 +1,265 @@
+"""Average linkage of story vectors over the neighbor graph: time and peak memory, compared with scikit-learn.
+
+    .venv/bin/python scripts/bench/stories.py --quick
+    .venv/bin/python scripts/bench/stories.py --sizes 100000 --k 50 --vectors uci_spring.npy
+
+The rows are story vectors of 960 dimensions: dense (384), words (512) and time (64), in the shares .6, .25 and .15. The
+dense ones are those of `--vectors` (float32 [m, 384], such as MiniLM's of uci_spring), perturbed to make more rows; or
+they are drawn: stories of 1 to some 1,000 headlines, half of them below five, in topics of stories. Words and times
+are drawn so that they agree with the dense vectors. The graph has the nearest neighbors of a search in the three
+nearest of n / 1,000 cells; the initial clusters are those of HDBSCAN (min_samples 2, min_cluster_size 2, connected
+components apart), each other headline is a cluster of its own.
+
+`ours` merges those clusters; `ours, rows` and scikit-learn start from single rows, with the same graph (scikit-learn
+symmetrizes it and joins its connected components; its average linkage only counts pairs that are edges, so the trees
+differ). Each contender runs in its own process, first on a small input (so that numba compiles). Time and memory are
+measured after the input is loaded; memory is the peak resident set minus the one at the start, per row, and the
+vectors with all of it, as a multiple of the vectors alone.
+"""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+DENSE, WORDS, TIMES = 384, 512, 32
+SHARES = (0.6, 0.25, 0.15)
+CELL, CELLS_SEARCHED, BLOCK = 1_000, 3, 1 << 16
+WARM_UP = 2_000
+
+
+# ---- the input
+
+
+def unit(vectors: Any) -> Any:
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def drawn_headlines(rng: np.random.Generator, n: int) -> Any:
+    """Dense vectors [n, DENSE] of headlines in angles of stories of topics, some of them far from their story."""
+    sizes = np.minimum(np.ceil(rng.pareto(1.0, n) * 2), 1_000).astype(int)
+    story = np.repeat(np.arange(n), sizes)[:n]
+    angle = np.arange(n) // 4
+    topic = rng.integers(0, max(2, n // 500), story[-1] + 1)
+    normal = lambda count: rng.standard_normal((count, DENSE), np.float32)  # noqa: E731
+    vectors = normal(n)
+    vectors *= rng.lognormal(-0.1, 0.5, (n, 1)).astype(np.float32)
+    vectors += 0.6 * normal(angle[-1] + 1)[angle]
+    vectors += (0.5 * normal(topic.max() + 1)[topic] + 0.5 * normal(len(topic)))[story]
+    return unit(vectors)[rng.permutation(n)]
+
+
+def headlines(n: int, source: Path | None) -> Any:
+    rng = np.random.default_rng(0)
+    if source is None:
+        return drawn_headlines(rng, n)
+    real = np.load(source, mmap_mode="r")
+    if n <= len(real):
+        return unit(np.array(real[:n], np.float32))
+    copies = unit(np.concatenate([real[start : start + len(real)] for start in [0] * (n // len(real) + 1)])[:n])
+    for start in range(len(real), n, BLOCK):
+        part = copies[start : start + BLOCK]
+        part += 0.75 / DENSE**0.5 * rng.standard_normal(part.shape, np.float32)
+    return unit(copies)
+
+
+def story_vectors(dense: Any) -> Any:
+    """Dense vectors with words and times that go with them: [n, DENSE + WORDS + 2 TIMES]."""
+    rng = np.random.default_rng(1)
+    to_words = rng.standard_normal((DENSE, 4 * WORDS), np.float32)
+    frequencies = rng.standard_cauchy(TIMES) / 72
+    when = rng.standard_normal((DENSE, 1), np.float32)
+    result = np.empty((len(dense), DENSE + WORDS + 2 * TIMES), np.float32)
+    for start in range(0, len(dense), BLOCK):
+        rows = slice(start, start + BLOCK)
+        # a headline has the words whose direction it agrees with most
+        scores = dense[rows] @ to_words
+        scores[scores < 2.2] = 0
+        words = scores.reshape(len(scores), WORDS, 4).sum(2) + 1e-3
+        hours = 500 * dense[rows] @ when + 12 * rng.standard_normal((len(scores), 1))
+        times = np.hstack([np.cos(hours * frequencies), np.sin(hours * frequencies)]) / TIMES**0.5
+        parts = zip(SHARES, (dense[rows], unit(words), times), strict=True)
+        result[rows] = np.hstack([share**0.5 * part for share, part in parts])
+    return result
+
+
+def nearest_in_cells(dense: Any, k: int) -> tuple[Any, Any]:
+    """Neighbors [n, k] of each row, and Euclidean distances, from a search in the cells of the nearest pivots."""
+    from job.backends.knn.distances import pair_distances, sort_rows
+
+    n = len(dense)
+    pivots = dense[np.random.default_rng(2).choice(n, max(1, n // CELL), replace=False)]
+    searched = min(CELLS_SEARCHED, len(pivots))
+    cell = np.concatenate([np.argmax(dense[at : at + BLOCK] @ pivots.T, axis=1) for at in range(0, n, BLOCK)])
+    near = np.argsort(-(pivots @ pivots.T), axis=1)[:, :searched]
+    members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=len(pivots)))[:-1])
+    found = np.full((n, k), -1, np.int32)
+    for number, rows in enumerate(members):
+        others = np.concatenate([members[other] for other in near[number]])
+        for at in range(0, len(rows), 4_096):
+            batch = rows[at : at + 4_096]
+            scores = dense[batch] @ dense[others].T
+            scores[batch[:, None] == others] = -2
+            width = min(k, len(others) - 1)
+            found[batch, :width] = others[np.argpartition(-scores, width - 1, axis=1)[:, :width]]
+    return sort_rows(found, pair_distances(dense, np.arange(n), found), k)
+
+
+def make(n: int, k: int, source: Path | None, folder: Path) -> None:
+    """Write `vectors.npy` float32 [n, d], `indices.npy` int32 [n, k] and `labels.npy` int32 [n]."""
+    from job.backends.graph_hdbscan import cluster_graph
+
+    dense = headlines(n, source)
+    indices, distances = nearest_in_cells(dense, k)
+    first = (np.ascontiguousarray(array[:, :15]) for array in (indices, distances))
+    labels = cluster_graph(*first, min_samples=2, min_cluster_size=2, components="apart").labels
+    single = labels < 0
+    labels[single] = labels.max() + 1 + np.arange(single.sum())
+    np.save(folder / "labels.npy", labels.astype(np.int32))
+    np.save(folder / "indices.npy", indices)
+    np.save(folder / "vectors.npy", story_vectors(dense))
+
+
+# ---- the contenders
+
+
+def ours(vectors: Any, labels: Any, indices: Any) -> int:
+    from job.backends.stories.linkage import average_linkage
+
+    return len(average_linkage(vectors, labels, indices, overwrite_vectors=True).merges)
+
+
+def ours_from_rows(vectors: Any, labels: Any, indices: Any) -> int:
+    return ours(vectors, np.arange(len(labels), dtype=np.int32), indices)
+
+
+def scikit_learn(vectors: Any, labels: Any, indices: Any) -> int:
+    from scipy.sparse import csr_array
+    from sklearn.cluster import AgglomerativeClustering
+
+    n, k = indices.shape
+    graph = csr_array((np.ones(n * k), indices.ravel(), np.arange(n + 1) * k), shape=(n, n))
+    model = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="average", connectivity=graph)
+    return len(model.fit(vectors).children_)
+
+
+CONTENDERS = {"ours": ours, "ours, rows": ours_from_rows, "scikit-learn": scikit_learn}
+
+
+def memory(field: str) -> float:
+    """`VmRSS` (resident now) or `VmHWM` (peak resident) of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
+
+
+def run_contender(name: str, folder: Path, small: Path) -> None:
+    """Run one contender and print its figures as JSON."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    load = lambda source: [np.load(source / f"{part}.npy") for part in ("vectors", "labels", "indices")]  # noqa: E731
+    CONTENDERS[name](*load(small))
+    data = load(folder)
+    gc.collect()
+    before = memory("VmRSS")
+    # reset the peak resident set: proc(5), clear_refs
+    Path("/proc/self/clear_refs").write_text("5")
+    start = time.perf_counter()
+    merges = CONTENDERS[name](*data)
+    seconds = time.perf_counter() - start
+    extra = memory("VmHWM") - before
+    clusters = len(data[1]) if "rows" in name or name == "scikit-learn" else int(data[1].max()) + 1
+    figures = {"seconds": seconds, "bytes": extra / len(data[1]), "total": 1 + extra / data[0].nbytes}
+    print(json.dumps(figures | {"clusters": clusters, "merges": merges}))
+
+
+def run_in_process(name: str, folder: Path, small: Path, limit: float) -> dict[str, float] | str:
+    """Run `run_contender` in a new process. Returns its figures, or why there are none."""
+    command = [sys.executable, __file__, "--run", name, str(folder), str(small)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return f"over {limit:.0f} s"
+    if done.returncode:
+        return f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['no output'])[-1][:60]}"
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def make_in_process(n: int, k: int, source: Path | None, folder: Path) -> None:
+    command = [sys.executable, __file__, "--make", str(n), str(folder), "--k", str(k)]
+    if source:
+        command += ["--vectors", str(source)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="10,000, 100,000 and 1,000,000 rows, the default")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--k", type=int, default=15, help="neighbors per row")
+    parser.add_argument("--vectors", type=Path, help="real dense vectors, float32 [m, 384]")
+    parser.add_argument("--limit", type=float, default=120, help="timeout of a run of scikit-learn in seconds")
+    parser.add_argument("--run", nargs=3, metavar=("NAME", "FOLDER", "SMALL"), help=argparse.SUPPRESS)
+    parser.add_argument("--make", nargs=2, metavar=("N", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run:
+        run_contender(arguments.run[0], Path(arguments.run[1]), Path(arguments.run[2]))
+        return
+    if arguments.make:
+        make(int(arguments.make[0]), arguments.k, arguments.vectors, Path(arguments.make[1]))
+        return
+    print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
+    print(", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numba", "numpy")), end="; ")
+    print(f"k = {arguments.k}, dense vectors {arguments.vectors.name if arguments.vectors else 'drawn'}")
+    print(f"{'rows':>9} {'':<13} {'clusters':>9} {'merges':>9} {'seconds':>8} {'bytes/row':>9} {'of vectors':>10}")
+    results: dict[tuple[str, int], Any] = {}
+    too_slow = False
+    with tempfile.TemporaryDirectory() as warm_up_folder:
+        small = Path(warm_up_folder)
+        make_in_process(WARM_UP, arguments.k, None, small)
+        for n in arguments.sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                make_in_process(n, arguments.k, arguments.vectors, Path(folder))
+                for name in CONTENDERS:
+                    if name == "scikit-learn" and too_slow:
+                        continue
+                    limit = arguments.limit if name == "scikit-learn" else 3_600
+                    found = run_in_process(name, Path(folder), small, limit)
+                    if isinstance(found, str):
+                        too_slow = too_slow or name == "scikit-learn"
+                        print(f"{n:>9,} {name:<13} {found}", flush=True)
+                        continue
+                    results[name, n] = found
+                    print(
+                        f"{n:>9,} {name:<13} {found['clusters']:>9,} {found['merges']:>9,} {found['seconds']:>8.2f} "
+                        f"{found['bytes']:>9,.0f} {found['total']:>9.2f}x",
+                        flush=True,
+                    )
+    compared = [n for name, n in results if name == "scikit-learn"]
+    summary: dict[str, float] = {}
+    if compared:
+        n = max(compared)
+        ratio = results["scikit-learn", n]["seconds"] / results["ours, rows", n]["seconds"]
+        summary["speedup_vs_sklearn"] = round(ratio, 1)
+    if ("ours", 1_000_000) in results:
+        million = results["ours", 1_000_000]
+        summary |= {"seconds_1m": round(million["seconds"], 1), "bytes_per_row_1m": round(million["bytes"])}
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
