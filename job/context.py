@@ -86,9 +86,22 @@ class Job:
     def graph(self) -> KnnGraph:
         return KnnGraph.load(self.run.file("neighbors.npz"))
 
+    @property
+    def merges(self) -> bool:
+        """Whether clusters are merged into stories."""
+        return self.config.cluster.merge_above is not None
+
+    @cached_property
+    def fine_clusters(self) -> Clusters:
+        """HDBSCAN's clusters."""
+        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
+
     @cached_property
     def clusters(self) -> Clusters:
-        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
+        """The clusters of the answer: stories where clusters are merged, else HDBSCAN's."""
+        if self.merges:
+            return Clusters.load(self.run.file("stories.parquet"), self.run.file("stories.npz"))
+        return self.fine_clusters
 
     @cached_property
     def layout(self) -> Floats:

@@ -59,6 +59,11 @@ class Headlines:
     def ids(self) -> Ids:
         return np.asarray(self.table["id"].to_numpy(), dtype=np.int64)
 
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """Seconds since 1970 UTC, NaN where unknown."""
+        return np.asarray(self.table["time"].to_numpy(zero_copy_only=False), dtype=np.float64)
+
     def column(self, name: str) -> list[Any]:
         """A column as Python values."""
         return list(self.table[name].to_pylist())

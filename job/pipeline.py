@@ -1,6 +1,6 @@
 """READ FIRST: the stages in order, and the loop that carries them out.
 
-    ingest -> embed -> store -> neighbors -> cluster -> project -> describe -> report
+    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> project -> describe -> report
 
 Each stage has a key: its settings and the results that it starts from. A stage whose marker in the run folder has
 that key, with its files in place, is up to date and is skipped; anything else is done again.
@@ -21,10 +21,12 @@ from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
 from job.stages.embed import EmbedStage
 from job.stages.ingest import IngestStage
+from job.stages.merge import MergeStage
 from job.stages.neighbors import NeighborsStage
 from job.stages.project import ProjectStage
 from job.stages.report import ReportStage
 from job.stages.store import StoreStage
+from job.stages.stories import StoriesStage
 
 STAGES: tuple[Stage, ...] = (
     IngestStage(),
@@ -32,6 +34,8 @@ STAGES: tuple[Stage, ...] = (
     StoreStage(),
     NeighborsStage(),
     ClusterStage(),
+    MergeStage(),
+    StoriesStage(),
     ProjectStage(),
     DescribeStage(),
     ReportStage(),

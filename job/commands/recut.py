@@ -3,7 +3,7 @@
 import argparse
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,19 @@ import numpy as np
 
 from job.commands.command import Command
 from job.config import Config, resolve
-from job.config.sections import CUT_KEYS, NOISE_KEYS
+from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
+from job.data import Ints
 from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
 from job.runtime.errors import BadInput
 from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
 from job.stages.cluster import load_linkage, tree_key
+from job.stages.stories import story_labels
 
 # recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
 _FIRST = NAMES.index("cluster")
-_KEYS = (*CUT_KEYS, *NOISE_KEYS)
+_KEYS = (*CUT_KEYS, *NOISE_KEYS, *STORY_KEYS)
 
 
 class RecutCommand(Command):
@@ -84,18 +86,36 @@ def _config(values: dict[str, Any], words: list[str], run_dir: Path) -> Config:
 
 
 def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
-    from job.backends.graph_hdbscan import cut
-
     job = Job(configs[0][1], device="auto")
-    kept = load_linkage(job.run, tree_key(job))
-    if kept is None:
-        raise BadInput(f"'{job.run.path}' has no tree (cuML gives none): give one value to cluster again with it")
+    labels_of = _merged_labels(job, configs) if job.merges else _cut_labels(job)
     yield f"{'':<40} {'clusters':>9} {'noise':>7} {'largest':>9}"
     for word, config in configs:
-        labels = cut(kept[0], **config.cluster.cut_settings()).labels
+        labels = labels_of(config)
         sizes = np.bincount(labels[labels >= 0])
         noise = float((labels < 0).mean())
         yield f"{word:<40} {len(sizes):>9,} {noise:>7.1%} {int(sizes.max(initial=0)):>9,}"
+
+
+def _cut_labels(job: Job) -> Callable[[Config], Ints]:
+    from job.backends.graph_hdbscan import cut
+
+    kept = load_linkage(job.run, tree_key(job))
+    if kept is None:
+        raise BadInput(f"'{job.run.path}' has no tree (cuML gives none): give one value to cluster again with it")
+    return lambda config: cut(kept[0], **config.cluster.cut_settings()).labels
+
+
+def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Config], Ints]:
+    from job.backends.stories.merge_tree import MergeTree
+
+    word = configs[0][0]
+    if word.partition("=")[0].removeprefix("cluster.") not in STORY_KEYS:
+        raise BadInput(f"'{word}': where clusters are merged, several values go only with {', '.join(STORY_KEYS)}")
+    file = job.run.file("merges.npz")
+    if not file.exists():
+        raise BadInput(f"'{job.run.path}' has no merges.npz: `run` first")
+    tree = MergeTree.load(file)
+    return lambda config: story_labels(tree, config.cluster)
 
 
 def _write(config: Config) -> None:

@@ -12,7 +12,7 @@ Nothing heavy is imported. `configs/*.yaml` repeat the keys with their trade-off
 from job.config.load import load, resolve
 from job.config.recipes import RECIPES
 from job.config.schema import REDUCE_NEIGHBORS, SPARE_HITS, Config
-from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Store
+from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Store, Stories
 
 __all__ = [
     "RECIPES",
@@ -27,6 +27,7 @@ __all__ = [
     "RanksConfig",
     "Report",
     "Store",
+    "Stories",
     "load",
     "resolve",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from job.config.recipes import expand
-from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store
+from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
 from job.runtime.secrets import without_password
 
 # UMAP's n_neighbors where it reduces vectors for clustering, as BERTopic has it
@@ -26,6 +26,7 @@ class Config(Section):
     store: Store = Store()
     neighbors: Neighbors = Neighbors()
     cluster: Cluster = Cluster()
+    stories: Stories = Stories()
     project: Project = Project()
     report: Report = Report()
     ranks: RanksConfig = RanksConfig()

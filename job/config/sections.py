@@ -148,6 +148,8 @@ class Neighbors(Section):
 TREE_KEYS = ("input", "k", "reduce_to", "mode", "min_samples")
 CUT_KEYS = ("min_cluster_size", "selection", "epsilon", "max_cluster_size", "allow_single_cluster", "components")
 NOISE_KEYS = ("noise", "noise_distance")
+# settings that cut the tree of merges
+STORY_KEYS = ("merge_above", "smallest_story")
 
 
 class Cluster(Section):
@@ -158,6 +160,10 @@ class Cluster(Section):
     tutorial's matrix (`joined`). `epsilon`: a distance below which clusters are not split. `max_cluster_size`: 0 is no
     limit. `noise`: `nearest` adds the column `assigned`, in which noise gets the cluster that its neighbors vote for,
     if one of its headlines is nearer than `noise_distance`.
+
+    `merge_above`: clusters and lone headlines are merged into stories by average linkage of their story vectors
+    (section `stories`) while their similarity, less their topic's, is at least this; None: they are not merged.
+    `smallest_story`: headlines of a merged story; those of a smaller one are noise.
     """
 
     recipe: Annotated[Literal["stories", "topics"] | None, NO_EFFECT] = None
@@ -174,6 +180,8 @@ class Cluster(Section):
     components: Literal["apart", "joined"] = "apart"
     noise: Literal["keep", "nearest"] = "keep"
     noise_distance: float = Field(default=1.1, gt=0.0)
+    merge_above: Annotated[float | None, NO_EFFECT] = Field(default=None, gt=-1.0, le=1.0)
+    smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
 
     @model_validator(mode="before")
     @classmethod
@@ -203,6 +211,26 @@ class Cluster(Section):
     def cut_settings(self) -> dict[str, Any]:
         """The settings that cut the tree: the keyword arguments of `graph_hdbscan.cut`."""
         return self.model_dump(include=set(CUT_KEYS))
+
+
+class Stories(Section):
+    """What makes two headlines similar where clusters are merged into stories: the dense vectors, the words, the time.
+
+    `words`, `time`: shares of the similarity where there are times (`input.time`); `words_only`: of the words where
+    there are none; the rest is the dense vectors'. `hours`: the time constant: so far apart, two headlines have 1/e of
+    the similarity in time. Defaults by measurement (configs/README.md).
+    """
+
+    words: float = Field(default=0.25, ge=0.0, le=1.0)
+    time: float = Field(default=0.15, ge=0.0, le=1.0)
+    words_only: float = Field(default=0.3, ge=0.0, le=1.0)
+    hours: float = Field(default=72.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.words + self.time > 1:
+            raise ValueError(f"stories.words = {self.words} and stories.time = {self.time} make more than 1: lower one")
+        return self
 
 
 class Project(Section):

@@ -104,15 +104,18 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _summary(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The figures that most readers look for, for the top level of the record."""
-    wanted = {
-        "rows": ("ingest", "rows"),
-        "headlines": ("ingest", "headlines"),
-        "rejects": ("ingest", "rejects"),
-        "recall": ("neighbors", "recall"),
-        "clusters": ("cluster", "clusters"),
-        "noise_share": ("cluster", "noise_share"),
-    }
-    return {key: stages[stage][item] for key, (stage, item) in wanted.items() if item in stages.get(stage, {})}
+    wanted = (
+        ("rows", "ingest"),
+        ("headlines", "ingest"),
+        ("rejects", "ingest"),
+        ("recall", "neighbors"),
+        ("clusters", "cluster"),
+        ("noise_share", "cluster"),
+        # where clusters are merged, the stories are the clusters of the answer
+        ("clusters", "stories"),
+        ("noise_share", "stories"),
+    )
+    return {key: stages[stage][key] for key, stage in wanted if key in stages.get(stage, {})}
 
 
 def _processor() -> str:

@@ -26,7 +26,7 @@ class DescribeStage(Stage):
     name = "describe"
 
     def key(self, job: Job) -> list[Any]:
-        return [job.clustered("ingest"), job.clustered("embed"), job.output("cluster")]
+        return [job.clustered("ingest"), job.clustered("embed"), job.output("stories")]
 
     def files(self, job: Job) -> list[str]:
         return ["topics.parquet"]

@@ -31,7 +31,7 @@ class ReportStage(Stage):
         return [
             job.clustered("ingest"),
             ingest.key if ingest else "",
-            *(job.output(stage) for stage in ("cluster", "project", "describe")),
+            *(job.output(stage) for stage in ("stories", "project", "describe")),
             [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.key(),
         ]

@@ -9,13 +9,13 @@ stories with all their rows, ordered by when the story began; random windows of 
 topics; and, without --quick, all of uci_dev, for the methods that need no n x n matrix. Titles are distinct, as in the
 job.
 
-`stories` and `topics` are the job's recipes, with the labels of its column `assigned`. `graph k m/c` is HDBSCAN on the
-exact graph of k neighbors with min_samples m and min_cluster_size c, connected components kept apart; `umap m/c` is the
-same on a 5-dimensional UMAP of that graph. `+ vote` assigns noise to the cluster that its neighbors vote for,
-`+ vote<1.1` only if the nearest of them is closer than that (Euclidean), `+ mean` to the cluster with the nearest mean
-vector. Scores: adjusted mutual information (AMI), adjusted Rand index (ARI) and V-measure, with each noise headline
-scored as a cluster of its own; means over the windows, and the lowest AMI. `merged`: UCI stories that share headlines
-count as one. k-means gets the true number of clusters.
+`stories` and `topics` are the job's recipes: merged stories, and topics with the labels of the column `assigned`.
+`graph k m/c` is HDBSCAN on the exact graph of k neighbors with min_samples m and min_cluster_size c, connected
+components kept apart; `umap m/c` is the same on a 5-dimensional UMAP of that graph. `+ vote` assigns noise to the
+cluster that its neighbors vote for, `+ vote<1.1` only if the nearest of them is closer than that (Euclidean), `+ mean`
+to the cluster with the nearest mean vector. Scores: adjusted mutual information (AMI), adjusted Rand index (ARI) and
+V-measure, with each noise headline scored as a cluster of its own; means over the windows, and the lowest AMI.
+`merged`: UCI stories that share headlines count as one. k-means gets the true number of clusters.
 
 Seconds: from vectors to labels, after a warm-up. They include the time to build the neighbor graph for each method that
 reads it, and the keywords of BERTopic. The results of 2026-11-21 in results/ were measured before the graph's time was

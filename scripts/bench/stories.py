@@ -48,16 +48,21 @@ def unit(vectors: Any) -> Any:
 
 
 def drawn_headlines(rng: np.random.Generator, n: int) -> Any:
-    """Dense vectors [n, DENSE] of headlines in angles of stories of topics, some of them far from their story."""
-    sizes = np.minimum(np.ceil(rng.pareto(1.0, n) * 2), 1_000).astype(int)
-    story = np.repeat(np.arange(n), sizes)[:n]
-    angle = np.arange(n) // 4
-    topic = rng.integers(0, max(2, n // 500), story[-1] + 1)
+    """Dense vectors [n, DENSE] of headlines, each of an angle of a story of a topic of a section.
+
+    As in 160,000 real headlines, half as many clusters as headlines remain after HDBSCAN, with four to five candidate
+    pairs per headline.
+    """
     normal = lambda count: rng.standard_normal((count, DENSE), np.float32)  # noqa: E731
+    story = np.repeat(np.arange(n), np.minimum(np.ceil(4 * rng.pareto(1.0, n)), 1_000).astype(int))[:n]
+    angle = np.repeat(np.arange(n), np.minimum(np.ceil(rng.pareto(1.5, n)), 50).astype(int))[:n]
+    topic = rng.integers(0, max(2, n // 500), story[-1] + 1)
+    section = rng.integers(0, 40, topic.max() + 1)
+    topics = 0.4 * normal(40)[section] + 0.4 * normal(len(section))
     vectors = normal(n)
-    vectors *= rng.lognormal(-0.1, 0.5, (n, 1)).astype(np.float32)
+    vectors *= 0.5 * rng.lognormal(0, 0.5, (n, 1)).astype(np.float32)
     vectors += 0.6 * normal(angle[-1] + 1)[angle]
-    vectors += (0.5 * normal(topic.max() + 1)[topic] + 0.5 * normal(len(topic)))[story]
+    vectors += (topics[topic] + 0.5 * normal(len(topic)))[story]
     return unit(vectors)[rng.permutation(n)]
 
 

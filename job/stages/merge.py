@@ -1,0 +1,84 @@
+"""Merge: small HDBSCAN clusters and lone headlines, merged by average linkage of their story vectors."""
+
+from typing import Any
+
+import numpy as np
+
+from job.context import Job, Stage, StageResult
+from job.data import Floats, Ints
+from job.runtime.log import logger
+from job.runtime.rundir import digest
+
+
+class MergeStage(Stage):
+    """Write `merges.npz`: the whole tree, down to one cluster per connected component of the neighbor graph.
+
+    Without `cluster.merge_above` nothing is merged, and the stage writes nothing.
+    """
+
+    name = "merge"
+
+    def key(self, job: Job) -> list[Any]:
+        if not job.merges:
+            return []
+        return [
+            *(job.output(stage) for stage in ("cluster", "neighbors")),
+            *(job.clustered(stage) for stage in ("ingest", "embed")),
+            digest(job.headlines.times),
+            job.config.stories.key(),
+            job.config.embed.sparse,
+            job.config.seed,
+        ]
+
+    def files(self, job: Job) -> list[str]:
+        return ["merges.npz"] if job.merges else []
+
+    def run(self, job: Job) -> StageResult:
+        if not job.merges:
+            return StageResult(0)
+        from job.backends.stories.linkage import average_linkage
+        from job.backends.stories.vectors import background
+
+        vectors = _story_vectors(job)
+        level = background(vectors, job.config.seed)
+        tree = average_linkage(
+            vectors,
+            initial_clusters(job.fine_clusters.labels),
+            job.graph.first(job.graph.columns).indices,
+            background=level,
+            overwrite_vectors=True,
+        )
+        tree.save(job.run.file("merges.npz"))
+        components = tree.leaf_count - len(tree.merges)
+        logger.info("merge: %s clusters and lone headlines, %s components", f"{tree.leaf_count:,}", f"{components:,}")
+        return StageResult(
+            len(tree.leaves),
+            digest(tree.leaves, tree.merges),
+            stats={
+                "initial_clusters": tree.leaf_count,
+                "components": components,
+                "dimensions": vectors.shape[1],
+                "background": round(float(level.mean()), 4),
+            },
+        )
+
+
+def _story_vectors(job: Job) -> Floats:
+    from job.backends.embedding.lexical_shards import load_lexical_weights
+    from job.backends.stories.vectors import Shares, story_vectors
+
+    settings = job.config.stories
+    shares = Shares(settings.words, settings.time, settings.words_only, settings.hours)
+    # lexical weights are this input's; of other rows in the collection they are not known
+    own = job.config.embed.sparse and not job.whole_collection
+    lexical = load_lexical_weights(job.run.path) if own else None
+    headlines = job.headlines
+    return story_vectors(job.embeddings.vectors, headlines.column("text"), headlines.times, shares, lexical)
+
+
+def initial_clusters(labels: Ints) -> Ints:
+    """The labels with a cluster of its own for each noise headline."""
+    lone = np.flatnonzero(labels < 0)
+    initial = labels.copy()
+    initial[lone] = int(labels.max(initial=-1)) + 1 + np.arange(len(lone))
+    return initial

@@ -1,0 +1,55 @@
+"""Publication times in the forms that people have them."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from job.backends.tables.times import Times
+
+NOON = datetime(2024, 4, 25, 12, 0, 0, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "without_zone"),
+    [
+        ("2024-04-25T12:00:00Z", 0),
+        ("2024-04-25 14:00:00+02:00", 0),
+        ("20240425T120000Z", 0),
+        ("2024-04-25T12:00:00", 1),
+        ("2024-04-25 12:00:00 UTC", 0),
+        ("Thu, 25 Apr 2024 12:00:00 GMT", 0),
+        ("Thu, 25 Apr 2024 08:00:00 -0400", 0),
+        ("1714046400", 0),
+        ("1714046400000", 0),
+        (" 2024-04-25T12:00:00.000Z ", 0),
+    ],
+)
+def test_one_moment_in_many_forms(text: str, without_zone: int) -> None:
+    parser = Times()
+    assert parser.parse(pa.array([text])).tolist() == [NOON]
+    assert (parser.without_zone, parser.unusable) == (without_zone, 0)
+
+
+@pytest.mark.parametrize("value", [NOON, NOON * 1e3, NOON * 1e6, NOON * 1e9, int(NOON), int(NOON) * 1000])
+def test_a_number_is_an_epoch_in_the_unit_that_its_size_tells(value: float) -> None:
+    assert Times().parse(pa.array([value]))[0] == pytest.approx(NOON)
+
+
+def test_arrow_timestamps_and_dates() -> None:
+    naive, aware = pa.timestamp("ns"), pa.timestamp("ms", "America/New_York")
+    parser = Times()
+    assert parser.parse(pa.array([datetime(2024, 4, 25, 12), None], naive))[0] == NOON
+    assert (parser.without_zone, parser.unusable) == (1, 1)
+    assert Times().parse(pa.array([datetime(2024, 4, 25, 12, tzinfo=UTC)], aware)).tolist() == [NOON]
+    assert Times().parse(pa.array([date(2024, 4, 25)])).tolist() == [NOON - 12 * 3600]
+
+
+def test_what_is_no_time_is_counted_and_an_example_kept() -> None:
+    parser = Times()
+    found = parser.parse(pa.array([None, "", "yesterday", "2024", "2024-13-45", "0", "99999999999999999999999"]))
+    assert np.isnan(found).sum() >= 6
+    assert parser.unusable == int(np.isnan(found).sum())
+    assert parser.example == "yesterday"
+    assert np.isnan(Times().parse(pa.array([0, -5, float("nan")], pa.float64()))).all()

@@ -1,0 +1,124 @@
+"""The stages merge and stories on headlines made here: merged, cut, left alone, the same whatever the order."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from jobs import headlines_of, job_of, stats_of
+
+from job.backends.knn.brute_force import nearest
+from job.backends.knn.distances import pair_distances, sort_rows
+from job.backends.stories.merge_tree import MergeTree, cut_count
+from job.context import Job
+from job.data import Clusters, Embeddings, Headlines, KnnGraph
+from job.stages.cluster import ClusterStage
+from job.stages.merge import MergeStage, initial_clusters
+from job.stages.stories import StoriesStage
+
+WORDS = ("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch")
+
+
+def made(sizes: list[int], spread: float = 0.25, angle: float = 0.3) -> tuple[list[str], np.ndarray]:
+    """Stories of these sizes: texts that share two words, vectors around a center; each told in two clusters."""
+    rng = np.random.default_rng(1)
+    texts, vectors = [], []
+    for story, size in enumerate(sizes):
+        center, apart = rng.normal(size=32), angle * rng.normal(size=32)
+        for row in range(size):
+            half = center + (row % 2) * apart
+            texts.append(f"{WORDS[story]} report {story} number {row}")
+            vectors.append(half + spread * rng.normal(size=32))
+    found = np.array(vectors) + 1.0
+    return texts, (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def clustered(folder: Path, texts: list[str], vectors: np.ndarray, **settings: Any) -> tuple[Job, dict[str, Any]]:
+    n = len(texts)
+    cluster = {"recipe": "stories", "k": 5, **settings}
+    job = job_of(folder, headlines_of(range(n), texts), Embeddings(np.arange(n), vectors), key="k", cluster=cluster)
+    rows = np.arange(n)
+    indices = nearest(vectors, rows, 12)
+    job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 12), 12)
+    for stage in (ClusterStage(), MergeStage(), StoriesStage()):
+        result = stage.run(job)
+        job.run.finish(stage.name, stage.digest(job), result.output or "", stage.files(job), 0.0, {})
+    return job, stats_of(result)
+
+
+def test_clusters_of_one_story_are_merged_and_numbered_by_size(tmp_path: Path) -> None:
+    sizes = [30, 20, 12, 8]
+    job, stats = clustered(tmp_path / "run", *made(sizes))
+    assert (stats["clusters"], stats["largest"]) == (4, 30)
+    assert job.clusters.labels.tolist() == np.repeat(range(4), sizes).tolist()
+    assert job.clusters.count == 4
+    fine = Clusters.load(job.run.file("clusters.parquet"), job.run.file("tree.npz"))
+    assert fine.count > 4, "HDBSCAN's own clusters stay beside the stories"
+    assert ((job.clusters.probabilities >= 0) & (job.clusters.probabilities <= 1)).all()
+
+
+def test_a_story_has_the_smallest_size_or_is_noise(tmp_path: Path) -> None:
+    texts, vectors = made([20, 12, 11, 10, 9, 3])
+    job, _ = clustered(tmp_path / "run", texts, vectors)
+    assert job.clusters.labels[-3:].tolist() == [5, 5, 5]
+    job, _ = clustered(tmp_path / "four", texts, vectors, smallest_story=4)
+    assert job.clusters.labels[-3:].tolist() == [-1, -1, -1]
+    assert job.clusters.probabilities[-3:].tolist() == [0, 0, 0]
+
+
+def test_a_higher_limit_only_splits(tmp_path: Path) -> None:
+    texts, vectors = made([30, 20, 12, 8], spread=0.5)
+    labels = [
+        clustered(tmp_path / str(limit), texts, vectors, merge_above=limit, smallest_story=2)[0].clusters.labels
+        for limit in (0.05, 0.2, 0.4)
+    ]
+    for coarse, fine in itertools.pairwise(labels):
+        for story in range(fine.max() + 1):
+            assert len(set(coarse[fine == story])) == 1
+
+
+def test_the_order_of_the_rows_changes_no_story(tmp_path: Path) -> None:
+    texts, vectors = made([30, 20, 12, 8], spread=0.5)
+    straight = clustered(tmp_path / "straight", texts, vectors)[0].clusters.labels
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(texts))
+        mixed, _ = clustered(tmp_path / str(seed), [texts[i] for i in order], vectors[order])
+        pairs = set(zip(straight[order].tolist(), mixed.clusters.labels.tolist(), strict=True))
+        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def test_without_merging_the_stages_write_nothing_and_pass_the_clusters_on(tmp_path: Path) -> None:
+    job, stats = clustered(tmp_path / "run", *made([20, 12]), merge_above=None)
+    assert stats["output"] == job.output("cluster")
+    assert not job.run.file("stories.parquet").exists()
+    assert job.clusters.labels.tolist() == job.fine_clusters.labels.tolist()
+
+
+def test_times_part_what_words_and_vectors_hold_together(tmp_path: Path) -> None:
+    """The same event twice, three months apart: the last merge joins the two."""
+    texts, vectors = made([24], angle=0.0)
+    months = np.arange(24) % 2
+    headlines = headlines_of(range(24), texts)
+    table = headlines.table
+    column = pa.array(1.7e9 + months * 2000 * 3600.0)
+    headlines = Headlines(table.set_column(table.column_names.index("time"), "time", column))
+    settings = {"recipe": "stories", "k": 5}
+    sections = {"cluster": settings, "stories": {"time": 0.5}}
+    job = job_of(tmp_path / "run", headlines, Embeddings(np.arange(24), vectors), key="k", **sections)
+    job.run.finish("cluster", "k", "k", [], 0.0, {})
+    none = np.zeros(24, np.float32)
+    job.fine_clusters = Clusters(np.full(24, -1, np.int32), none, none[:0], np.full(24, -1, np.int32), none)
+    indices = nearest(vectors, np.arange(24), 23)
+    job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, np.arange(24), indices), 23), 23)
+    MergeStage().run(job)
+    halves = cut_count(MergeTree.load(job.run.file("merges.npz")), 2)
+    assert len(set(zip(halves.tolist(), months.tolist(), strict=True))) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [([0, 0, -1, 1, -1], [0, 0, 2, 1, 3]), ([-1, -1], [0, 1]), ([], []), ([0, 0], [0, 0])]
+)
+def test_a_lone_headline_is_a_cluster_of_one(labels: list[int], expected: list[int]) -> None:
+    assert initial_clusters(np.array(labels, np.int32)).tolist() == expected
