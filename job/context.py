@@ -112,6 +112,11 @@ class Job:
     def topics(self) -> list[Topic]:
         return load_topics(self.run.file("topics.parquet"))
 
+    @property
+    def clusters_output(self) -> str:
+        """The digest of `clusters`."""
+        return self.output("stories" if self.merges else "cluster")
+
     def output(self, stage: str) -> str:
         """The digest of a finished stage's result."""
         marker = self.run.marker(stage)
@@ -181,6 +186,10 @@ class Stage(ABC):
     @abstractmethod
     def run(self, job: Job) -> StageResult | None:
         """Do the work. None, only of a shared stage: this rank's share is done, the stage is not complete."""
+
+    def applies(self, config: Config) -> bool:
+        """Whether the configuration asks for the stage at all."""
+        return True
 
     def check(self, job: Job) -> None:  # noqa: B027 - few stages have something to check
         """Raise `BadInput` for what is known to fail, before any stage has started."""

@@ -50,7 +50,10 @@ def run(config: Config, only: str | None = None) -> None:
         JobError: see `job.runtime.errors` for what each kind means.
     """
     job = Job(config)
-    stages = STAGES if only is None else STAGES[: NAMES.index(only) + 1]
+    last = len(STAGES) if only is None else NAMES.index(only) + 1
+    stages = [stage for stage in STAGES[:last] if stage.applies(config)]
+    if only is not None and not STAGES[last - 1].applies(config):
+        raise BadInput(f"stage {only} has nothing to do with these settings: it needs cluster.merge_above")
 
     def work() -> None:
         if job.ranks.rank == 0:
@@ -75,10 +78,11 @@ def run(config: Config, only: str | None = None) -> None:
 
 
 def carry_out(stages: Sequence[Stage], job: Job) -> None:
-    """Bring these stages up to date, in order, in this process."""
+    """Bring those of the stages that apply up to date, in order, in this process."""
     for stage in stages:
-        do(stage, job)
-        signals.check()
+        if stage.applies(job.config):
+            do(stage, job)
+            signals.check()
 
 
 def do(stage: Stage, job: Job) -> bool:
@@ -187,4 +191,4 @@ def _record(job: Job, meter: Meter) -> None:
         "this_run": {"stages": job.done, "seconds": round(meter.seconds, 3), "peak_mb": peak_mb()},
         "fallbacks": fallbacks,
     }
-    write_record(job.run, NAMES, facts)
+    write_record(job.run, tuple(stage.name for stage in STAGES if stage.applies(job.config)), facts)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 import job
 from job.cli import parser
 from job.config import Config, load
-from job.config.sections import CUT_KEYS, NOISE_KEYS
+from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 
 MAX_WORDS = 1_400
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def test_every_command_of_the_job_is_understood(command: str) -> None:
         assert load(ROOT / arguments.config, arguments.settings)
     elif command.startswith("recut"):
         keys = {setting.partition("=")[0] for setting in arguments.settings}
-        assert keys <= {*CUT_KEYS, *NOISE_KEYS, "seed"}
+        assert keys <= {*CUT_KEYS, *NOISE_KEYS, *STORY_KEYS, "seed"}
 
 
 @pytest.mark.parametrize("command", SCRIPTS)

@@ -1,6 +1,7 @@
 """`status`: which stages of a run folder are done."""
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +18,21 @@ class StatusCommand(Command):
         parser.add_argument("run_dir", type=Path)
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
-        from job.pipeline import NAMES
+        from job.config import resolve
+        from job.pipeline import STAGES
 
         run = RunDir(arguments.run_dir)
-        if not run.file("config.json").is_file():
-            raise BadInput(f"'{arguments.run_dir}' is no run folder: it has no config.json; name the run_dir of a run")
-        for name in NAMES:
-            marker = run.marker(name)
+        try:
+            values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            raise BadInput(
+                f"'{arguments.run_dir}' is no run folder: it has no config.json; name the run_dir of a run"
+            ) from None
+        config = resolve(values, [], str(run.file("config.json")))
+        for stage in STAGES:
+            if not stage.applies(config):
+                continue
+            name, marker = stage.name, run.marker(stage.name)
             if marker is None:
                 yield f"{name:<10} not done"
                 continue

@@ -26,7 +26,7 @@ class DescribeStage(Stage):
     name = "describe"
 
     def key(self, job: Job) -> list[Any]:
-        return [job.clustered("ingest"), job.clustered("embed"), job.output("stories")]
+        return [job.clustered("ingest"), job.clustered("embed"), job.clusters_output]
 
     def files(self, job: Job) -> list[str]:
         return ["topics.parquet"]

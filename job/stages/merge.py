@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.data import Floats, Ints
 from job.runtime.log import logger
@@ -13,14 +14,12 @@ from job.runtime.rundir import digest
 class MergeStage(Stage):
     """Write `merges.npz`: the whole tree, down to one cluster per connected component of the neighbor graph.
 
-    Without `cluster.merge_above` nothing is merged, and the stage writes nothing.
+    Only with `cluster.merge_above`.
     """
 
     name = "merge"
 
     def key(self, job: Job) -> list[Any]:
-        if not job.merges:
-            return []
         return [
             *(job.output(stage) for stage in ("cluster", "neighbors")),
             *(job.clustered(stage) for stage in ("ingest", "embed")),
@@ -31,11 +30,12 @@ class MergeStage(Stage):
         ]
 
     def files(self, job: Job) -> list[str]:
-        return ["merges.npz"] if job.merges else []
+        return ["merges.npz"]
+
+    def applies(self, config: Config) -> bool:
+        return config.cluster.merge_above is not None
 
     def run(self, job: Job) -> StageResult:
-        if not job.merges:
-            return StageResult(0)
         from job.backends.stories.linkage import average_linkage
         from job.backends.stories.vectors import background
 

@@ -31,7 +31,8 @@ class ReportStage(Stage):
         return [
             job.clustered("ingest"),
             ingest.key if ingest else "",
-            *(job.output(stage) for stage in ("stories", "project", "describe")),
+            job.clusters_output,
+            *(job.output(stage) for stage in ("project", "describe")),
             [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.key(),
         ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from job.config import Cluster
+from job.config import Cluster, Config
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
 from job.runtime.log import logger
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class StoriesStage(Stage):
     """Write `stories.parquet`, in the columns of `clusters.parquet`, and `stories.npz` with the persistence.
 
-    A story has at least `cluster.smallest_story` headlines; the headlines of smaller ones are noise. Without
-    `cluster.merge_above` the clusters are the stories, and the stage writes nothing.
+    A story has at least `cluster.smallest_story` headlines; the headlines of smaller ones are noise. Only with
+    `cluster.merge_above`: else the clusters are the answer.
     """
 
     name = "stories"
@@ -29,11 +29,12 @@ class StoriesStage(Stage):
         return [job.output("cluster"), job.output("merge"), settings.merge_above, settings.smallest_story]
 
     def files(self, job: Job) -> list[str]:
-        return ["stories.parquet", "stories.npz"] if job.merges else []
+        return ["stories.parquet", "stories.npz"]
+
+    def applies(self, config: Config) -> bool:
+        return config.cluster.merge_above is not None
 
     def run(self, job: Job) -> StageResult:
-        if not job.merges:
-            return StageResult(0, job.output("cluster"))
         from job.backends.knn.vote import nearest_cluster
         from job.backends.stories.merge_tree import MergeTree
 

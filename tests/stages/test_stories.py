@@ -43,6 +43,8 @@ def clustered(folder: Path, texts: list[str], vectors: np.ndarray, **settings: A
     indices = nearest(vectors, rows, 12)
     job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 12), 12)
     for stage in (ClusterStage(), MergeStage(), StoriesStage()):
+        if not stage.applies(job.config):
+            continue
         result = stage.run(job)
         job.run.finish(stage.name, stage.digest(job), result.output or "", stage.files(job), 0.0, {})
     return job, stats_of(result)
@@ -89,9 +91,9 @@ def test_the_order_of_the_rows_changes_no_story(tmp_path: Path) -> None:
         assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
-def test_without_merging_the_stages_write_nothing_and_pass_the_clusters_on(tmp_path: Path) -> None:
-    job, stats = clustered(tmp_path / "run", *made([20, 12]), merge_above=None)
-    assert stats["output"] == job.output("cluster")
+def test_without_merging_the_clusters_are_the_answer(tmp_path: Path) -> None:
+    job, _ = clustered(tmp_path / "run", *made([20, 12]), merge_above=None)
+    assert job.clusters_output == job.output("cluster")
     assert not job.run.file("stories.parquet").exists()
     assert job.clusters.labels.tolist() == job.fine_clusters.labels.tolist()
 
