@@ -175,6 +175,7 @@ def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: P
         assert (folder / name).read_bytes() == (alone / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     settings = (f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS, "ranks.wait=1", "ranks.world=2")

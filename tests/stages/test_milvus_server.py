@@ -133,6 +133,7 @@ def test_lexical_weights_stay_behind_where_the_server_has_no_sparse_vectors(milv
     milvus.close()
 
 
+@pytest.mark.slow
 def test_a_living_collection_keeps_yesterday_and_is_filtered_by_extra_fields(milvus: Milvus, tmp_path: Path) -> None:
     milvus.fields = Fields(extra=("day",))
     rows, found = headlines(400), vectors(400)

@@ -204,10 +204,11 @@ def _merge(clusters, pairs, buckets, winners, means, quantum, largest_norm, p, f
 def _merge_all(clusters, pairs, buckets, winners, means, quantum, largest_norm, left, right, heights):  # type: ignore[no-untyped-def]
     """Merge until no pair remains. Returns the number of merges, and of similarities computed on the way."""
     c = len(clusters)
-    for p in range(len(pairs)):
+    # int32 as everywhere else: each kernel is compiled for one type of number
+    for p in np.arange(len(pairs), dtype=np.int32):
         attach(clusters, pairs, buckets, p, pairs[p].owner, pairs[p].other)
         _push_bound(clusters, pairs, p, pairs[p].key, True)
-    for a in range(c):
+    for a in np.arange(c, dtype=np.int32):
         update(clusters, pairs, winners, a)
     node = np.arange(c)
     found, ends, bounds = np.empty(c, np.int32), np.empty(c, np.int32), np.empty(c)

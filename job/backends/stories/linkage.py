@@ -67,6 +67,8 @@ def average_linkage(
     """
     _check(vectors, labels, indices)
     _check_optional(len(vectors), background, ranks)
+    if overwrite_vectors and not vectors.flags.writeable:
+        raise ValueError("overwrite_vectors=True: the vectors are read-only; pass a copy, or False")
     threads = usable_cores() if threads is None else threads
     tree = MergeTree(len(vectors), labels.copy(), np.zeros((0, 4)))
     if not indices.size:

@@ -5,77 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from greedy_reference import Input, every_pair, greedy_reference, random_input, row_similarities, same, unit_vectors
 from scipy.cluster.hierarchy import average
 
 from job.backends.stories import greedy, linkage, merge_tree, pair_queue
 from job.backends.stories.linkage import MergeTree, average_linkage, cut, cut_count
-from job.data import Floats, Ints
-
-Matrix = npt.NDArray[np.float64]
-Input = dict[str, Any]
-
-
-def unit_vectors(rng: np.random.Generator, n: int, d: int) -> Floats:
-    """Unit vectors in loose groups."""
-    points = rng.standard_normal((max(1, n // 6), d))[rng.integers(0, max(1, n // 6), n)]
-    points = points + 0.6 * rng.standard_normal((n, d))
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-
-
-def every_pair(n: int) -> Ints:
-    """A graph in which each row has all others as neighbors."""
-    others = np.arange(n - 1)[None, :]
-    return (others + (others >= np.arange(n)[:, None])).astype(np.int32).reshape(n, max(n - 1, 0))
-
-
-def random_input(seed: int, n: int, k: int | None, background: bool = True) -> Input:
-    """`n` rows in random initial clusters; k random neighbors, some of them missing, or all rows if k is None."""
-    rng = np.random.default_rng(seed)
-    vectors = unit_vectors(rng, n, int(rng.integers(3, 12)))
-    labels = np.unique(rng.integers(0, n, n) if rng.random() < 0.5 else np.arange(n), return_inverse=True)[1]
-    indices = every_pair(n) if k is None else rng.integers(-1, n, (n, k)).astype(np.int32)
-    given = {"vectors": vectors, "labels": labels.astype(np.int32), "indices": indices}
-    return given | ({"background": (0.3 * rng.random(n)).astype(np.float32)} if background else {})
-
-
-def row_similarities(given: Input) -> Matrix:
-    vectors = given["vectors"].astype(np.float64)
-    background = given.get("background", np.zeros(len(vectors))).astype(np.float64)
-    result: Matrix = vectors @ vectors.T - (background[:, None] + background) / 2
-    return result
-
-
-def greedy_reference(given: Input) -> list[tuple[float, Ints]]:
-    """The definition, with matrices: each merge's height, lowered to those below it, and the labels after it."""
-    labels, indices = given["labels"].copy(), given["indices"]
-    member = np.eye(labels.max() + 1)[labels]
-    sizes = member.sum(axis=0)
-    similar = member.T @ row_similarities(given) @ member / np.outer(sizes, sizes)
-    found, at = np.nonzero(indices >= 0)
-    candidate = np.zeros(similar.shape, bool)
-    candidate[labels[found], labels[indices[found, at]]] = True
-    candidate |= candidate.T
-    np.fill_diagonal(candidate, False)
-    level = np.full(len(sizes), np.inf)
-    result = []
-    while candidate.any():
-        a, b = np.unravel_index(np.argmax(np.where(candidate, similar, -np.inf)), similar.shape)
-        level[a] = min(similar[a, b], level[a], level[b])
-        similar[a] = similar[:, a] = (sizes[a] * similar[a] + sizes[b] * similar[b]) / (sizes[a] + sizes[b])
-        sizes[a] += sizes[b]
-        candidate[a] = candidate[:, a] = candidate[a] | candidate[b]
-        candidate[b] = candidate[:, b] = candidate[a, a] = False
-        labels[labels == b] = a
-        result.append((level[a], labels.copy()))
-    return result
-
-
-def same(one: Ints, other: Ints) -> bool:
-    """Whether two labelings are the same partition."""
-    pairs = set(zip(one.tolist(), other.tolist(), strict=True))
-    return len(pairs) == len(set(one.tolist())) == len(set(other.tolist()))
 
 
 def check_tree(tree: MergeTree) -> None:
@@ -220,40 +155,6 @@ def test_rounding_stays_small_over_many_merges() -> None:
     assert tree.merges[-1, 2] == pytest.approx(lowest, abs=1e-6)
 
 
-# ---- levels
-
-
-def test_cut_numbers_clusters_by_size_then_by_first_row() -> None:
-    tree = MergeTree(5, np.array([0, 1, 2, 3, 3], np.int32), np.array([[1, 2, 0.5, 2], [0, 4, 0.25, 3]]))
-    assert cut(tree, 0.6).tolist() == [1, 2, 3, 0, 0]
-    assert cut(tree, 0.5).tolist() == [2, 0, 0, 1, 1]
-    assert cut(tree, 0.25).tolist() == [0, 0, 0, 1, 1]
-    assert cut(tree, -1).tolist() == [0, 0, 0, 1, 1]
-
-
-def test_cut_count_gives_the_nearest_number_of_clusters_that_there_is() -> None:
-    tree = MergeTree(5, np.array([0, 1, 2, 3, 3], np.int32), np.array([[1, 2, 0.5, 2], [0, 4, 0.25, 3]]))
-    assert [int(cut_count(tree, count).max()) + 1 for count in (0, 1, 2, 3, 4, 5, 99)] == [2, 2, 2, 3, 4, 4, 4]
-
-
-def test_coarser_levels_contain_finer_ones() -> None:
-    tree = average_linkage(**random_input(5, 200, 5))
-    fine = tree.leaves
-    for above in np.linspace(1, -1, 41):
-        coarse = cut(tree, above)
-        assert len(set(zip(fine.tolist(), coarse.tolist(), strict=True))) == len(np.unique(fine))
-        fine = coarse
-
-
-def test_a_saved_tree_is_loaded_as_it_was(tmp_path: Path) -> None:
-    tree = average_linkage(**random_input(0, 50, 3))
-    tree.save(tmp_path / "merges.npz")
-    loaded = MergeTree.load(tmp_path / "merges.npz")
-    assert (loaded.n, loaded.leaves.dtype, loaded.merges.dtype) == (50, np.int32, np.float64)
-    np.testing.assert_array_equal(loaded.leaves, tree.leaves)
-    np.testing.assert_array_equal(loaded.merges, tree.merges)
-
-
 # ---- edge cases
 
 
@@ -337,6 +238,14 @@ def test_bad_input_is_refused(change: Input, message: str) -> None:
     }
     with pytest.raises(ValueError, match=message):
         average_linkage(**given | change)
+
+
+def test_vectors_that_cannot_be_overwritten_are_refused() -> None:
+    given = random_input(0, 5, 2)
+    given["vectors"].flags.writeable = False
+    average_linkage(**given)
+    with pytest.raises(ValueError, match="read-only"):
+        average_linkage(**given, overwrite_vectors=True)
 
 
 def test_the_loop_is_compiled_again_after_a_change_of_the_queue() -> None:
