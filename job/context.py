@@ -169,6 +169,32 @@ class StageResult:
     stats: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Size:
+    """The size of a run, for estimates: `rows` headlines, `dim` dimensions, `k` neighbors, `weights` bytes of a model.
+
+    Texts are taken to have 300 bytes.
+    """
+
+    rows: int
+    dim: int
+    k: int
+    weights: float
+
+    @property
+    def texts(self) -> int:
+        return 300 * self.rows
+
+    @property
+    def vectors(self) -> int:
+        """Bytes in float16; float32 takes twice as many."""
+        return 2 * self.dim * self.rows
+
+    @property
+    def graph(self) -> int:
+        return 8 * self.k * self.rows
+
+
 class Stage(ABC):
     """One step of the pipeline. `version`: to be raised when the code gives another result for the same key."""
 
@@ -208,6 +234,10 @@ class Stage(ABC):
 
     def clean_up(self, job: Job) -> None:  # noqa: B027 - few stages leave something
         """Remove what was only needed until the marker was written."""
+
+    def memory(self, size: Size) -> float | None:
+        """Bytes at the stage's peak, without the libraries; None where the libraries take more than that."""
+        return None
 
     def digest(self, job: Job) -> str:
         """The digest of everything that the result depends on."""

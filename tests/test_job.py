@@ -223,6 +223,14 @@ def test_doctor_says_what_there_is(job: Run) -> None:
     assert "minilm" in said.stdout
     assert "Milvus Lite" in said.stdout
     assert "1,000,000" in said.stdout
+    assert "384 dimensions, k = 50" in said.stdout
+
+
+def test_doctor_takes_the_models_own_dimensions_and_the_pooling_asked_for(job: Run) -> None:
+    plain = job("doctor")
+    assert "minilm" in plain.stdout and "mean pooling" in plain.stdout
+    assert "384 dimensions" in plain.stdout
+    assert "cls pooling" in job("doctor", DEMO, "embed.pooling=cls").stdout
 
 
 def test_validate_lists_the_columns(job: Run) -> None:

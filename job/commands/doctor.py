@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SIZES = (10_000, 100_000, 1_000_000)
 # of BGE-M3, where the model is not known
 _DIM, _K = 1024, 50
+# GiB of memory that the libraries take
+_LIBRARIES = 0.5
 
 
 class DoctorCommand(Command):
@@ -53,11 +55,21 @@ def examine(config: "Config | None") -> Iterator[str]:
         for line in _milvus(config):
             yield f"milvus     {line}"
     k = config.graph_k if config else _K
+    yield from _memory(dim, k, _weights(model))
+
+
+def _memory(dim: int, k: int, weights: float) -> Iterator[str]:
+    """The peak of each stage that needs more than the libraries do. Fitted to the run of 256,807 x 384 that
+    configs/README.md has: 1.1, 0.6, 1.3, 0.5 and 2.7 GiB there; `merge` is an estimate."""
+    from job.context import Size
+    from job.pipeline import STAGES
+
+    large = [stage for stage in STAGES if stage.memory(Size(1, 1, 1, 0)) is not None]
     yield f"memory     GiB needed at the peak of each stage, {dim} dimensions, k = {k}:"
-    yield f"memory     {'headlines':>10} {'embed':>7} {'store':>7} {'neighbors':>10} {'cluster':>8} {'project':>8}"
+    yield "memory      headlines" + "".join(f" {stage.name:>10}" for stage in large)
     for rows in _SIZES:
-        needs = _needs(rows, dim, k, _weights_gib(model))
-        yield f"memory     {rows:>10,} " + "{:>7.1f} {:>7.1f} {:>10.1f} {:>8.1f} {:>8.1f}".format(*needs)
+        needs = (stage.memory(Size(rows, dim, k, weights)) or 0 for stage in large)
+        yield f"memory     {rows:>10,}" + "".join(f" {_LIBRARIES + bytes / 2**30:>10.1f}" for bytes in needs)
 
 
 def _device(config: "Config | None") -> Iterator[str]:
@@ -86,28 +98,12 @@ def _dimensions(model: "Model") -> int:
     return int(settings.get("hidden_size", _DIM))
 
 
-def _weights_gib(model: "Model | None") -> float:
-    """Of the model's weights, in float32; BGE-M3's where the model is not known."""
+def _weights(model: "Model | None") -> float:
+    """Bytes of the model's weights; BGE-M3's where the model is not known."""
     if model is None:
-        return 2.2
-    return (
-        max(sum(path.stat().st_size for path in model.folder.glob(kind)) for kind in ("*.safetensors", "*.bin")) / 2**30
-    )
-
-
-def _needs(rows: int, dim: int, k: int, weights: float) -> list[float]:
-    """GiB by stage, libraries included; texts at 300 bytes. Array sizes, fitted to the run of 256,807 x 384 that
-    configs/README.md has: 1.1, 0.6, 1.3, 0.5 and 2.7 GiB there."""
-    gib = 2.0**30
-    texts, half, full, graph = 300 * rows, 2 * dim * rows, 4 * dim * rows, 8 * k * rows
-    return [
-        # embedding holds a few shards, however many rows there are, and the weights
-        1 + weights,
-        0.5 + (2 * texts + half) / gib,
-        0.5 + (texts + half + full + 3 * graph) / gib,
-        0.5 + (3 * graph + 200 * rows) / gib,
-        1 + (half + full + 12 * graph) / gib,
-    ]
+        return 2.2 * 2**30
+    kinds = ("*.safetensors", "*.bin")
+    return max(sum(path.stat().st_size for path in model.folder.glob(kind)) for kind in kinds)
 
 
 def _milvus(config: "Config") -> Iterator[str]:

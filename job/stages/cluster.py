@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from job.config import REDUCE_NEIGHBORS, Cluster
-from job.context import Job, Stage, StageResult
+from job.context import Job, Size, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest
@@ -34,6 +34,9 @@ class ClusterStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["clusters.parquet", "tree.npz"]
+
+    def memory(self, size: Size) -> float:
+        return 3 * size.graph + 200 * size.rows
 
     def run(self, job: Job) -> StageResult:
         from job.backends.knn.vote import nearest_cluster

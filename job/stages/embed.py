@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from job.context import Job, Stage, StageResult
+from job.context import Job, Size, Stage, StageResult
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.rundir import digest
@@ -49,6 +49,10 @@ class EmbedStage(Stage):
             return []
         missing = {shard for shards in self._all_shards(job) for shard in shards.missing()}
         return self._shards(job, "embeddings").describe(missing, job.ranks)
+
+    def memory(self, size: Size) -> float:
+        # a few shards, however many rows there are, and the weights
+        return 0.5 * 2**30 + size.weights
 
     def run(self, job: Job) -> StageResult | None:
         if not job.has_input:

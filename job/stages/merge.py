@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from job.config import Config
-from job.context import Job, Stage, StageResult
+from job.context import Job, Size, Stage, StageResult
 from job.data import Floats, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import digest
@@ -34,6 +34,10 @@ class MergeStage(Stage):
 
     def applies(self, config: Config) -> bool:
         return config.cluster.merge_above is not None
+
+    def memory(self, size: Size) -> float:
+        # vectors, story vectors with 608 more dimensions for words and time, pairs of candidates
+        return size.texts + size.vectors + 4 * (size.dim + 608) * size.rows + 48 * size.k * size.rows
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.linkage import average_linkage

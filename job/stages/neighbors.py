@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from job.context import Job, Stage, StageResult
+from job.context import Job, Size, Stage, StageResult
 from job.data import Floats, Ids, Ints, KnnGraph
 from job.runtime import signals
 from job.runtime.errors import Resumable
@@ -55,6 +55,9 @@ class NeighborsStage(Stage):
     def missing(self, job: Job) -> list[str]:
         shards = self._shards(job)
         return shards.describe(shards.missing(), job.ranks)
+
+    def memory(self, size: Size) -> float:
+        return size.texts + 3 * size.vectors + 3 * size.graph
 
     def run(self, job: Job) -> StageResult | None:
         """Raises Resumable: the collection does not hold what the store stage wrote, and its marker is taken back; or

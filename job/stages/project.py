@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from job.context import Job, Stage, StageResult
+from job.context import Job, Size, Stage, StageResult
 from job.data import Floats
 from job.runtime.log import logger
 from job.runtime.rundir import atomic, digest
@@ -21,6 +21,9 @@ class ProjectStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["layout.npy"]
+
+    def memory(self, size: Size) -> float:
+        return 0.5 * 2**30 + 3 * size.vectors + 12 * size.graph
 
     def run(self, job: Job) -> StageResult:
         config, n = job.config.project, len(job.graph)

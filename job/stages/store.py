@@ -6,7 +6,7 @@ from typing import Any
 from job.backends.milvus import is_lite
 from job.backends.milvus.index_kinds import why_unavailable
 from job.config import Config
-from job.context import COLLECTION, Job, Stage, StageResult
+from job.context import COLLECTION, Job, Size, Stage, StageResult
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.secrets import without_password
@@ -52,6 +52,9 @@ class StoreStage(Stage):
     def is_volatile(self, job: Job) -> bool:
         # other programs write to the collection too
         return job.whole_collection
+
+    def memory(self, size: Size) -> float:
+        return 2 * size.texts + size.vectors
 
     def run(self, job: Job) -> StageResult:
         from job.stages.store_write import write_headlines
