@@ -26,11 +26,11 @@ Cost: O(n d), plus one product of the remaining groups with 5,000 centroids, plu
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from job.backends.graph_hdbscan import by_size
+from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
 from job.data import Floats, Ints, Vectors
 
 Doubles = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ _PARTS = 2.0**18
 
 @dataclass(frozen=True)
 class Themes:
-    """Themes and sub-themes, numbered by headlines, largest first, then by the first row.
+    """Themes and sub-themes, numbered by headlines, largest first, then by the smallest rank.
 
     `themes`, `subthemes` int32 [n]: of each headline, -1 = none. `story_themes`, `story_subthemes` int32 [s]: of each
     story. `parents` int32: the theme of each sub-theme.
@@ -97,14 +97,15 @@ def find_themes(
     means, center = _centroids(vectors, order, groups, sizes, min(max(stories, max_groups), len(sizes)))
     nodes = _unit(means[:max_groups] - center)
     joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes)
-    weights = np.bincount(joined, sizes, len(nodes)) ** _WEIGHT
+    weights: Doubles = np.bincount(joined, sizes, len(nodes)).astype(np.float64) ** _WEIGHT
     neighbors, cosines = _nearest_nodes(nodes)
-    single = np.flatnonzero(sizes[: len(nodes)] == 1)
-    lonely[single] = cosines[single].max(axis=1, initial=0) <= 0
+    lonely[: len(nodes)] = cosines.max(axis=1, initial=0) <= 0
+    lone = np.zeros(len(sizes), np.bool_)
+    lone[groups[labels[order] < 0]] = True
     distances = _squared_distances(_smooth(nodes, neighbors, cosines, weights))
-    merges = _size_penalized_linkage(distances, weights, _SIZE_PENALTY)
+    merges = size_penalized_linkage(distances, weights, _SIZE_PENALTY)
     wanted = counts or default_counts(stories or n)
-    return _themes(labels, order, groups, joined, lonely & (sizes == 1), [_cut(merges, count) for count in wanted])
+    return _themes(labels, order, groups, joined, lonely & lone, [cut_merges(merges, count) for count in wanted])
 
 
 def _groups(labels: Ints, stories: int) -> tuple[Numbers, Numbers]:
@@ -117,9 +118,7 @@ def _groups(labels: Ints, stories: int) -> tuple[Numbers, Numbers]:
     return groups, np.bincount(groups)
 
 
-def _centroids(
-    vectors: Vectors, order: Numbers, groups: Numbers, sizes: Numbers, count: int
-) -> tuple[Floats, Floats]:
+def _centroids(vectors: Vectors, order: Numbers, groups: Numbers, sizes: Numbers, count: int) -> tuple[Floats, Floats]:
     """The means float32 [count, d] of the first groups, and their mean [d], weighted by the root of size."""
     positions = np.argsort(groups, kind="stable")[: int(sizes[:count].sum())]
     sums = np.zeros((count, vectors.shape[1]), np.float32)
@@ -128,13 +127,13 @@ def _centroids(
         first = np.flatnonzero(np.diff(groups[block], prepend=-1))
         added = np.add.reduceat(vectors[order[block]].astype(np.float64), first, axis=0)
         sums[groups[block[first]]] += added.astype(np.float32)
-    means = sums / sizes[:count, None].astype(np.float32)
+    sums /= sizes[:count, None]
     weights = np.sqrt(sizes[:count].astype(np.float64))
     center = np.zeros(vectors.shape[1])
     for start in range(0, count, _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        center += (means[rows] * weights[rows, None]).sum(axis=0)
-    return means, (center / weights.sum()).astype(np.float32)
+        center += (sums[rows] * weights[rows, None]).sum(axis=0)
+    return sums, (center / weights.sum()).astype(np.float32)
 
 
 def _unit(rows: Floats) -> Floats:
@@ -225,62 +224,6 @@ def _squared_distances(rows: Doubles) -> Doubles:
     return result
 
 
-@nb.njit(cache=True)
-def _nearest_alive(distances, weights, alive, power, i):  # type: ignore[no-untyped-def]
-    """The nearest other cluster of cluster i and its penalized distance; the first of equal ones."""
-    nearest, smallest = -1, np.inf
-    for j in range(len(weights)):
-        if alive[j] and j != i:
-            value = distances[i, j] * (weights[i] * weights[j] / (weights[i] + weights[j])) ** power
-            if value < smallest:
-                nearest, smallest = j, value
-    return nearest, smallest
-
-
-@nb.njit(cache=True)
-def _size_penalized_linkage(distances, weights, power):  # type: ignore[no-untyped-def]
-    """All merges int64 [m - 1, 2] in order, a smaller than b: cluster b joins cluster a. Overwrites `distances`."""
-    m = len(weights)
-    size = weights.astype(np.float64)
-    alive = np.ones(m, np.bool_)
-    nearest, smallest = np.empty(m, np.int64), np.empty(m)
-    for i in range(m):
-        nearest[i], smallest[i] = _nearest_alive(distances, size, alive, power, i)
-    merges = np.empty((max(m - 1, 0), 2), np.int64)
-    for e in range(m - 1):
-        first = np.argmin(smallest)
-        a, b = min(first, nearest[first]), max(first, nearest[first])
-        merges[e, 0], merges[e, 1] = a, b
-        alive[b] = False
-        smallest[b] = np.inf
-        for j in range(m):
-            if alive[j] and j != a:
-                distances[a, j] = (size[a] * distances[a, j] + size[b] * distances[b, j]) / (size[a] + size[b])
-                distances[j, a] = distances[a, j]
-        size[a] += size[b]
-        if e == m - 2:
-            break
-        nearest[a], smallest[a] = _nearest_alive(distances, size, alive, power, a)
-        for j in range(m):
-            if alive[j] and j != a:
-                value = distances[j, a] * (size[j] * size[a] / (size[j] + size[a])) ** power
-                if nearest[j] == a or nearest[j] == b:
-                    nearest[j], smallest[j] = _nearest_alive(distances, size, alive, power, j)
-                elif value < smallest[j] or (value == smallest[j] and a < nearest[j]):
-                    nearest[j], smallest[j] = a, value
-    return merges
-
-
-def _cut(merges: Numbers, count: int) -> Numbers:
-    """The cluster int64 [m] of each node after all merges except the last `count` - 1; a cluster's smallest node."""
-    m = len(merges) + 1
-    roots = np.arange(m)
-    # backwards, so that the root of a is known when b takes it
-    for a, b in merges[: max(m - count, 0)][::-1]:
-        roots[b] = roots[a]
-    return roots
-
-
 def _themes(
     labels: Ints,
     order: Numbers,
@@ -332,5 +275,7 @@ def _check(
     if max_groups < 2:
         raise ValueError(f"max_groups={max_groups} must be at least 2")
     if n and (labels.min() < -1 or (np.bincount(labels[labels >= 0]) == 0).any()):
-        raise ValueError(f"labels from {labels.min()} to {labels.max()} must use every number from 0 on; -1 is no story")
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()} must use every number from 0 on; -1 is no story"
+        )
     return int(labels.max(initial=-1)) + 1

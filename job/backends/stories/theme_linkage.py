@@ -1,0 +1,73 @@
+"""Average linkage with a penalty for size: between average linkage and Ward's method in how equal its clusters are."""
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+
+def size_penalized_linkage(distances: Doubles, weights: Doubles, power: float) -> Numbers:
+    """All merges int64 [m - 1, 2] of m points, the nearest pair of clusters first: cluster b joins cluster a < b.
+
+    `distances` float64 [m, m]: symmetric, will be overwritten. The distance of two clusters is the mean distance of
+    their points, weighted by `weights` [m], times (v w / (v + w))^power, where v and w are the clusters' weights. Of
+    equal distances the pair with the smallest a merges first, then the one with the smallest b.
+    """
+    merges: Numbers = _merge_all(distances, weights.astype(np.float64), power)
+    return merges
+
+
+def cut_merges(merges: Numbers, count: int) -> Numbers:
+    """The cluster int64 [m] of each point when `count` clusters are left: the smallest point of each cluster."""
+    m = len(merges) + 1
+    roots = np.arange(m)
+    # backwards, so that the root of a is known when b takes it
+    for a, b in merges[: max(m - count, 0)][::-1]:
+        roots[b] = roots[a]
+    return roots
+
+
+@nb.njit(cache=True)
+def _nearest_alive(distances, weights, alive, power, i):  # type: ignore[no-untyped-def]
+    """The nearest other cluster of cluster i and its penalized distance; the first of equal ones."""
+    nearest, smallest = -1, np.inf
+    for j in range(len(weights)):
+        if alive[j] and j != i:
+            value = distances[i, j] * (weights[i] * weights[j] / (weights[i] + weights[j])) ** power
+            if value < smallest:
+                nearest, smallest = j, value
+    return nearest, smallest
+
+
+@nb.njit(cache=True)
+def _merge_all(distances, size, power):  # type: ignore[no-untyped-def]
+    m = len(size)
+    alive = np.ones(m, np.bool_)
+    nearest, smallest = np.empty(m, np.int64), np.empty(m)
+    for i in range(m):
+        nearest[i], smallest[i] = _nearest_alive(distances, size, alive, power, i)
+    merges = np.empty((max(m - 1, 0), 2), np.int64)
+    for e in range(m - 1):
+        first = np.argmin(smallest)
+        a, b = min(first, nearest[first]), max(first, nearest[first])
+        merges[e, 0], merges[e, 1] = a, b
+        alive[b] = False
+        smallest[b] = np.inf
+        for j in range(m):
+            if alive[j] and j != a:
+                distances[a, j] = (size[a] * distances[a, j] + size[b] * distances[b, j]) / (size[a] + size[b])
+                distances[j, a] = distances[a, j]
+        size[a] += size[b]
+        if e == m - 2:
+            break
+        nearest[a], smallest[a] = _nearest_alive(distances, size, alive, power, a)
+        for j in range(m):
+            if alive[j] and j != a:
+                value = distances[j, a] * (size[j] * size[a] / (size[j] + size[a])) ** power
+                if nearest[j] == a or nearest[j] == b:
+                    nearest[j], smallest[j] = _nearest_alive(distances, size, alive, power, j)
+                elif value < smallest[j] or (value == smallest[j] and a < nearest[j]):
+                    nearest[j], smallest[j] = a, value
+    return merges
