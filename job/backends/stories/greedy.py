@@ -28,8 +28,8 @@ from job.backends.stories.pair_queue import (
 )
 from job.data import Floats, Ints
 
-# numba's cache does not notice a change of kernels in other files: this checksum of pair_queue.py, which the tests
-# compare, changes this file with that one
+# numba's cache only notices changes in a kernel's own file. This checksum of pair_queue.py has to be updated with that
+# file (a test compares them), so that the kernels here, which contain those, are compiled again
 PAIR_QUEUE_CRC32 = 420097351
 # in quanta: a mean rounded to float32 changes a similarity by less than five, rounding a similarity by half of one
 _SLACK, _DRIFT_SLACK = 16.0, 2.0
@@ -187,7 +187,7 @@ def _merge(clusters, pairs, buckets, winners, means, quantum, largest_norm, p, f
     for at in range(count):
         attach(clusters, pairs, buckets, found[at], a, ends[at])
         bound = min(bounds[at], _ceiling(clusters, a, ends[at])) + _SLACK * quantum
-        # above the height of this merge, it would reach the top before the next one: the mean of a is in the cache now
+        # a bound above the height of this merge would reach the top before the next merge; now the mean is in the cache
         is_next = bound >= height
         if is_next:
             bound = _similarity(clusters, means, quantum, a, ends[at])
@@ -231,7 +231,7 @@ def _merge_all(clusters, pairs, buckets, winners, means, quantum, largest_norm, 
             _push_bound(clusters, pairs, p, _similarity(clusters, means, quantum, owner, pairs[p].other), True)
             computed += 1
             p = clusters[owner].top
-            # the owner still wins the tournament, without asking for it
+            # as long as its first pair beats the runner-up, the owner still wins the tournament
             if pairs[p].version == clusters[owner].version or not _bound(clusters, pairs, p) > runner_up:
                 break
         runner_up = update(clusters, pairs, winners, owner)

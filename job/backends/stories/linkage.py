@@ -21,11 +21,13 @@ The contract
   make the tree independent of the order of rows: sums are in order of rank, or in an order that the tree determines.
 - The result does not depend on threads.
 
-Cost: one dot product per candidate pair, on all cores; then, one after the other, some two to six times as many, and
-O(log n) steps per pair whose smaller cluster merges. A growing cluster does not visit its candidates, so that a
-cluster with very many does not make the cost quadratic. Memory in addition to the input: 56 bytes per candidate pair
-(3 to 7 pairs per headline at k = 15), 150 bytes per cluster, and the means float32 [c, d], for which
-`overwrite_vectors` uses the memory of the vectors.
+Cost: one dot product per candidate pair, on all cores; then, on one core, two to three times as many in real headlines
+(for pairs whose bound reaches the top before it is exact), and O(log n) steps for each pair of a cluster that merges
+into a larger one. A cluster that grows does not visit its candidates, so many of them do not make the cost quadratic.
+The bounds are weakest where a small cluster is about equally similar to very many others: some d dot products per
+candidate if all rows are random neighbors of one. Memory in addition to the input: some 60 bytes per candidate pair
+(3 to 7 pairs per headline at k = 15, 10 to 25 at k = 50), 150 bytes per cluster, and the means float32 [c, d], for
+which `overwrite_vectors` uses the memory of the vectors.
 
 Sources. The similarity of a union: Lance, Williams (1967), "A general theory of classificatory sorting strategies".
 Bounds that are only made exact at the top of a queue: Müllner (2011), "Modern hierarchical, agglomerative clustering

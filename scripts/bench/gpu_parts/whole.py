@@ -33,7 +33,7 @@ def run(bench: Bench) -> None:
 
     def work() -> None:
         _stop_at_once()
-        for stage in pipeline.STAGES:
+        for stage in (stage for stage in pipeline.STAGES if stage.applies(job.config)):
             if stage.name == "project" and not rapids and bench.cuda and bench.rows > _LAID_OUT_ON_CPU:
                 bench.add("project", left_out="umap-learn takes an hour for a million rows: install cuML")
                 break
@@ -87,7 +87,7 @@ def _warm_up(bench: Bench) -> None:
 
     job = Job(_config(bench, 400, "warm-up"))
     with job.run.locked():
-        for stage in pipeline.STAGES:
+        for stage in (stage for stage in pipeline.STAGES if stage.applies(job.config)):
             if stage.name == "store":
                 _mark_done(stage, job)
             else:
