@@ -12,10 +12,11 @@ from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
 from job.config import Config
-from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph, Topic, load_topics
+from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import Marker, RunDir, digest
+from job.topics import ThemeName, Themes, Topic, load_theme_names, load_topics
 
 # what is read back of a collection that is clustered as a whole, in the run folder
 COLLECTION = "collection"
@@ -102,6 +103,15 @@ class Job:
         if self.merges:
             return Clusters.load(self.run.file("stories.parquet"), self.run.file("stories.npz"))
         return self.fine_clusters
+
+    @cached_property
+    def themes(self) -> Themes | None:
+        """The levels above the stories; None where clusters are not merged into stories."""
+        return Themes.load(self.run.file("themes.npz")) if self.merges else None
+
+    @cached_property
+    def theme_names(self) -> list[ThemeName]:
+        return load_theme_names(self.run.file("theme_names.parquet")) if self.merges else []
 
     @cached_property
     def layout(self) -> Floats:

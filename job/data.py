@@ -258,35 +258,3 @@ class Clusters:
                 table["nearest_distance"].to_numpy(),
                 CondensedTree(file["parent"], file["child"], file["lambdas"], file["sizes"]),
             )
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A cluster described: its name, its keywords, and its most central headlines (row numbers)."""
-
-    cluster: int
-    size: int
-    name: str
-    keywords: list[str]
-    exemplars: list[int]
-
-
-TOPICS = pa.schema(
-    [
-        ("cluster", pa.int32()),
-        ("size", pa.int64()),
-        ("name", pa.string()),
-        ("keywords", pa.list_(pa.string())),
-        ("exemplars", pa.list_(pa.int64())),
-    ]
-)
-
-
-def topics_table(topics: list[Topic]) -> pa.Table:
-    """One row per cluster."""
-    return pa.Table.from_pylist([vars(topic) for topic in topics], TOPICS)
-
-
-def load_topics(path: Path) -> list[Topic]:
-    """What the stage `describe` wrote."""
-    return [Topic(**row) for row in pq.read_table(path).to_pylist()]

@@ -19,7 +19,7 @@ from job.data import KnnGraph
 from job.pipeline import NAMES
 
 # nothing is merged there
-DEMO_STAGES = tuple(name for name in NAMES if name not in ("merge", "stories"))
+DEMO_STAGES = tuple(name for name in NAMES if name not in ("merge", "stories", "themes"))
 
 TUTORIAL_DATA = ROOT.parent / "shared" / "data" / "tutorial_news_2024.csv"
 OUTPUTS = (

@@ -219,17 +219,25 @@ class Stories(Section):
     `words`, `time`: shares of the similarity where there are times (`input.time`); `words_only`: of the words where
     there are none; the rest is the dense vectors'. `hours`: the time constant: so far apart, two headlines have 1/e of
     the similarity in time. Defaults by measurement (configs/README.md).
+
+    `themes`, `topics`: how many of each lie above the stories; None: by the number of stories.
     """
 
     words: float = Field(default=0.25, ge=0.0, le=1.0)
     time: float = Field(default=0.15, ge=0.0, le=1.0)
     words_only: float = Field(default=0.3, ge=0.0, le=1.0)
     hours: float = Field(default=72.0, gt=0.0)
+    themes: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
+    topics: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.words + self.time > 1:
             raise ValueError(f"stories.words = {self.words} and stories.time = {self.time} make more than 1: lower one")
+        if self.themes and self.topics and self.topics < self.themes:
+            raise ValueError(
+                f"stories.topics = {self.topics} is below stories.themes = {self.themes}: themes consist of topics"
+            )
         return self
 
 

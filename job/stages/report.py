@@ -13,15 +13,17 @@ import pyarrow.parquet as pq
 from job.backends.pages.map import MapPoints, write_map
 from job.backends.tables.csv_answer import CsvAnswer, without_formula
 from job.context import COLLECTION, Job, Stage, StageResult
-from job.data import Clusters, Floats, Headlines, Topic
+from job.data import Clusters, Floats, Headlines
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
+from job.topics import ThemeName, Themes, Topic
 
 _ROWS = 65_536
 
 
 class ReportStage(Stage):
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`; and `themes.csv` where clusters are
+    merged into stories."""
 
     name = "report"
 
@@ -32,25 +34,31 @@ class ReportStage(Stage):
             job.clustered("ingest"),
             ingest.key if ingest else "",
             job.clusters_output,
-            *(job.output(stage) for stage in ("project", "describe")),
+            *(job.output(stage) for stage in ("project", "describe", *(["themes"] if job.merges else []))),
             [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.key(),
         ]
 
     def files(self, job: Job) -> list[str]:
-        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"]
+        themes = ["themes.csv"] if job.merges else []
+        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", *themes, "map.html"]
 
     def run(self, job: Job) -> StageResult:
         cluster, headlines, topics = job.config.cluster, job.headlines, job.topics
         labels = job.clusters.labels
         ours = _our_columns(headlines, job.clusters, topics, job.layout)
+        if job.themes is not None:
+            ours = ours.append_column("theme", pa.array(job.themes.themes))
+            ours = ours.append_column("topic", pa.array(job.themes.topics))
         if cluster.noise == "nearest":
             labels = job.clusters.assigned(cluster.noise_distance)
             ours = ours.add_column(2, "assigned", pa.array(labels))
         rows_folder = job.run.file(COLLECTION) if job.whole_collection else job.run.path
         rows = _write_answer(ours, job.run, rows_folder)
         titles = headlines.column("title")
-        _write_topics(topics, titles, headlines, job.run)
+        _write_topics(topics, titles, headlines, job.run, job.themes)
+        if job.merges:
+            _write_themes(job.theme_names, job.run)
         points = MapPoints(
             job.layout,
             labels,
@@ -127,11 +135,14 @@ def _renamed(names: list[str], ours: set[str]) -> list[str]:
     return result
 
 
-def _write_topics(topics: list[Topic], titles: list[str], headlines: Headlines, run: RunDir) -> None:
+def _write_topics(
+    topics: list[Topic], titles: list[str], headlines: Headlines, run: RunDir, themes: Themes | None
+) -> None:
     ids = headlines.ids
     with atomic(run.file("topics.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars"])
+        parents = ["theme", "topic"] if themes else []
+        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars", *parents])
         for topic in topics:
             writer.writerow(
                 [
@@ -141,5 +152,16 @@ def _write_topics(topics: list[Topic], titles: list[str], headlines: Headlines, 
                     without_formula(", ".join(topic.keywords)),
                     " ".join(str(ids[row]) for row in topic.exemplars),
                     without_formula(" | ".join(titles[row] for row in topic.exemplars)),
+                    *([themes.cluster_themes[topic.cluster], themes.cluster_topics[topic.cluster]] if themes else []),
                 ]
             )
+
+
+def _write_themes(names: list[ThemeName], run: RunDir) -> None:
+    with atomic(run.file("themes.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["level", "number", "theme", "name", "keywords", "clusters", "size"])
+        for row in names:
+            parent = row.parent if row.parent >= 0 else row.number
+            words = without_formula(", ".join(row.keywords))
+            writer.writerow([row.level, row.number, parent, without_formula(row.name), words, row.clusters, row.size])

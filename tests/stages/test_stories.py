@@ -15,8 +15,10 @@ from job.backends.stories.merge_tree import MergeTree, cut_count
 from job.context import Job
 from job.data import Clusters, Embeddings, Headlines, KnnGraph
 from job.stages.cluster import ClusterStage
+from job.stages.describe import DescribeStage
 from job.stages.merge import MergeStage, initial_clusters
 from job.stages.stories import StoriesStage
+from job.stages.themes import ThemesStage
 
 WORDS = ("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch")
 
@@ -35,10 +37,12 @@ def made(sizes: list[int], spread: float = 0.25, angle: float = 0.3) -> tuple[li
     return texts, (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def clustered(folder: Path, texts: list[str], vectors: np.ndarray, **settings: Any) -> tuple[Job, dict[str, Any]]:
+def clustered(
+    folder: Path, texts: list[str], vectors: np.ndarray, stories: dict[str, Any] | None = None, **settings: Any
+) -> tuple[Job, dict[str, Any]]:
     n = len(texts)
-    cluster = {"recipe": "stories", "k": 5, **settings}
-    job = job_of(folder, headlines_of(range(n), texts), Embeddings(np.arange(n), vectors), key="k", cluster=cluster)
+    sections = {"cluster": {"recipe": "stories", "k": 5, **settings}, "stories": stories or {}}
+    job = job_of(folder, headlines_of(range(n), texts), Embeddings(np.arange(n), vectors), key="k", **sections)
     rows = np.arange(n)
     indices = nearest(vectors, rows, 12)
     job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 12), 12)
@@ -124,3 +128,23 @@ def test_times_part_what_words_and_vectors_hold_together(tmp_path: Path) -> None
 )
 def test_a_lone_headline_is_a_cluster_of_one(labels: list[int], expected: list[int]) -> None:
     assert initial_clusters(np.array(labels, np.int32)).tolist() == expected
+
+
+def test_every_headline_of_a_story_has_its_theme_and_names_say_what_it_holds(tmp_path: Path) -> None:
+    job, _ = clustered(tmp_path / "run", *made([30, 20, 12, 8]), stories={"themes": 2, "topics": 3})
+    for stage in (ThemesStage(), DescribeStage()):
+        result = stage.run(job)
+        assert result is not None
+        job.run.finish(stage.name, stage.digest(job), result.output or "", stage.files(job), 0.0, {})
+    themes = job.themes
+    assert themes is not None
+    assert themes.counts == (2, 3)
+    np.testing.assert_array_equal(themes.cluster_themes[job.clusters.labels], themes.themes)
+    np.testing.assert_array_equal(themes.parents[themes.topics], themes.themes)
+    names = job.theme_names
+    assert [(row.level, row.number) for row in names] == [("theme", 0), ("theme", 1), *(("topic", i) for i in range(3))]
+    assert sum(row.size for row in names if row.level == "topic") == 70
+    assert sum(row.clusters for row in names if row.level == "theme") == 4
+    first = themes.themes == 0
+    words = {word for text in np.array(job.headlines.column("title"))[first] for word in text.split()}
+    assert set(names[0].keywords) <= words
