@@ -5,6 +5,7 @@ import sys
 import traceback
 
 from job import __version__
+from job.commands.assign import AssignCommand
 from job.commands.command import Command
 from job.commands.doctor import DoctorCommand
 from job.commands.fetch_model import FetchModelCommand
@@ -22,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     StageCommand(),
     StatusCommand(),
     RecutCommand(),
+    AssignCommand(),
     DoctorCommand(),
     FetchModelCommand(),
 )

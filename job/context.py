@@ -11,6 +11,7 @@ import numpy as np
 from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
+from job.backends.stories.story_state import StoryIds
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
@@ -112,6 +113,11 @@ class Job:
     @cached_property
     def theme_names(self) -> list[ThemeName]:
         return load_theme_names(self.run.file("theme_names.parquet")) if self.merges else []
+
+    @cached_property
+    def story_ids(self) -> StoryIds | None:
+        """The ids of the stories that stay from run to run; None where they are not kept."""
+        return StoryIds.load(self.run.file("story_ids.parquet")) if self.config.keeps_ids else None
 
     @cached_property
     def layout(self) -> Floats:

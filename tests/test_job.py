@@ -18,8 +18,8 @@ from job.backends.milvus import Milvus
 from job.data import KnnGraph
 from job.pipeline import NAMES
 
-# nothing is merged there
-DEMO_STAGES = tuple(name for name in NAMES if name not in ("merge", "stories", "themes"))
+# nothing is merged there, and there is no run before it
+DEMO_STAGES = tuple(name for name in NAMES if name not in ("merge", "stories", "ids", "themes"))
 
 TUTORIAL_DATA = ROOT.parent / "shared" / "data" / "tutorial_news_2024.csv"
 OUTPUTS = (

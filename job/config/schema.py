@@ -91,6 +91,11 @@ class Config(Section):
         """Hits per query that are asked of Milvus."""
         return self.graph_k + SPARE_HITS
 
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether stories have ids that stay: after a previous run, or in a collection that grows."""
+        return self.cluster.previous is not None or self.store.scope == "collection"
+
     def public(self) -> dict[str, Any]:
         """The resolved configuration as JSON values, without the token, a password in the uri, and the ranks."""
         values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})

@@ -164,6 +164,9 @@ class Cluster(Section):
     `merge_above`: clusters and lone headlines are merged into stories by average linkage of their story vectors
     (section `stories`) while their similarity, less their topic's, is at least this; None: they are not merged.
     `smallest_story`: headlines of a merged story; those of a smaller one are noise.
+
+    `previous`: the run folder of the day before: its stories keep their ids. What is in it is part of a key, not where
+    it lies.
     """
 
     recipe: Annotated[Literal["stories", "topics"] | None, NO_EFFECT] = None
@@ -182,6 +185,7 @@ class Cluster(Section):
     noise_distance: float = Field(default=1.1, gt=0.0)
     merge_above: Annotated[float | None, NO_EFFECT] = Field(default=None, gt=-1.0, le=1.0)
     smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
+    previous: Annotated[Path | None, NO_EFFECT] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from job.backends.pages.map import MapPoints, write_map
-from job.backends.tables.csv_answer import CsvAnswer, without_formula
+from job.backends.tables.answer_rows import WRITERS, AnswerRows
+from job.backends.tables.csv_answer import without_formula
 from job.context import COLLECTION, Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
-from job.topics import ThemeName, Themes, Topic
-
-_ROWS = 65_536
+from job.topics import ThemeName, Topic
 
 
 class ReportStage(Stage):
@@ -35,6 +33,7 @@ class ReportStage(Stage):
             ingest.key if ingest else "",
             job.clusters_output,
             *(job.output(stage) for stage in ("project", "describe", *(["themes"] if job.merges else []))),
+            *([job.output("ids")] if job.config.keeps_ids else []),
             [job.config.cluster.noise, job.config.cluster.noise_distance],
             job.config.report.key(),
         ]
@@ -53,10 +52,13 @@ class ReportStage(Stage):
         if cluster.noise == "nearest":
             labels = job.clusters.assigned(cluster.noise_distance)
             ours = ours.add_column(2, "assigned", pa.array(labels))
+        if job.story_ids is not None:
+            for name, column in job.story_ids.columns(labels).items():
+                ours = ours.append_column(name, column)
         rows_folder = job.run.file(COLLECTION) if job.whole_collection else job.run.path
         rows = _write_answer(ours, job.run, rows_folder)
         titles = headlines.column("title")
-        _write_topics(topics, titles, headlines, job.run, job.themes)
+        _write_topics(topics, titles, job)
         if job.merges:
             _write_themes(job.theme_names, job.run)
         points = MapPoints(
@@ -93,56 +95,22 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
 
 
 def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
-    """Join the input's own columns with ours, one block of rows at a time; returns the number of rows.
-
-    `folder` has `rows.parquet` and `input.parquet`. An input row that `store.filter` left out has its id and nulls.
-    """
-    ids = ours["id"].to_numpy()
-    row_ids = pq.read_table(folder / "rows.parquet", columns=["id"])["id"].to_numpy()
-    source = pq.ParquetFile(folder / "input.parquet")
-    names = _renamed(source.schema_arrow.names, set(ours.schema.names))
-    schema = pa.schema(
-        [item.with_name(name) for item, name in zip(source.schema_arrow.remove_metadata(), names, strict=True)]
-        + list(ours.schema)
-    )
-    done = 0
+    """Write the input's rows with our columns as Parquet and CSV; returns their number. `folder`: as `AnswerRows`."""
+    rows = AnswerRows(folder, ours)
     with ExitStack() as stack:
-        parquet_file = stack.enter_context(atomic(run.file("headlines_clustered.parquet")))
-        csv_file = stack.enter_context(atomic(run.file("headlines_clustered.csv")))
-        parquet = stack.enter_context(pq.ParquetWriter(parquet_file, schema, compression="zstd"))
-        as_csv = stack.enter_context(CsvAnswer(csv_file, schema))
-        for batch in source.iter_batches(_ROWS):
-            here = row_ids[done : done + batch.num_rows]
-            place = np.minimum(np.searchsorted(ids, here), len(ids) - 1)
-            mine = ours.take(pa.array(place, mask=ids[place] != here)).set_column(0, "id", pa.array(here))
-            done += batch.num_rows
-            block = pa.Table.from_arrays([*batch.columns, *(c.combine_chunks() for c in mine.columns)], schema=schema)
-            parquet.write_table(block)
-            as_csv.write(block)
-    return done
+        for suffix in (".parquet", ".csv"):
+            file = stack.enter_context(atomic(run.file(f"headlines_clustered{suffix}")))
+            rows.writers.append(stack.enter_context(WRITERS[suffix](file, rows.schema)))
+        return rows.write()
 
 
-def _renamed(names: list[str], ours: set[str]) -> list[str]:
-    """The input's column names; one that is also ours becomes `input_NAME`."""
-    taken = set(names) | ours
-    result = []
-    for name in names:
-        new = name
-        while new in ours or (new != name and new in taken):
-            new = f"input_{new}"
-        taken.add(new)
-        result.append(new)
-    return result
-
-
-def _write_topics(
-    topics: list[Topic], titles: list[str], headlines: Headlines, run: RunDir, themes: Themes | None
-) -> None:
-    ids = headlines.ids
-    with atomic(run.file("topics.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+def _write_topics(topics: list[Topic], titles: list[str], job: Job) -> None:
+    ids, themes = job.headlines.ids, job.themes
+    kept = job.story_ids.columns(np.arange(len(topics), dtype=np.int32)) if job.story_ids is not None else {}
+    with atomic(job.run.file("topics.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         parents = ["theme", "topic"] if themes else []
-        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars", *parents])
+        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars", *parents, *kept])
         for topic in topics:
             writer.writerow(
                 [
@@ -153,6 +121,7 @@ def _write_topics(
                     " ".join(str(ids[row]) for row in topic.exemplars),
                     without_formula(" | ".join(titles[row] for row in topic.exemplars)),
                     *([themes.cluster_themes[topic.cluster], themes.cluster_topics[topic.cluster]] if themes else []),
+                    *(column[topic.cluster].as_py() for column in kept.values()),
                 ]
             )
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numba as nb
@@ -35,11 +35,11 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def word_vectors(texts: Sequence[str]) -> Floats:
-    """Unit vectors float32 [n, WIDTH] of TF-IDF weights; zero where a text shares no term with another.
+def word_vectors(texts: Sequence[str], weights: Mapping[str, float] | None = None) -> Floats:
+    """Unit vectors float32 [n, WIDTH] of TF-IDF weights; zero where a text has no term with a weight.
 
-    Weight of a term in a text: (1 + log f) (1 + log((1 + n) / (1 + df))), f times in the text, in df of the n texts
-    (scikit-learn's `TfidfVectorizer(sublinear_tf=True)`); a term of one text only has none.
+    Weight of a term in a text: (1 + log f) times the term's own weight, f times in the text (scikit-learn's
+    `TfidfVectorizer(sublinear_tf=True)`). `weights`: the terms' own, by `term_weights` of other texts; None: of these.
     """
     numbers: dict[str, int] = {}
     counts: list[float] = []
@@ -51,11 +51,24 @@ def word_vectors(texts: Sequence[str]) -> Floats:
             counts.append(count)
         ends.append(len(columns))
     of_term = np.array(columns, np.int64)
-    df = np.bincount(of_term, minlength=len(numbers))
-    idf = np.where(df > 1, 1 + np.log((1 + len(texts)) / (1 + df)), 0.0)
-    weights = (1 + np.log(np.array(counts, np.float64))) * idf[of_term]
+    if weights is None:
+        idf = _idf(np.bincount(of_term, minlength=len(numbers)), len(texts))
+    else:
+        idf = np.array([weights.get(term, 0.0) for term in numbers], np.float64)
+    products = (1 + np.log(np.array(counts, np.float64))) * idf[of_term]
     hashes = np.array([_hash(term.encode()) for term in numbers], np.uint64)
-    return _unit(_projected(hashes[of_term], weights, np.array(ends, np.int64)))
+    return _unit(_projected(hashes[of_term], products, np.array(ends, np.int64)))
+
+
+def term_weights(texts: Sequence[str]) -> dict[str, float]:
+    """The weight of each term: 1 + log((1 + n) / (1 + df)), in df of the n texts; 0 for a term of one text only."""
+    df = Counter(term for text in texts for term in set(terms(text)))
+    idf = _idf(np.array(list(df.values()), np.int64), len(texts))
+    return dict(zip(df, idf.tolist(), strict=True))
+
+
+def _idf(df: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float64]:
+    return np.where(df > 1, 1 + np.log((1 + n) / (1 + df)), 0.0)
 
 
 def lexical_vectors(lexical: Any) -> Floats:
