@@ -8,6 +8,7 @@ from job import __version__
 from job.commands.assign import AssignCommand
 from job.commands.command import Command
 from job.commands.doctor import DoctorCommand
+from job.commands.export import ExportCommand
 from job.commands.fetch_model import FetchModelCommand
 from job.commands.recut import RecutCommand
 from job.commands.run import RunCommand
@@ -24,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     StatusCommand(),
     RecutCommand(),
     AssignCommand(),
+    ExportCommand(),
     DoctorCommand(),
     FetchModelCommand(),
 )
