@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.pages.map import MapPoints, write_map
+from job.backends.pages.map import write_map
+from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.tables.csv_answer import CsvAnswer, without_formula
 from job.context import COLLECTION, Job, Stage, StageResult
-from job.data import Clusters, Floats, Headlines
+from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
 from job.topics import ThemeName, Themes, Topic
@@ -59,21 +60,39 @@ class ReportStage(Stage):
         _write_topics(topics, titles, headlines, job.run, job.themes)
         if job.merges:
             _write_themes(job.theme_names, job.run)
-        points = MapPoints(
-            job.layout,
-            labels,
-            [topic.name for topic in topics],
-            titles,
-            headlines.column("description"),
-            headlines.table["copies"].to_numpy(),
-        )
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+            write_map(_map_points(job, labels), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))
         return StageResult(rows, output, stats={"map_bytes": size})
+
+
+def _map_points(job: Job, labels: Ints) -> MapPoints:
+    """What the map shows; `labels`: the story of each headline as a reader sees it."""
+    headlines, themes = job.headlines, job.themes
+    times = headlines.times
+    stories = [
+        MapStory(
+            number=topic.cluster,
+            name=topic.name,
+            keywords=topic.keywords,
+            theme=int(themes.cluster_themes[topic.cluster]) if themes else -1,
+            topic=int(themes.cluster_topics[topic.cluster]) if themes else -1,
+        )
+        for topic in job.topics
+    ]
+    return MapPoints(
+        layout=job.layout,
+        labels=labels,
+        stories=stories,
+        titles=headlines.column("title"),
+        descriptions=headlines.column("description"),
+        copies=headlines.table["copies"].to_numpy(),
+        times=times if np.isfinite(times).any() else None,
+        themes=[MapTheme(row.level, row.number, row.name, row.parent) for row in job.theme_names],
+    )
 
 
 def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], layout: Floats) -> pa.Table:
