@@ -1,8 +1,8 @@
 """The map's data as a few short strings: what a page of limited size can hold of it.
 
-The points are put in the order noise last, then hue, story, newest first. So each story and each hue is a range of rows, and
-alike texts lie next to each other, which compresses well. Each column is split into bytes of equal weight (all high
-bytes, then all middle ones, ...), and everything is gzip in base64, which browsers unpack by themselves
+The points are put in the order noise last, then hue, story, newest first. So each story and each hue is a range of
+rows, and alike texts lie next to each other, which compresses well. Each column is split into bytes of equal weight
+(all high bytes, then all middle ones, ...), and everything is gzip in base64, which browsers unpack by themselves
 (`DecompressionStream`).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.backends.pages.plain import plain
-from job.backends.pages.points import MapBins, MapPoints, MapStory, MapTheme
+from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.pages.story_times import map_bins, with_times
 from job.data import Ids, Ints
 

@@ -2,7 +2,7 @@
 
 import re
 
-_CONTROLS = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 8232, 8233), " ")
 # U+061C, U+200E-F, U+202A-E and U+2066-9 turn the direction of what follows; the others are invisible, and hide a word
 # from a search. The joiners U+200C and U+200D stay: Persian and emoji need them
 _INVISIBLE = dict.fromkeys(

@@ -74,11 +74,11 @@ function makeLabels(box, data, view, state, obstacles) {
   };
 }
 
-// Where a name is free: on its place, or just above or below it; inside the map. Null where it is not.
+// Where a name is free, inside the map: a story's just above or below its place, or on it, a theme's on it first. Null where it is not.
 function freeSpot(name, x, y, view, taken) {
   const { width, height } = name;
   if (width > view.width - 2 * MARGIN || height > view.height - 2 * MARGIN) return null;
-  for (const shift of [0, -0.8, 0.8]) {
+  for (const shift of name.level === "story" ? [-0.8, 0.8, 0] : [0, -0.8, 0.8]) {
     const left = Math.min(Math.max(x - width / 2, MARGIN), view.width - MARGIN - width);
     const top = Math.min(Math.max(y - height / 2 + shift * height, MARGIN), view.height - MARGIN - height);
     const spot = { left, top, right: left + width, bottom: top + height };

@@ -32,7 +32,8 @@ async function start() {
   byId("loading").remove();
 
   // the first picture stands before the texts are unpacked
-  const ready = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))).then(() => loadTexts(data));
+  const drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const ready = drawn.then(() => performance.mark("map-drawn")).then(() => loadTexts(data));
   makeList(parts);
   makePanel(parts, ready);
   watchSearch(parts, ready);
