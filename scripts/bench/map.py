@@ -173,14 +173,14 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help=f"only {QUICK_COUNT:,} headlines, no run of the tutorial's"
     )
-    parser.add_argument("--count", type=int, default=COUNT, help="headlines of the large map")
+    parser.add_argument("--count", type=int, help="headlines of the large map")
     parser.add_argument(
         "--data", type=Path, default=SPRING, help="a Parquet file with title, story_merged, source, time"
     )
     parser.add_argument("--tutorial", type=Path, default=TUTORIAL, help="the tutorial's CSV file")
     arguments = parser.parse_args()
     require(arguments.data, f"a Parquet file with title, story_merged, source and time, such as that of {UCI_SOURCE}")
-    count = QUICK_COUNT if arguments.quick else arguments.count
+    count = arguments.count or (QUICK_COUNT if arguments.quick else COUNT)
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, software WebGL")
     print(f"{'headlines':>10} {'MB':>6} {'picture s':>9} {'move ms':>8} {'search ms':>16}   names at zoom 1 ... 32")
     summary: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 // The map in two dimensions: where a point is on the screen, and how to move there.
 
-const HOME = [-0.05, 1.05];
+// of the points' places, which go from 0 to 1; below is room for the buttons
+const [HOME_X, HOME_Y] = [[-0.05, 1.05], [-0.1, 1.05]];
 
 function flatView(plot, data) {
   const view = { flat: true, width: 1, height: 1, x0: 0, x1: 1, y0: 0, y1: 1 };
@@ -8,8 +9,8 @@ function flatView(plot, data) {
   const smallest = data.n > 50000 ? 0.004 : 0.02;
 
   view.layout = () => {
-    const axis = { visible: false, showspikes: false, range: HOME.slice() };
-    return { xaxis: axis, yaxis: { ...axis, range: HOME.slice() }, spikedistance: 0 };
+    const axis = { visible: false, showspikes: false, range: HOME_X.slice() };
+    return { xaxis: axis, yaxis: { ...axis, range: HOME_Y.slice() }, spikedistance: 0 };
   };
   view.trace = (rows) => ({ type: "scattergl", x: data.x.subarray(...rows), y: data.y.subarray(...rows) });
   view.refresh = () => {
@@ -24,10 +25,10 @@ function flatView(plot, data) {
     to[1] = ((view.y1 - y) / (view.y1 - view.y0)) * view.height;
     return true;
   };
-  view.zoom = () => (HOME[1] - HOME[0]) / (view.x1 - view.x0);
+  view.zoom = () => (HOME_X[1] - HOME_X[0]) / (view.x1 - view.x0);
 
   const go = (x0, x1, y0, y1) => Plotly.relayout(plot, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] });
-  view.home = () => go(...HOME, ...HOME);
+  view.home = () => go(...HOME_X, ...HOME_Y);
   view.zoomBy = (factor) => {
     view.refresh();
     const [x, y] = [(view.x0 + view.x1) / 2, (view.y0 + view.y1) / 2];

@@ -101,20 +101,23 @@ function namesOf(data) {
     if (!story.size) return;
     const font = 11.5 + 3 * Math.sqrt(story.size / largest);
     // where a name has too many lines, its keywords stand for it
-    const other = (story.keywords || []).slice(0, 3).join(" · ");
-    const [text, at] = [story.label || other, middles[story.number]];
+    const other = unbroken((story.keywords || []).slice(0, 3).join(" · "));
+    const [text, at] = [unbroken(story.label || "") || other, middles[story.number]];
     if (text) names.push({ level: "story", story, stories: [story], hue: story.hue, text, other, at, font });
   });
   for (const theme of data.themes) {
     const mine = theme.stories.map((number) => data.stories[number]).filter((story) => story.size);
     if (mine.length < 2) continue;
-    const text = theme.name.replaceAll(" · ", "\u00a0· ");
+    const text = unbroken(theme.name);
     const font = theme.level === "theme" ? 12 : 11;
     names.push({ level: theme.level, theme, stories: mine, hue: mine[0].hue, text, at: heartOf(mine, middles), font });
   }
   names.forEach((name, order) => (name.order = order));
   return names;
 }
+
+// Keywords of which no line starts with a dot.
+const unbroken = (words) => words.replaceAll(" · ", "\u00a0· ");
 
 // The median of a story's points on each axis.
 function centerOf(data, story) {
