@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.pages.map import MapPoints, write_map
+from job.backends.pages.map import write_map
 from job.backends.tables.csv_answer import CsvAnswer
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
+from job.stages.report_map import map_points
 from job.stages.report_tables import write_themes, write_topics
 from job.topics import Topic
 
@@ -54,21 +55,12 @@ class ReportStage(Stage):
             ours = ours.add_column(2, "assigned", pa.array(job.assigned))
             ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
         rows = _write_answer(ours, job.run, job.answer_folder)
-        titles = headlines.column("title")
         write_topics(job)
         if job.merges:
             write_themes(job)
-        points = MapPoints(
-            job.layout,
-            job.assigned,
-            [topic.name for topic in topics],
-            titles,
-            headlines.column("description"),
-            headlines.table["copies"].to_numpy(),
-        )
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+            write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))
