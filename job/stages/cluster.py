@@ -46,10 +46,12 @@ class ClusterStage(Stage):
         nearest, distance = nearest_cluster(found.labels, graph.indices, graph.distances)
         clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
         clusters.save(job.run.file("clusters.parquet"), job.run.file("tree.npz"), job.headlines.ids)
+        noise = noise_figures(config, clusters)
         logger.info(
-            "cluster: %s clusters, %.1f%% noise (%s%s)",
+            "cluster: %s clusters%s, %.1f%% noise (%s%s)",
             f"{clusters.count:,}",
-            100 * clusters.noise_share,
+            " to be merged" if job.merges else "",
+            100 * noise["noise_share"],
             implementation,
             ", from the kept tree" if reused else "",
         )
@@ -63,8 +65,7 @@ class ClusterStage(Stage):
                 "device_reason": choice.reason,
                 "tree_reused": reused,
                 "clusters": clusters.count,
-                "noise_share": round(clusters.noise_share, 4),
-                **_unassigned(config, clusters),
+                **noise,
                 "largest": int(clusters.sizes[0]) if clusters.count else 0,
             },
         )
@@ -162,10 +163,13 @@ def _vectors(job: Job) -> Floats:
     return reduced
 
 
-def _unassigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
-    if config.noise == "keep" or not len(clusters.labels):
-        return {}
-    return {"unassigned_share": round(float((clusters.assigned(config.noise_distance) < 0).mean()), 4)}
+def noise_figures(config: Cluster, clusters: Clusters) -> dict[str, float]:
+    """The share of headlines that a reader sees as noise; with `cluster.noise: nearest` also the one before that."""
+    seen = clusters.assigned(config.assign_within)
+    figures = {"noise_share": round(float((seen < 0).mean()), 4) if len(seen) else 0.0}
+    if config.assign_within is not None:
+        figures["noise_share_before_nearest"] = round(clusters.noise_share, 4)
+    return figures
 
 
 def _warnings(config: Cluster, clusters: Clusters) -> list[str]:

@@ -10,6 +10,7 @@ from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import digest
+from job.stages.cluster import noise_figures
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
@@ -26,7 +27,8 @@ class StoriesStage(Stage):
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.cluster
-        return [job.output("cluster"), job.output("merge"), settings.merge_above, settings.smallest_story]
+        figures = [settings.assign_within]
+        return [job.output("cluster"), job.output("merge"), settings.merge_above, settings.smallest_story, figures]
 
     def files(self, job: Job) -> list[str]:
         return ["stories.parquet", "stories.npz"]
@@ -52,13 +54,14 @@ class StoriesStage(Stage):
             distance,
         )
         stories.save(job.run.file("stories.parquet"), job.run.file("stories.npz"), job.headlines.ids)
-        logger.info("stories: %s stories, %.1f%% noise", f"{stories.count:,}", 100 * stories.noise_share)
+        noise = noise_figures(config, stories)
+        logger.info("stories: %s stories, %.1f%% noise", f"{stories.count:,}", 100 * noise["noise_share"])
         return StageResult(
             len(labels),
             digest(stories.labels, stories.probabilities, stories.nearest),
             stats={
                 "clusters": stories.count,
-                "noise_share": round(stories.noise_share, 4),
+                **noise,
                 "merge_above": config.merge_above,
                 "largest": int(stories.sizes[0]) if stories.count else 0,
             },
