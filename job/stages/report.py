@@ -31,7 +31,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts

@@ -136,13 +136,12 @@ def _stories(points: MapPoints, stories: list[MapStory], labels: Ints, hues: Int
     for story in stories:
         first, last = starts[story.number], starts[story.number + 1]
         name = plain(story.name, NAME_CHARS) or f"story {story.number}"
-        short = plain(story.short_name, NAME_CHARS)
         facts = {
             "start": int(by_label[first]) if last > first else 0,
             "size": int(last - first),
             "hue": int(hues[story.number]),
             "name": name,
-            "short": short if short != name else "",
+            "label": _label(story),
             "keywords": [plain(word, SOURCE_CHARS) for word in story.keywords],
             "rows": story.rows,
             "sources": story.sources,
@@ -155,6 +154,13 @@ def _stories(points: MapPoints, stories: list[MapStory], labels: Ints, hues: Int
         }
         result.append({key: value for key, value in facts.items() if value is not None and value != ""})
     return result
+
+
+def _label(story: MapStory) -> str:
+    """The name on the map: one that is not cut; keywords where all are."""
+    names = [plain(name, NAME_CHARS) for name in (story.short_name, story.name)]
+    whole = [name for name in names if name and not name.endswith(("…", "..."))]
+    return [*whole, plain(" · ".join(story.keywords[:3]), NAME_CHARS), ""][0]
 
 
 def _theme(theme: MapTheme, stories: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ const pointSize = (n) => (n < 1500 ? 8 : n < 8000 ? 6 : n < 40000 ? 4.5 : 3);
 
 // Draws the points and returns their view; `moved` is called whenever it changes.
 async function drawCloud(plot, data, moved) {
-  const view = data.z ? spaceView(plot, data) : flatView(plot, data);
-  const size = pointSize(data.n) * (data.z ? 0.6 : 1);
+  const view = data.z && data.n ? spaceView(plot, data) : flatView(plot, data);
+  const size = pointSize(data.n) * (view.flat ? 1 : 0.5);
   const traces = [];
   let start = 0;
   data.about.hues.forEach((count, hue) => {

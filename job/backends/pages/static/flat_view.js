@@ -29,12 +29,14 @@ function flatView(plot, data) {
   const go = (x0, x1, y0, y1) => Plotly.relayout(plot, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] });
   view.home = () => go(...HOME, ...HOME);
   view.zoomBy = (factor) => {
+    view.refresh();
     const [x, y] = [(view.x0 + view.x1) / 2, (view.y0 + view.y1) / 2];
     const w = Math.min(Math.max((view.x1 - view.x0) / factor, smallest), 4) / 2;
     const h = Math.min(Math.max((view.y1 - view.y0) / factor, smallest), 4) / 2;
     return go(x - w, x + w, y - h, y + h);
   };
   view.panBy = (right, up) => {
+    view.refresh();
     const [dx, dy] = [(view.x1 - view.x0) * right, (view.y1 - view.y0) * up];
     return go(view.x0 + dx, view.x1 + dx, view.y0 + dy, view.y1 + dy);
   };

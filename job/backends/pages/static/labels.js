@@ -20,16 +20,21 @@ function makeLabels(box, data, view, state, obstacles) {
     name.node.style.setProperty("--hue", COLORS[name.hue]);
   }
 
+  function size(name) {
+    const { width, height } = name.node.getBoundingClientRect();
+    Object.assign(name, { width: width + 2, height: height + 2, fits: height <= LINES * name.font * 1.25 + 4 });
+  }
+
   // Widths and heights of new names, in one pass: each reading of a size after a change costs a layout of the page.
   function measure(wanted) {
     const fresh = wanted.filter((name) => !name.width);
     fresh.forEach(element);
     box.append(...fresh.map((name) => name.node));
-    for (const name of fresh) {
-      const { width, height } = name.node.getBoundingClientRect();
-      Object.assign(name, { width: width + 2, height: height + 2, fits: height <= LINES * name.font * 1.25 + 4 });
-      name.node.classList.add("off");
-    }
+    fresh.forEach(size);
+    const long = fresh.filter((name) => !name.fits && name.other);
+    for (const name of long) name.node.textContent = name.other;
+    long.forEach(size);
+    for (const name of fresh) name.node.classList.add("off");
   }
 
   function candidates() {
@@ -58,7 +63,7 @@ function makeLabels(box, data, view, state, obstacles) {
     const now = new Set();
     for (const { name, x, y, chosen } of wanted) {
       if (now.size >= room) break;
-      if (!name.fits && !chosen) continue;
+      if (!name.fits) continue;
       const spot = freeSpot(name, x, y, view, taken);
       if (!spot) continue;
       taken.push(spot);
@@ -95,8 +100,10 @@ function namesOf(data) {
   data.stories.forEach((story) => {
     if (!story.size) return;
     const font = 11.5 + 3 * Math.sqrt(story.size / largest);
-    const text = story.short || story.name;
-    names.push({ level: "story", story, stories: [story], hue: story.hue, text, at: middles[story.number], font });
+    // where a name has too many lines, its keywords stand for it
+    const other = (story.keywords || []).slice(0, 3).join(" · ");
+    const [text, at] = [story.label || other, middles[story.number]];
+    if (text) names.push({ level: "story", story, stories: [story], hue: story.hue, text, other, at, font });
   });
   for (const theme of data.themes) {
     const mine = theme.stories.map((number) => data.stories[number]).filter((story) => story.size);

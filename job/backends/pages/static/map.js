@@ -35,7 +35,7 @@ async function start() {
   const drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   const ready = drawn.then(() => performance.mark("map-drawn")).then(() => loadTexts(data));
   makeList(parts);
-  makePanel(parts, ready);
+  parts.focusPanel = makePanel(parts, ready);
   watchSearch(parts, ready);
   watchTools(parts);
   watchKeys(parts);
@@ -44,17 +44,19 @@ async function start() {
   document.documentElement.dataset.ready = "true";
 }
 
-function actions({ data, state, view }) {
+function actions(parts) {
+  const { data, state, view } = parts;
   const drawer = (on) => {
     byId("page").classList.toggle("sheet-open", on);
     byId("sheet").setAttribute("aria-expanded", on);
   };
   return {
     drawer,
-    // `fly`: also go there; what was clicked on the map is in sight already
+    // `fly`: from the list, also go there; what was clicked on the map is in sight already
     open: (story, fly) => {
       state.change({ story });
       drawer(true);
+      if (fly) parts.focusPanel();
       if (fly && data.stories[story].size) view.flyTo(rowsOfStory(data.stories[story]));
     },
     close: () => state.change({ story: NOISE }),

@@ -2,7 +2,8 @@
 
 const HEADLINES = 80;
 
-function makePanel({ data, state, close, find, open }, ready) {
+// Returns a function that puts the keyboard's focus into the panel.
+function makePanel({ data, state, close, find }, ready) {
   const [panel, list, sorts] = [byId("panel"), byId("list"), byId("sorts")];
   const severalSorts = !sorts.hidden;
   let opener = null;
@@ -43,13 +44,12 @@ function makePanel({ data, state, close, find, open }, ready) {
     const reopened = !panel.hidden && state.story < 0;
     draw();
     // the keyboard goes on where it was
-    const button = reopened && list.querySelector(`[data-story="${opener}"]`);
-    if (button && panelHadFocus) button.focus({ preventScroll: false });
+    if (reopened && hadFocus) list.querySelector(`[data-story="${opener}"]`)?.focus();
   });
-  let panelHadFocus = false;
-  document.addEventListener("focusin", () => (panelHadFocus = panel.contains(document.activeElement)));
+  let hadFocus = false;
+  document.addEventListener("focusin", () => (hadFocus = panel.contains(document.activeElement)));
   ready.then(() => state.story >= 0 && draw());
-  return { focus: () => panel.querySelector(".back")?.focus() };
+  return () => panel.querySelector(".back")?.focus({ preventScroll: true });
 }
 
 function headOf(data, story) {

@@ -22,7 +22,7 @@ function makeHaystack(data) {
   return { text: lines.join("\n"), starts, rows };
 }
 
-const storyText = (story) => folded([story.name, story.short || "", ...(story.keywords || [])].join(" "));
+const storyText = (story) => folded([story.name, story.label || "", ...(story.keywords || [])].join(" "));
 
 // Of each row whether all words of `query` are found; null where there is no word.
 function search(data, haystack, query) {
