@@ -35,7 +35,7 @@ class Browser:
         assert CHROMIUM is not None, "no Chromium on this machine"
         # Chromium reads commands from descriptor 3 and writes answers to 4
         (read_3, self._to), (self._from, write_4) = os.pipe(), os.pipe()
-        command = ["sh", "-c", f'exec "$@" 3<&{read_3} 4>&{write_4}', "sh"]
+        command = ["bash", "-c", f'exec "$@" 3<&{read_3} 4>&{write_4}', "bash"]
         command += [CHROMIUM, *FLAGS, OFFLINE, f"--user-data-dir={folder / 'profile'}", "about:blank"]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(command, pass_fds=(read_3, write_4), stdin=quiet, stdout=quiet, stderr=quiet)
