@@ -1,7 +1,7 @@
 """Take the README's picture of the map, in Chromium, from a finished run of the demo.
 
-    bash scripts/demo.sh
-    .venv/bin/python scripts/pictures.py runs/demo
+bash scripts/demo.sh
+.venv/bin/python scripts/pictures.py runs/demo
 """
 
 import argparse

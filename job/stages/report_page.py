@@ -12,8 +12,8 @@ from job.topics import TimeBins, Topic
 
 _STORIES = 150
 _ODD = 5
-# a story grows if its last rows are this much denser than its mean, and it has some
-_GROWS, _FEW_ROWS = 1.3, 5
+# what is called growing in the page (as in the map's list.js)
+_GROWS, _FEW_ROWS = 1.25, 5
 
 
 def report_page(job: Job) -> ReportPage:
@@ -74,14 +74,8 @@ def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool
 
 
 def _growing(topics: list[Topic]) -> list[int]:
-    """The numbers of the growing stories, fastest first; growth is measured against that of all rows together."""
-    known = [topic for topic in topics if topic.growth is not None and topic.counts]
-    if not known:
-        return []
-    total = np.sum([topic.counts or [] for topic in known], axis=0)
-    late = -(-len(total) // 4)
-    of_all = max(1.0, float(total[-late:].sum() / max(total.sum() * late / len(total), 1)))
-    found = [topic for topic in known if topic.rows >= _FEW_ROWS and (topic.growth or 0) >= _GROWS * of_all]
+    """The numbers of the growing stories, fastest first."""
+    found = [topic for topic in topics if topic.rows >= _FEW_ROWS and (topic.growth or 0) >= _GROWS]
     return [topic.cluster for topic in sorted(found, key=lambda topic: (-(topic.growth or 0), topic.cluster))]
 
 
