@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.pages.map import write_map
+from job.backends.pages.report import write_report
 from job.backends.tables.csv_answer import CsvAnswer
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
 from job.stages.report_map import map_points
+from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics
 from job.topics import Topic
 
@@ -23,8 +25,10 @@ _ROWS = 65_536
 
 
 class ReportStage(Stage):
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`; and `themes.csv` where clusters are
-    merged into stories."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv`, `map.html` and `report.html`.
+
+    And `themes.csv` where clusters are merged into stories.
+    """
 
     name = "report"
     version = 3
@@ -43,7 +47,14 @@ class ReportStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         themes = ["themes.csv"] if job.merges else []
-        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", *themes, "map.html"]
+        return [
+            "headlines_clustered.parquet",
+            "headlines_clustered.csv",
+            "topics.csv",
+            *themes,
+            "map.html",
+            "report.html",
+        ]
 
     def run(self, job: Job) -> StageResult:
         headlines, topics = job.headlines, job.topics
@@ -61,6 +72,8 @@ class ReportStage(Stage):
         page = job.run.file("map.html")
         with atomic(page) as temporary:
             write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
+        with atomic(job.run.file("report.html")) as temporary:
+            write_report(report_page(job), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))

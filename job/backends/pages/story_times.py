@@ -7,8 +7,6 @@ import numpy as np
 from job.backends.pages.points import MapBins, MapPoints, MapStory
 
 MAX_BINS = 48
-# as in the stage describe: rows drawn towards an even rate, so that three late rows do not outdo three hundred
-_PRIOR = 2.0
 _STRETCH = 4.0
 
 
@@ -31,7 +29,7 @@ def map_bins(points: MapPoints) -> MapBins | None:
 
 
 def with_times(points: MapPoints, bins: MapBins | None) -> list[MapStory]:
-    """The stories with rows, sources, first and last seen, counts and growth filled in where they are None."""
+    """The stories with rows, sources, first and last seen, and counts filled in where they are None."""
     order = np.argsort(points.labels, kind="stable")
     starts = np.searchsorted(points.labels[order], np.arange(len(points.stories) + 1))
     return [_filled(story, order[starts[i] : starts[i + 1]], points, bins) for i, story in enumerate(points.stories)]
@@ -47,13 +45,5 @@ def _filled(story: MapStory, rows: np.ndarray, points: MapPoints, bins: MapBins 
         if bins is not None:
             at = np.floor((times - bins.start) / bins.width).astype(np.int64)
             counts = np.bincount(at[(at >= 0) & (at < bins.count)], minlength=bins.count)
-            found |= {"counts": counts.tolist(), "growth": _growth(counts)}
+            found["counts"] = counts.tolist()
     return replace(story, **{name: value for name, value in found.items() if getattr(story, name) is None})  # type: ignore[arg-type]
-
-
-def _growth(counts: np.ndarray) -> float | None:
-    """(rows in the last quarter of the bins + 2) / (a quarter of all rows + 2)."""
-    if len(counts) < 2:
-        return None
-    last = -(-len(counts) // 4)
-    return round(float((counts[-last:].sum() + _PRIOR) / (counts.sum() * last / len(counts) + _PRIOR)), 4)

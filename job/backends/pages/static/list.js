@@ -6,25 +6,11 @@ const SORTS = {
   newest: { label: "Newest", of: (story) => story.last },
   growing: { label: "Growing", of: (story) => story.growth },
 };
-// how much faster than all headlines together a story grows that is said to grow
-const GROWS = 1.25;
+// what is called growing (as in the report's page): late rows against those of all stories, and some rows
+const [GROWS, FEW_ROWS] = [1.25, 5];
 
-function grows(data, story) {
-  data.growth = data.growth || growthOfAll(data.stories);
-  return story.growth >= GROWS * Math.max(1, data.growth);
-}
-
-// The rate of rows in the last quarter of the bins against the mean rate.
-function growthOfAll(stories) {
-  let [late, even] = [0, 0];
-  for (const { counts = [] } of stories) {
-    const last = Math.ceil(counts.length / 4);
-    counts.forEach((count, i) => {
-      if (i >= counts.length - last) late += count;
-      even += (count * last) / counts.length;
-    });
-  }
-  return even ? late / even : 1;
+function grows(story) {
+  return story.growth >= GROWS && story.rows >= FEW_ROWS;
 }
 
 function makeList({ data, state, open, find }) {
@@ -81,7 +67,7 @@ function storyItem(data, state, story, open) {
   if (story.sources) facts.push(counted(story.sources, "source"));
   const when = daysOf(data, story);
   if (when) facts.push(when);
-  const growth = grows(data, story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
+  const growth = grows(story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
   const text = el(
     "span",
     { class: "about" },
