@@ -39,6 +39,11 @@ class Result:
         return self.path / "map.html"
 
     @property
+    def report(self) -> Path:
+        """The page with the report."""
+        return self.path / "report.html"
+
+    @property
     def record(self) -> dict[str, Any]:
         """What ran, with what, why and how long: `run.json`."""
         return dict(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
@@ -50,8 +55,7 @@ class Result:
         return pq.read_table(self.path / "headlines_clustered.parquet")
 
     def stories(self) -> "pa.Table":
-        """One row a story: cluster, size, name, `keywords`, `exemplars` and `exemplar_ids` (lists), and what else
-        topics.csv has."""
+        """One row a story: the columns of topics.csv; `keywords`, `exemplars` and `exemplar_ids` are lists."""
         from job.commands.export_tables import stories_table
 
         return stories_table(self._job)

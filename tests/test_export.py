@@ -70,7 +70,7 @@ def test_atlas_labels_are_at_their_headlines_and_the_stories_table_joins(
     for story in table:
         x = [row["x"] for row in points if row["cluster"] == story["cluster"]]
         assert min(x) <= of_stories[story["name"]]["x"] <= max(x)
-        assert of_stories[story["name"]]["priority"] == len(x) == story["size"]
+        assert of_stories[story["name"]]["priority"] == len(x) == story["headlines"]
 
 
 def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(job: Run, demo: Path, tmp_path: Path) -> None:

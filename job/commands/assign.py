@@ -103,6 +103,9 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
     given = {word.partition("=")[0].strip() for word in words}
     # the columns that the run found, so that the texts are made as its own
     kept = [key for key in ("description", "time") if key in stats and f"input.{key}" not in given]
+    if job.config.input.time == "auto" and stats.get("time") is not None and "time" in kept:
+        # found again by its name, or not: then the times are unknown
+        kept.remove("time")
     used: dict[str, Any] = {key: stats[key] for key in kept}
     ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch)
     return Headlines.load(scratch.file("headlines.parquet"))
@@ -123,11 +126,10 @@ def _find(job: "Job", headlines: "Headlines", scratch: Any) -> _Found:
     n = len(headlines)
     none = np.full(n, np.nan, np.float32)
     found = _Found(np.full(n, -1, np.int32), none, none.copy(), np.zeros(n, np.float32))
-    settings, clusters = job.config.cluster, job.clusters
+    clusters = job.clusters
     place = np.minimum(np.searchsorted(job.headlines.ids, headlines.ids), len(job.headlines) - 1)
     known = job.headlines.ids[place] == headlines.ids
-    given = clusters.assigned(settings.noise_distance) if settings.noise == "nearest" else clusters.labels
-    found.labels[known] = given[place[known]]
+    found.labels[known] = job.assigned[place[known]]
     found.probability[known] = clusters.probabilities[place[known]]
     found.distance[known] = clusters.nearest_distance[place[known]]
     new = np.flatnonzero(~known)
@@ -168,14 +170,13 @@ def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -
     from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
     from job.backends.stories.merge_tree import MergeTree, cut
     from job.stages.merge import lexical_weights, shares
+    from job.stages.stories import merge_level
 
-    limit = job.config.cluster.merge_above
-    assert limit is not None
     headlines = job.headlines
-    corpus = Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job))
+    limit = merge_level(job.run, job.config.cluster.merge_above)
     groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)
-    known = StoryCorpus(corpus, shares(job), job.config.seed)
-    result = assign_to_stories(new, neighbors, known, groups, job.clusters.count, limit)
+    known = StoryCorpus(Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job)), shares(job))
+    result = assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
     return result.labels, result.similarity, result.probability
 
 

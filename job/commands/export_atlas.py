@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.commands.export_tables import stories_table, visible_labels
+from job.commands.export_tables import stories_table
 from job.context import Job
 from job.data import Ints
 from job.runtime.rundir import atomic
@@ -85,9 +85,9 @@ def labels_table(job: Job) -> pa.Table:
     stories = [(topic.cluster, topic.name) for topic in job.topics]
     if job.themes is None:
         levels = [int(np.log2(number / 8 + 1)) for number, _ in stories]
-        rows = _labels(job, visible_labels(job), stories, levels)
+        rows = _labels(job, job.assigned, stories, levels)
     else:
-        rows = _labels(job, visible_labels(job), stories, [2] * len(stories))
+        rows = _labels(job, job.assigned, stories, [2] * len(stories))
         for level, (name, labels) in enumerate((("theme", job.themes.themes), ("topic", job.themes.topics))):
             named = [(row.number, row.name) for row in job.theme_names if row.level == name]
             rows += _labels(job, labels, named, [level] * len(named))

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from job.backends.tables.answer_rows import WRITERS, TableWriter
 from job.context import Job
-from job.data import Ints
 from job.runtime.rundir import atomic
 
 _ROWS = 65_536
@@ -24,40 +23,28 @@ _BOM = b"\xef\xbb\xbf"
 _BERTOPIC_WORDS, _BERTOPIC_DOCUMENTS = 4, 3
 
 
-def visible_labels(job: Job) -> Ints:
-    """The story of each headline as a reader sees it, int32 [n]: with `cluster.noise: nearest` the assigned one."""
-    settings = job.config.cluster
-    return job.clusters.assigned(settings.noise_distance) if settings.noise == "nearest" else job.clusters.labels
-
-
 def stories_table(job: Job) -> pa.Table:
-    """One row a story: all that topics.csv has, with lists as lists, and the names of its theme and topic."""
+    """One row a story: the columns of topics.csv, with lists as lists, and the name of its topic."""
     titles, ids = job.headlines.column("title"), job.headlines.ids
-    columns: dict[str, pa.Array] = {
-        "cluster": pa.array([topic.cluster for topic in job.topics], pa.int32()),
-        "size": pa.array([topic.size for topic in job.topics], pa.int64()),
+    names, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
+    ours = {
         "name": pa.array([topic.name for topic in job.topics], pa.string()),
-        "keywords": pa.array([topic.keywords for topic in job.topics], pa.list_(pa.string())),
-        "exemplar_ids": pa.array(
-            [[int(ids[row]) for row in topic.exemplars] for topic in job.topics], pa.list_(pa.int64())
-        ),
-        "exemplars": pa.array(
-            [[titles[row] for row in topic.exemplars] for topic in job.topics], pa.list_(pa.string())
-        ),
+        "keywords": pa.array([topic.keywords for topic in job.topics], names),
+        "exemplar_ids": pa.array([[int(ids[row]) for row in topic.exemplars] for topic in job.topics], numbers),
+        "exemplars": pa.array([[titles[row] for row in topic.exemplars] for topic in job.topics], names),
     }
-    texts = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
     written = pyarrow.csv.read_csv(
         job.run.file("topics.csv"),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=texts,
+        convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
     )
-    for name in written.column_names:
-        if name not in columns and len(written) == len(job.topics):
-            columns[name] = written[name].combine_chunks()
+    # the last line is of the headlines in no story
+    written = written.filter(pc.greater_equal(written["cluster"], 0))
+    columns = {name: ours.get(name, written[name].combine_chunks()) for name in written.column_names}
     if job.themes is not None:
-        for level, numbers in (("theme", job.themes.cluster_themes), ("topic", job.themes.cluster_topics)):
-            names = {row.number: row.name for row in job.theme_names if row.level == level}
-            columns[f"{level}_name"] = pa.array([names.get(int(number)) for number in numbers], pa.string())
+        of_topic = {row.number: row.name for row in job.theme_names if row.level == "topic"}
+        found = [of_topic.get(int(number)) for number in job.themes.cluster_topics]
+        columns["topic_name"] = pa.array(found, pa.string())
     return pa.table(columns)
 
 
@@ -146,7 +133,7 @@ def _bertopic_name(topic: Any) -> str:
 
 def _topic_info(job: Job) -> pa.Table:
     """As `BERTopic.get_topic_info()` and `set_topic_labels` give it: Topic -1 is noise and stands first."""
-    titles, labels = job.headlines.column("title"), visible_labels(job)
+    titles, labels = job.headlines.column("title"), job.assigned
     noise = np.flatnonzero(labels < 0)
     sizes = np.bincount(labels[labels >= 0], minlength=len(job.topics)).tolist()
     rows = [
@@ -178,7 +165,7 @@ def _topic_info(job: Job) -> pa.Table:
 
 def _document_info(job: Job) -> pa.Table:
     """As `BERTopic.get_document_info(docs)` gives it, one row per distinct headline."""
-    labels = visible_labels(job)
+    labels = job.assigned
     names = np.array([*map(_bertopic_name, job.topics), "-1_noise"], object)
     custom = np.array([*(topic.name for topic in job.topics), "noise"], object)
     words = np.array([*(" - ".join(topic.keywords) for topic in job.topics), ""], object)

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from real_headlines import FOLDER
-from story_windows import SEED, Clustered, Corpus, K, Rows, cluster, corpora
+from story_windows import Clustered, Corpus, K, Rows, cluster, corpora
 
 from job.backends.knn.brute_force import nearest_to
 from job.backends.knn.vote import nearest_cluster_of_new
@@ -50,9 +50,8 @@ def parts(corpus: Corpus, seed: int) -> tuple[Rows, Rows, Rows]:
 def answers(corpus: Corpus, done: Clustered, rows: Rows) -> dict[str, Ints]:
     new = corpus.take(rows)
     indices, distances = nearest_to(new.dense, done.texts.dense, K)
-    known = StoryCorpus(done.texts, Shares(), SEED)
-    count = int(done.labels.max()) + 1
-    found = assign_to_stories(new, indices, known, done.groups, count, done.limit)
+    known = StoryCorpus(done.texts, Shares())
+    found = assign_to_stories(new, indices, known, done.groups, done.labels, done.limit)
     voted, near = nearest_cluster_of_new(done.labels, indices[:, :VOTERS], distances[:, :VOTERS])
     return {"assign": found.labels, "vote": np.where(near < WITHIN, voted, -1)}
 

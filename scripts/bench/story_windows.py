@@ -13,18 +13,17 @@ from real_headlines import UCI_SOURCE, require
 
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import find_model
-from job.backends.graph_hdbscan import cluster_graph
 from job.backends.stories.assign import Texts
+from job.backends.stories.level import score_levels
 from job.backends.stories.linkage import average_linkage
 from job.backends.stories.merge_tree import cut
-from job.backends.stories.vectors import Shares, background, story_vectors
+from job.backends.stories.vectors import Shares, story_vectors
 from job.config import Cluster
 from job.data import Floats, Ints
 from job.runtime.device import resolve_device, resolve_precision
-from job.stages.merge import initial_clusters
 from job.stages.stories import story_labels
 
-K, SEED = 50, 42
+K = 50
 Rows = npt.NDArray[np.int64]
 
 
@@ -46,13 +45,12 @@ class Corpus:
 
 @dataclass
 class Clustered:
-    """The recipe's answer: `labels` of stories, -1 = none, and all `groups` at the limit, stories first."""
+    """The recipe's answer: `labels` of stories, -1 = none, and all `groups` at the limit."""
 
     texts: Texts
     labels: Ints
     groups: Ints
     limit: float
-    smallest: int
 
 
 def corpora(folder: Path, rows: int) -> list[Corpus]:
@@ -86,15 +84,10 @@ def corpora(folder: Path, rows: int) -> list[Corpus]:
 def cluster(corpus: Corpus, rows: Rows) -> Clustered:
     """The recipe `stories` on these rows, by the functions of its stages."""
     config = Cluster.model_validate({"recipe": "stories"})
-    assert config.merge_above is not None and config.k is not None
+    assert config.k is not None
     texts = corpus.take(rows)
-    dense = np.ascontiguousarray(texts.dense)
-    graph = graph_of(dense, K)
-    near = graph.first(config.k)
-    sizes = {"min_samples": config.min_samples, "min_cluster_size": config.min_cluster_size}
-    fine = cluster_graph(near.indices, near.distances, components=config.components, **sizes).labels
-    vectors = story_vectors(dense, list(texts.texts), texts.times, Shares())
-    level = background(vectors, SEED)
-    tree = average_linkage(vectors, initial_clusters(fine), graph.indices, background=level)
-    groups = cut(tree, config.merge_above)
-    return Clustered(texts, story_labels(tree, config), groups, config.merge_above, config.smallest_story)
+    graph = graph_of(np.ascontiguousarray(texts.dense), K)
+    vectors = story_vectors(texts.dense, list(texts.texts), texts.times, Shares())
+    tree = average_linkage(vectors, np.arange(len(rows), dtype=np.int32), graph.first(config.k).indices)
+    limit = score_levels(tree, vectors, graph.indices).best
+    return Clustered(texts, story_labels(tree, limit, config.smallest_story), cut(tree, limit), limit)

@@ -45,7 +45,7 @@ def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path
     yesterday = {row["id"]: row for row in rows_of(days / "mon" / "headlines_clustered.csv")}
     assert "story_id" not in next(iter(yesterday.values()))
     # the id is that of a headline of yesterday which was in the very story that the story goes on with
-    topics = rows_of(days / "tue" / "topics.csv")
+    topics = rows_of(days / "tue" / "topics.csv")[:-1]
     kept = [topic for topic in topics if topic["story_id"] in yesterday]
     assert len(kept) > 15
     for topic in kept:
@@ -59,14 +59,14 @@ def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path
 def test_the_changes_say_what_was_born_and_what_is_the_same(days: Path) -> None:
     changes = rows_of(days / "tue" / "story_changes.csv")
     record = json.loads((days / "tue" / "run.json").read_text())["stages"]["ids"]
-    topics = rows_of(days / "tue" / "topics.csv")
+    topics = rows_of(days / "tue" / "topics.csv")[:-1]
     begun = [row for row in changes if row["change"] in ("born", "split")]
     assert record["kept"] + len(begun) == len(topics) == record["rows"]
     assert record["kept"] >= 0.85 * (record["kept"] + record["split"])
     by_id = {topic["story_id"]: topic for topic in topics}
     for row in begun:
         assert by_id[row["story_id"]]["cluster"] == row["cluster"]
-        assert by_id[row["story_id"]]["size"] == row["headlines"]
+        assert by_id[row["story_id"]]["headlines"] == row["headlines"]
         assert row["title"]
 
 
@@ -80,9 +80,9 @@ def test_the_same_again_is_up_to_date_and_another_cut_begins_with_yesterday_agai
     before = {
         name: (run / name).read_bytes() for name in ("headlines_clustered.csv", "story_changes.csv", "topics.csv")
     }
-    assert job("recut", run, "merge_above=0.3").returncode == 0
+    assert job("recut", run, "merge_above=0.6").returncode == 0
     assert (run / "topics.csv").read_bytes() != before["topics.csv"]
-    assert job("recut", run, "merge_above=0.18").returncode == 0
+    assert job("recut", run, "merge_above=auto").returncode == 0
     assert {name: (run / name).read_bytes() for name in before} == before
 
 

@@ -1,146 +1,201 @@
-"""Story vectors: what a headline says, in which words, and when, in one vector per headline."""
+"""Story vectors: what a headline says, in which words, and when, in one vector per headline.
 
-from dataclasses import dataclass, replace
+The dot product of the vectors of headlines i and j is about
+
+    ((1 - words) cos(dense) + words cos(words)) ((1 - time) + time exp(-|t_i - t_j| / hours))
+
+- dense: the embedding, centered on the mean of the headlines that are clustered and normalized again. Centering makes
+  the similarities of different models and corpora comparable: unrelated headlines are near 0.
+- words: TF-IDF weights or BGE-M3's lexical weights, projected to `WIDTH` numbers (`words.project`).
+- time multiplies: headlines that are far apart in time lose up to the share `time` of their similarity, and headlines
+  of the same hour gain nothing by it.
+
+The factor for time costs no memory. Each pair of neighboring coordinates of a vector is turned by an angle of frequency
+times time. Dot products of two vectors then depend on the difference of their times, by the mean cosine of frequency
+times difference. Frequencies from a Cauchy distribution make it exp(-|difference| / hours): random Fourier features
+(Rahimi, Recht 2007, "Random features for large-scale kernel machines") in place, as in rotary position embedding (Su et
+al. 2021, "RoFormer"). The pairs that are not turned, a share of 1 - time, keep their similarity for ever.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from job.backends.stories.words import lexical_vectors, word_vectors
+from job.backends.graph_hdbscan.row_ranges import map_row_ranges, usable_cores
+from job.backends.stories.words import Terms, lexical_terms, project, text_terms
 from job.data import Floats, Vectors
 
+WIDTH = 256
+Times = npt.NDArray[np.float64]
 _BLOCK_ROWS = 8_192
-_FREQUENCIES = 48
+_FREQUENCIES = 64
+# sums of integers do not depend on their order; 2^38 times a number of at most 1 leaves room for 2^25 rows
+_UNIT = 2.0**38
+_SEED = 0
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How much each kind of evidence counts; the rest is the dense vector's. `hours`: the time constant.
+    """How much each kind of evidence counts.
 
-    `words` and `time` are used where there are times, `words_only` where there are none.
+    `words`: the words' share of the similarity; the rest is the embedding's. `time`: the share of the similarity that
+    headlines lose when they are far apart in time. `hours`: the time constant.
     """
 
-    words: float = 0.25
-    time: float = 0.15
-    words_only: float = 0.3
+    words: float = 0.3
+    time: float = 0.75
     hours: float = 72.0
+
+
+def story_vectors(
+    dense: Vectors,
+    texts: Sequence[str] | pa.Array,
+    times: Times,
+    shares: Shares,
+    lexical: Any = None,
+    threads: int | None = None,
+) -> Floats:
+    """Story vectors float32 [n, d + WIDTH] of length 1; see the module's formula.
+
+    `dense` [n, d]: embeddings of length 1. `texts`: for the words; with `lexical`, a CSR array [n, vocabulary] of
+    BGE-M3's lexical weights, these are used instead. `times` [n]: seconds, NaN where unknown. A headline without a time
+    has the mean factor of all times, as if its time were drawn from the other headlines. Without any time the factor
+    is 1. `threads` None: all usable cores; the result does not depend on it.
+
+    The vector of a headline depends on the order of rows in nothing. Time: O(n d). Memory: the result, 32 bytes per
+    term, and blocks.
+    """
+    threads = usable_cores() if threads is None else threads
+    terms = text_terms(texts, threads) if lexical is None else lexical_terms(lexical)
+    return StorySpace.of(dense, times, shares).vectors(dense, terms, times, threads)
 
 
 @dataclass(frozen=True)
 class StorySpace:
-    """What the story vectors of a corpus depend on beside the headline itself, so that later headlines get theirs.
+    """What the story vectors of a corpus depend on beside the headline itself and its terms, so that later headlines
+    get theirs.
 
-    `words`, `time`: the shares in use. `center` float64 [d]: the mean of the dense vectors. `first_hour`, `mean_time`:
-    the earliest time, and the mean of the known times' features; None where times are not used.
+    `mean` float64 [d]: of the embeddings. `first_hour`, `mean_turn`: the earliest time in hours, and the mean of
+    `_mean_turn`; None where times are not used.
     """
 
-    words: float
-    time: float
-    hours: float
-    center: npt.NDArray[np.float64]
+    shares: Shares
+    mean: npt.NDArray[np.float64]
     first_hour: float = 0.0
-    mean_time: npt.NDArray[np.float64] | None = None
+    mean_turn: npt.NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, dense: Vectors, times: npt.NDArray[np.float64], shares: Shares) -> "StorySpace":
-        """The space of a corpus with these dense vectors [n, d] and times [n]."""
+    def of(cls, dense: Vectors, times: Times, shares: Shares) -> "StorySpace":
+        """The space of a corpus with these embeddings [n, d] and times [n]."""
         hours = times[np.isfinite(times)] / 3600
-        words, time = (shares.words, shares.time) if len(hours) else (shares.words_only, 0.0)
-        center = np.asarray(np.sum(dense, axis=0, dtype=np.float64) / max(len(dense), 1))
-        space = cls(words, time, shares.hours, center)
-        if not time:
-            return space
+        if not len(hours) or shares.time <= 0:
+            return cls(shares, _mean(dense))
         first = float(hours.min())
-        mean = _time_features(hours - first, shares.hours).mean(axis=0)
-        return replace(space, first_hour=first, mean_time=mean)
+        frequencies, _ = _frequencies(0, shares)
+        return cls(shares, _mean(dense), first, _mean_turn(hours - first, frequencies))
 
-    def vectors(self, dense: Vectors, of_words: Floats, times: npt.NDArray[np.float64]) -> Floats:
-        """Story vectors float32 [m, D] of headlines with these dense vectors, word vectors and times."""
+    def vectors(self, dense: Vectors, terms: Terms, times: Times, threads: int = 1) -> Floats:
+        """Story vectors float32 [m, d + WIDTH] of headlines with these embeddings, terms and times."""
         n, d = dense.shape
-        of_time = self._of_times(times)
-        result = np.empty((n, d + of_words.shape[1] + of_time.shape[1]), np.float32)
-        for start in range(0, n, _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
-            moved = dense[rows].astype(np.float64) - self.center
-            lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-            moved /= np.where(lengths > 0, lengths, 1)
-            result[rows, :d] = np.sqrt(1 - self.words - self.time) * moved
-        result[:, d : d + of_words.shape[1]] = np.sqrt(self.words, dtype=np.float32) * of_words
-        result[:, d + of_words.shape[1] :] = np.sqrt(self.time, dtype=np.float32) * of_time
+        if len(terms.offsets) != n + 1 or times.shape != (n,):
+            raise ValueError(
+                f"{n} embeddings with {len(terms.offsets) - 1} texts and times {times.shape}: expected as many of each"
+            )
+        result = np.empty((n, d + WIDTH), np.float32)
+        _write_centered(dense, self.mean, np.sqrt(1 - self.shares.words), result[:, :d], threads)
+        project(terms, np.sqrt(self.shares.words), result[:, d:], threads)
+        if self.mean_turn is not None:
+            self._turn_by_time(result, times / 3600, threads)
         return result
 
-    def _of_times(self, times: npt.NDArray[np.float64]) -> Floats:
-        if self.mean_time is None:
-            return np.zeros((len(times), 0), np.float32)
-        known = np.isfinite(times)
-        features = _time_features(np.where(known, times / 3600 - self.first_hour, 0.0), self.hours)
-        features[~known] = self.mean_time
-        result: Floats = features.astype(np.float32)
-        return result
+    def _turn_by_time(self, vectors: Floats, hours: Times, threads: int) -> None:
+        frequencies, of_pair = _frequencies(vectors.shape[1] // 2, self.shares)
+        since = np.where(np.isfinite(hours), hours - self.first_hour, np.nan)
+        mean = self.mean_turn
+        map_row_ranges(
+            lambda start, stop: _turn(vectors, since, frequencies, of_pair, mean, start, stop), len(vectors), threads
+        )
 
 
-def story_vectors(
-    dense: Vectors, texts: list[str], times: npt.NDArray[np.float64], shares: Shares, lexical: Any = None
-) -> Floats:
-    """Vectors float32 [n, D] with s(i, j) = a cos(dense) + b cos(words) + c exp(-|t_i - t_j| / tau) as dot products.
+def _mean(dense: Vectors) -> npt.NDArray[np.float64]:
+    total = np.zeros(dense.shape[1], np.int64)
+    for start in range(0, len(dense), _BLOCK_ROWS):
+        total += np.rint(dense[start : start + _BLOCK_ROWS] * np.float64(_UNIT)).astype(np.int64).sum(axis=0)
+    return np.asarray(total / (_UNIT * max(len(dense), 1)))
 
-    `dense` [n, d]: unit vectors, which are centered on their mean and normalized again. `texts`: for the words; with
-    `lexical`, a CSR array of BGE-M3's lexical weights, these are used instead. `times` [n]: seconds, NaN where unknown.
-    A headline without a time has the mean of the others' time features: it is as near in time as an average headline.
+
+def _write_centered(dense: Vectors, mean: npt.NDArray[np.float64], length: float, out: Floats, threads: int) -> None:
+    """Write the vectors, centered and of the given length, into `out`; zeros for a vector that equals the mean."""
+
+    def write(first: int, last: int) -> None:
+        for start in range(first, last, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, last)
+            _center(np.ascontiguousarray(dense[start:stop], np.float32), mean, length, out[start:stop])
+
+    map_row_ranges(write, len(dense), threads)
+
+
+def _frequencies(pairs: int, shares: Shares) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """A few frequencies in radians per hour, and which of them each pair of coordinates is turned with.
+
+    Quantiles of the Cauchy distribution take the place of random numbers: the error of the kernel is smaller.
     """
-    of_words = word_vectors(texts) if lexical is None else lexical_vectors(lexical)
-    return StorySpace.of(dense, times, shares).vectors(dense, of_words, times)
+    still = round((1 - shares.time) * _FREQUENCIES)
+    quantiles = (np.arange(_FREQUENCIES - still) + 0.5) / (_FREQUENCIES - still)
+    frequencies = np.concatenate([np.zeros(still), np.tan(np.pi * (quantiles - 0.5)) / shares.hours])
+    return frequencies, np.random.default_rng(_SEED).permutation(np.resize(np.arange(_FREQUENCIES), pairs))
 
 
-def _time_features(hours: npt.NDArray[np.float64], constant: float) -> npt.NDArray[np.float64]:
-    """Features [n, 2 x 48] whose dot products are about exp(-|difference| / constant).
-
-    Random Fourier features (Rahimi, Recht (2007), "Random features for large-scale kernel machines"): the spectrum of
-    this kernel is a Cauchy distribution. Its quantiles take the place of random numbers: the error is .03 up to 200
-    hours, root mean square, where random ones have .10 (constant 72 hours).
-    """
-    quantiles = (np.arange(_FREQUENCIES) + 0.5) / _FREQUENCIES
-    frequencies = np.tan(np.pi * quantiles / 2) / constant
-    angles = hours[:, None] * frequencies
-    return np.asarray(np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(_FREQUENCIES))
+def _mean_turn(hours: Times, frequencies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean cosine and sine of each frequency over all times, float64 [f, 2]."""
+    total = np.zeros((len(frequencies), 2), np.int64)
+    for start in range(0, len(hours), _BLOCK_ROWS):
+        angles = hours[start : start + _BLOCK_ROWS, None] * frequencies
+        turns = np.stack([np.cos(angles), np.sin(angles)], axis=2)
+        total += np.rint(turns * _UNIT).astype(np.int64).sum(axis=0)
+    return total / (_UNIT * len(hours))
 
 
-def background(vectors: Floats, seed: int, sample: int = 1_000, quantile: float = 0.8) -> Floats:
-    """How similar each headline is to other stories of its topic, float32 [n].
-
-    The `quantile` of its dot products with `sample` random headlines, itself left out. Subtracted from the similarity
-    of two clusters, it makes one limit fit corpora of one topic and of many.
-    """
-    n = len(vectors)
-    if n < 2:
-        return np.zeros(n, np.float32)
-    chosen = background_rows(n, seed, sample)
-    place = np.full(n, -1)
-    place[chosen] = np.arange(len(chosen))
-    return background_of(vectors, vectors[chosen], place, quantile)
+@nb.njit(cache=True, nogil=True)
+def _center(vectors, mean, length, out):  # type: ignore[no-untyped-def]
+    for i in range(len(vectors)):
+        squares = 0.0
+        for c in range(len(mean)):
+            moved = vectors[i, c] - mean[c]
+            squares += moved * moved
+        # what is left of a vector that equals the mean is rounding
+        factor = length / np.sqrt(squares) if squares > 1e-10 else 0.0
+        for c in range(len(mean)):
+            out[i, c] = (vectors[i, c] - mean[c]) * factor
 
 
-def background_rows(n: int, seed: int, sample: int = 1_000) -> npt.NDArray[np.int64]:
-    """The random rows that `background` compares with, ascending."""
-    return np.sort(np.random.default_rng(seed).choice(n, min(sample, n), replace=False))
-
-
-def background_of(
-    vectors: Floats, others: Floats, place: npt.NDArray[np.int64] | None = None, quantile: float = 0.8
-) -> Floats:
-    """`background` of some headlines, from the vectors of `background_rows`; also of headlines outside the corpus.
-
-    `place` [m]: where each stands among `others`, -1: it does not; None: none does.
-    """
-    result = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        products = vectors[start : start + _BLOCK_ROWS] @ others.T
-        own = np.full(len(products), -1) if place is None else place[start : start + _BLOCK_ROWS]
-        itself = np.flatnonzero(own >= 0)
-        products[itself, own[itself]] = -np.inf
-        products.sort(axis=1)
-        # the headline itself, if it is in the sample, stands first
-        first = (own >= 0).astype(np.int64)
-        at = first + np.floor(quantile * (len(others) - 1 - first)).astype(np.int64)
-        result[start : start + _BLOCK_ROWS] = products[np.arange(len(products)), at]
-    return result
+@nb.njit(cache=True, nogil=True)
+def _turn(vectors, hours, frequencies, of_pair, mean, start, stop):  # type: ignore[no-untyped-def]
+    turns = np.empty((len(frequencies), 2))
+    for i in range(start, stop):
+        vector = vectors[i]
+        known = np.isfinite(hours[i])
+        before = after = 0.0
+        for f in range(len(frequencies)):
+            if known:
+                angle = hours[i] * frequencies[f]
+                turns[f, 0], turns[f, 1] = np.cos(angle), np.sin(angle)
+            else:
+                turns[f, 0], turns[f, 1] = mean[f, 0], mean[f, 1]
+        for p in range(len(of_pair)):
+            x, y = np.float64(vector[2 * p]), np.float64(vector[2 * p + 1])
+            cos, sin = turns[of_pair[p], 0], turns[of_pair[p], 1]
+            before += x * x + y * y
+            x, y = cos * x - sin * y, sin * x + cos * y
+            after += x * x + y * y
+            vector[2 * p], vector[2 * p + 1] = x, y
+        if not known and after > 0.0:
+            # the mean of turned vectors is shorter
+            factor = np.sqrt(before / after)
+            for c in range(2 * len(of_pair)):
+                vector[c] *= factor
