@@ -1,4 +1,4 @@
-"""Print environment.yml, the conda environment with the versions of scripts/constraints-gpu.txt: `scripts/lock.sh` calls it."""
+"""Print environment.yml: the versions of constraints-gpu.txt as a conda environment. `scripts/lock.sh` calls it."""
 
 from pathlib import Path
 
