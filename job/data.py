@@ -27,7 +27,15 @@ HEADLINES = pa.schema(
         ("time", pa.float64()),
     ]
 )
-ROWS = pa.schema([("id", pa.int64()), ("file", pa.int32()), ("row", pa.int64())])
+ROWS = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("file", pa.int32()),
+        ("row", pa.int64()),
+        ("time", pa.float64()),
+        ("source", pa.string()),
+    ]
+)
 
 
 def check(held: bool, message: str) -> None:
@@ -213,8 +221,13 @@ class Clusters:
     def count(self) -> int:
         return len(self.persistence)
 
-    def assigned(self, within: float) -> Ints:
-        """The labels int32 [n]; noise gets the label in `nearest` where that cluster is nearer than `within`."""
+    def assigned(self, within: float | None) -> Ints:
+        """The labels int32 [n]; noise gets the label in `nearest` where that cluster is nearer than `within`.
+
+        None: noise stays noise.
+        """
+        if within is None:
+            return self.labels
         return np.where((self.labels >= 0) | (self.nearest_distance < within), self.nearest, -1).astype(np.int32)
 
     @property

@@ -76,15 +76,20 @@ def test_copies_of_a_text_share_id_and_cluster(demo: Path) -> None:
 
 def test_topics_describe_each_cluster_by_its_own_headlines(demo: Path) -> None:
     answer = read_csv(demo / "headlines_clustered.csv")
-    topics = read_csv(demo / "topics.csv")
+    *topics, none = read_csv(demo / "topics.csv")
     assert [int(topic["cluster"]) for topic in topics] == list(range(len(topics)))
     for topic in topics:
-        members = {row["id"]: row for row in answer if row["cluster"] == topic["cluster"]}
-        assert int(topic["size"]) == len(members)
+        rows = [row for row in answer if row["cluster"] == topic["cluster"]]
+        members = {row["id"]: row for row in rows}
+        assert (int(topic["rows"]), int(topic["headlines"])) == (len(rows), len(members))
+        assert int(topic["sources"]) == len({row["source"] for row in rows})
         assert set(topic["exemplar_ids"].split()) <= members.keys()
         titles = " ".join(row["title"] for row in members.values()).lower()
         assert topic["keywords"]
         assert all(word in titles for word in topic["keywords"].split(", "))
+    assert int(none["rows"]) == sum(row["cluster"] == "-1" for row in answer)
+    assert sum(int(line["rows"]) for line in [*topics, none]) == len(answer)
+    assert sum(int(line["headlines"]) for line in [*topics, none]) == len({row["id"] for row in answer})
 
 
 def test_the_record_says_with_what_why_and_how_long(demo: Path) -> None:
@@ -92,7 +97,7 @@ def test_the_record_says_with_what_why_and_how_long(demo: Path) -> None:
     assert tuple(record["stages"]) == DEMO_STAGES
     assert all(stage["seconds"] >= 0 for stage in record["stages"].values())
     assert record["recall"] == 1.0
-    assert record["clusters"] == len(read_csv(demo / "topics.csv"))
+    assert record["clusters"] == len(read_csv(demo / "topics.csv")) - 1
     assert 0 < record["noise_share"] < 0.5
     assert record["choices"]["device"]["reason"]
     assert record["versions"]["torch"]

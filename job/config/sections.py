@@ -30,7 +30,8 @@ class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
     `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
-    names that the input has; None: times are not used. The content of the files is part of the key, not where they lie.
+    names that the input has; None: times are not used. `source`: the column of who published it, for the tables and
+    the names; likewise. The content of the files is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
@@ -38,6 +39,7 @@ class Input(Section):
     title: Name = "title"
     description: Name | None = "description"
     time: Name | None = None
+    source: Name | None = "auto"
     encoding: Name = "utf-8"
     deduplicate: bool = True
 
@@ -203,6 +205,11 @@ class Cluster(Section):
                 f"cluster.min_cluster_size = {self.min_cluster_size}"
             )
         return self
+
+    @property
+    def assign_within(self) -> float | None:
+        """The distance within which noise gets the cluster that its neighbors vote for; None: it stays noise."""
+        return self.noise_distance if self.noise == "nearest" else None
 
     def tree_settings(self) -> dict[str, Any]:
         """The settings that shape the tree."""

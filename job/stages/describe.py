@@ -8,28 +8,37 @@ from job.backends.text.keywords import cluster_keywords
 from job.context import Job, Stage, StageResult
 from job.data import Embeddings, Ids, Ints
 from job.runtime.log import logger
-from job.runtime.rundir import digest
+from job.runtime.rundir import digest, digest_file
+from job.stages.describe_facts import cluster_facts
 from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save
 
 KEYWORDS = 6
 EXEMPLARS = 3
 NAME_CHARS = 90
+SHORT_CHARS = 45
 THEME_WORDS = 3
 
 
 class DescribeStage(Stage):
-    """Write `topics.parquet`, one row per cluster, exemplars as row numbers; and `theme_names.parquet`, one row per
-    theme and per topic, where clusters are merged into stories.
+    """Write `topics.parquet`, one row per cluster, and `theme_names.parquet`, one row per theme and per topic, where
+    clusters are merged into stories.
+
+    Figures are those that a reader sees (`Job.assigned`); names come from the cluster's own headlines.
 
     A cluster is named by its most central title, the one nearest to the mean of its vectors: a sentence that a person
     wrote says more than the keywords.
     """
 
     name = "describe"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
+        # of the rows, not only of the distinct texts: their copies, times and sources count
+        ingest = job.run.marker("ingest")
+        rows = digest_file(job.answer_folder / "rows.parquet") if job.whole_collection else ingest and ingest.key
         themes = [job.output("themes")] if job.merges else []
-        return [job.clustered("ingest"), job.clustered("embed"), job.clusters_output, *themes]
+        clusters = [job.clusters_output, job.config.cluster.assign_within, *themes]
+        return [job.clustered("ingest"), rows, job.clustered("embed"), *clusters]
 
     def files(self, job: Job) -> list[str]:
         return ["topics.parquet", *(["theme_names.parquet"] if job.merges else [])]
@@ -39,15 +48,42 @@ class DescribeStage(Stage):
         members = _members(job.clusters.labels, job.clusters.count)
         keywords = cluster_keywords([" \n".join(titles[row] for row in rows) for rows in members], KEYWORDS)
         topics = []
+        facts, themes = cluster_facts(job.assigned, job.clusters.count, job.rows), job.themes
         for number, rows in enumerate(members):
             exemplars = _most_central(job.embeddings, rows)
-            topics.append(Topic(number, len(rows), _shorten(titles[exemplars[0]]), keywords[number], exemplars))
-        described = save(topics, TOPICS, job.run.file("topics.parquet"))
-        if job.themes is not None:
-            names = _theme_names(job.themes, titles)
+            name = _shorten(titles[exemplars[0]])
+            topics.append(
+                Topic(
+                    cluster=number,
+                    name=name,
+                    short_name=_shorten(name, SHORT_CHARS),
+                    keywords=keywords[number],
+                    exemplars=exemplars,
+                    theme=int(themes.cluster_themes[number]) if themes else None,
+                    topic=int(themes.cluster_topics[number]) if themes else None,
+                    **facts.of(number),
+                )
+            )
+        about = {"time_bins": facts.bins, "totals": facts.totals}
+        described = [*save(topics, TOPICS, job.run.file("topics.parquet"), about), vars(facts.totals)]
+        if themes is not None:
+            names = _theme_names(themes, titles)
             described += save(names, THEME_NAMES, job.run.file("theme_names.parquet"))
-        logger.info("describe: %d clusters named", len(topics))
-        return StageResult(len(topics), digest(described))
+        totals = facts.totals
+        logger.info(
+            "describe: %s named; %s of %s headlines are noise (%.1f%%)",
+            f"{len(topics):,} {'stories' if job.merges else 'clusters'}",
+            f"{totals.noise_headlines:,}",
+            f"{totals.headlines:,}",
+            100 * totals.noise_share,
+        )
+        stats = {
+            "clusters": len(topics),
+            "noise_headlines": totals.noise_headlines,
+            "noise_rows": totals.noise_rows,
+            "noise_share": round(totals.noise_share, 4),
+        }
+        return StageResult(len(topics), digest(described), stats=stats)
 
 
 def _members(labels: Ints, count: int) -> list[Ids]:
@@ -81,7 +117,7 @@ def _most_central(embeddings: Embeddings, rows: Ids) -> list[int]:
     return [int(row) for row in rows[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]]
 
 
-def _shorten(title: str) -> str:
-    if len(title) <= NAME_CHARS:
+def _shorten(title: str, chars: int = NAME_CHARS) -> str:
+    if len(title) <= chars:
         return title
-    return title[:NAME_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:-–—") + " …"
+    return title[:chars].rsplit(" ", 1)[0].rstrip(" ,;:-–—") + " …"

@@ -1,6 +1,5 @@
 """Report: the answer with one row per input row, the clusters with one row each, and the map."""
 
-import csv
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.pages.map import MapPoints, write_map
-from job.backends.tables.csv_answer import CsvAnswer, without_formula
-from job.context import COLLECTION, Job, Stage, StageResult
-from job.data import Clusters, Floats, Headlines
+from job.backends.tables.csv_answer import CsvAnswer
+from job.context import Job, Stage, StageResult
+from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
-from job.topics import ThemeName, Themes, Topic
+from job.stages.report_tables import write_themes, write_topics
+from job.topics import Topic
 
 _ROWS = 65_536
 
@@ -26,6 +26,7 @@ class ReportStage(Stage):
     merged into stories."""
 
     name = "report"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts
@@ -35,7 +36,7 @@ class ReportStage(Stage):
             ingest.key if ingest else "",
             job.clusters_output,
             *(job.output(stage) for stage in ("project", "describe", *(["themes"] if job.merges else []))),
-            [job.config.cluster.noise, job.config.cluster.noise_distance],
+            job.config.cluster.assign_within,
             job.config.report.key(),
         ]
 
@@ -44,24 +45,22 @@ class ReportStage(Stage):
         return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", *themes, "map.html"]
 
     def run(self, job: Job) -> StageResult:
-        cluster, headlines, topics = job.config.cluster, job.headlines, job.topics
-        labels = job.clusters.labels
+        headlines, topics = job.headlines, job.topics
         ours = _our_columns(headlines, job.clusters, topics, job.layout)
         if job.themes is not None:
             ours = ours.append_column("theme", pa.array(job.themes.themes))
             ours = ours.append_column("topic", pa.array(job.themes.topics))
-        if cluster.noise == "nearest":
-            labels = job.clusters.assigned(cluster.noise_distance)
-            ours = ours.add_column(2, "assigned", pa.array(labels))
-        rows_folder = job.run.file(COLLECTION) if job.whole_collection else job.run.path
-        rows = _write_answer(ours, job.run, rows_folder)
+        if job.config.cluster.noise == "nearest":
+            ours = ours.add_column(2, "assigned", pa.array(job.assigned))
+            ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
+        rows = _write_answer(ours, job.run, job.answer_folder)
         titles = headlines.column("title")
-        _write_topics(topics, titles, headlines, job.run, job.themes)
+        write_topics(job)
         if job.merges:
-            _write_themes(job.theme_names, job.run)
+            write_themes(job)
         points = MapPoints(
             job.layout,
-            labels,
+            job.assigned,
             [topic.name for topic in topics],
             titles,
             headlines.column("description"),
@@ -78,11 +77,10 @@ class ReportStage(Stage):
 
 def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], layout: Floats) -> pa.Table:
     """The job's columns, one row per distinct headline, in their order."""
-    names = np.array([topic.name for topic in topics] + [None], dtype=object)
     columns = {
         "id": pa.array(headlines.ids),
         "cluster": pa.array(clusters.labels),
-        "cluster_name": pa.array(names[clusters.labels], pa.string()),
+        "cluster_name": _names(topics, clusters.labels),
         "probability": pa.array(clusters.probabilities),
         "nearest_cluster": pa.array(clusters.nearest),
         "nearest_distance": pc.if_else(pc.is_nan(pa.array(clusters.nearest_distance)), None, clusters.nearest_distance),
@@ -90,6 +88,11 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
     for axis, values in zip("xyz", layout.T, strict=False):
         columns[axis] = pa.array(np.ascontiguousarray(values))
     return pa.table(columns)
+
+
+def _names(topics: list[Topic], labels: Ints) -> pa.Array:
+    names = np.array([topic.name for topic in topics] + [None], dtype=object)
+    return pa.array(names[labels], pa.string())
 
 
 def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
@@ -133,35 +136,3 @@ def _renamed(names: list[str], ours: set[str]) -> list[str]:
         taken.add(new)
         result.append(new)
     return result
-
-
-def _write_topics(
-    topics: list[Topic], titles: list[str], headlines: Headlines, run: RunDir, themes: Themes | None
-) -> None:
-    ids = headlines.ids
-    with atomic(run.file("topics.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        parents = ["theme", "topic"] if themes else []
-        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars", *parents])
-        for topic in topics:
-            writer.writerow(
-                [
-                    topic.cluster,
-                    topic.size,
-                    without_formula(topic.name),
-                    without_formula(", ".join(topic.keywords)),
-                    " ".join(str(ids[row]) for row in topic.exemplars),
-                    without_formula(" | ".join(titles[row] for row in topic.exemplars)),
-                    *([themes.cluster_themes[topic.cluster], themes.cluster_topics[topic.cluster]] if themes else []),
-                ]
-            )
-
-
-def _write_themes(names: list[ThemeName], run: RunDir) -> None:
-    with atomic(run.file("themes.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["level", "number", "theme", "name", "keywords", "clusters", "size"])
-        for row in names:
-            parent = row.parent if row.parent >= 0 else row.number
-            words = without_formula(", ".join(row.keywords))
-            writer.writerow([row.level, row.number, parent, without_formula(row.name), words, row.clusters, row.size])
