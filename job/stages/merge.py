@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from job.backends.arrays import Device
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
 from job.data import Floats, Ints
@@ -18,6 +19,8 @@ class MergeStage(Stage):
     """
 
     name = "merge"
+    # 2: the background is computed from rounded vectors
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         return [
@@ -43,14 +46,16 @@ class MergeStage(Stage):
         from job.backends.stories.linkage import average_linkage
         from job.backends.stories.vectors import background
 
-        vectors = _story_vectors(job)
-        level = background(vectors, job.config.seed)
+        device: Device = "cuda" if job.graph_code.value == "cuda" else "cpu"
+        vectors = _story_vectors(job, device)
+        level = background(vectors, job.config.seed, device=device)
         tree = average_linkage(
             vectors,
             initial_clusters(job.fine_clusters.labels),
             job.graph.first(job.graph.columns).indices,
             background=level,
             overwrite_vectors=True,
+            device=device,
         )
         tree.save(job.run.file("merges.npz"))
         components = tree.leaf_count - len(tree.merges)
@@ -63,11 +68,12 @@ class MergeStage(Stage):
                 "components": components,
                 "dimensions": vectors.shape[1],
                 "background": round(float(level.mean()), 4),
+                "device": device,
             },
         )
 
 
-def _story_vectors(job: Job) -> Floats:
+def _story_vectors(job: Job, device: Device) -> Floats:
     from job.backends.embedding.lexical_shards import load_lexical_weights
     from job.backends.stories.vectors import Shares, story_vectors
 
@@ -77,7 +83,7 @@ def _story_vectors(job: Job) -> Floats:
     own = job.config.embed.sparse and not job.whole_collection
     lexical = load_lexical_weights(job.run.path) if own else None
     headlines = job.headlines
-    return story_vectors(job.embeddings.vectors, headlines.column("text"), headlines.times, shares, lexical)
+    return story_vectors(job.embeddings.vectors, headlines.column("text"), headlines.times, shares, lexical, device)
 
 
 def initial_clusters(labels: Ints) -> Ints:

@@ -38,8 +38,9 @@ agglomerative graph clustering in nearly-linear time".
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import Device, array_module
 from job.backends.graph_hdbscan.row_ranges import usable_cores
-from job.backends.stories import candidates, greedy, pair_queue
+from job.backends.stories import arrays, candidates, greedy, pair_queue
 from job.backends.stories.merge_tree import MergeTree, cut, cut_count, descending
 from job.data import Floats, Ints
 
@@ -58,11 +59,13 @@ def average_linkage(
     ranks: Ranks | None = None,
     threads: int | None = None,
     overwrite_vectors: bool = False,
+    device: Device = "cpu",
 ) -> MergeTree:
     """Merge clusters by average linkage over the candidates of the graph; see the module's contract.
 
     `ranks` [n]: different integers, to break ties. `threads` None: all usable cores. `overwrite_vectors`: the contents
-    of `vectors` are lost, and their memory is used for the means.
+    of `vectors` are lost, and their memory is used for the means. `device` cuda: the candidates and their first
+    similarities come from the GPU.
 
     Raises:
         ValueError: the arrays do not match, a cluster has no row, a rank occurs twice, or a number is not finite.
@@ -75,13 +78,20 @@ def average_linkage(
     tree = MergeTree(len(vectors), labels.copy(), np.zeros((0, 4)))
     if not indices.size:
         return tree
-    left, right = candidates.candidate_pairs(labels, indices, threads)
+    if device == "cuda":
+        left, right = candidates.split_keys(arrays.candidate_keys(array_module(device), labels, indices))
+    else:
+        left, right = candidates.candidate_pairs(labels, indices, threads)
     if not len(left):
         return tree
     clusters, means = _clusters(vectors, labels, background, ranks, overwrite_vectors, threads)
     largest_norm = float(clusters["norm"].max())
     quantum = _quantum(largest_norm**2 + float(np.abs(clusters["background"]).max()))
-    similarities = greedy.similarities(clusters, means, quantum, left, right, threads)
+    if device == "cuda":
+        of_clusters = clusters["row"], clusters["background"], quantum
+        similarities = arrays.pair_similarities(array_module(device), means, *of_clusters, left, right)
+    else:
+        similarities = greedy.similarities(clusters, means, quantum, left, right, threads)
     pairs = pair_queue.loose_pairs(left, right, similarities)
     del left, right, similarities
     sizes = clusters["size"].copy()

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import Device, array_module
+from job.backends.stories.arrays import quantile_of_products, write_centered
 from job.backends.stories.words import lexical_vectors, word_vectors
 from job.data import Floats, Vectors
 
-_BLOCK_ROWS = 8_192
 _FREQUENCIES = 48
 
 
@@ -27,13 +28,19 @@ class Shares:
 
 
 def story_vectors(
-    dense: Vectors, texts: list[str], times: npt.NDArray[np.float64], shares: Shares, lexical: Any = None
+    dense: Vectors,
+    texts: list[str],
+    times: npt.NDArray[np.float64],
+    shares: Shares,
+    lexical: Any = None,
+    device: Device = "cpu",
 ) -> Floats:
     """Vectors float32 [n, D] with s(i, j) = a cos(dense) + b cos(words) + c exp(-|t_i - t_j| / tau) as dot products.
 
     `dense` [n, d]: unit vectors, which are centered on their mean and normalized again. `texts`: for the words; with
     `lexical`, a CSR array of BGE-M3's lexical weights, these are used instead. `times` [n]: seconds, NaN where unknown.
     A headline without a time has the mean of the others' time features: it is as near in time as an average headline.
+    `device` cuda: the dense vectors are centered on the GPU, with the same result.
     """
     known = np.isfinite(times)
     words, time = (shares.words, shares.time) if known.any() else (shares.words_only, 0.0)
@@ -41,13 +48,7 @@ def story_vectors(
     of_words = word_vectors(texts) if lexical is None else lexical_vectors(lexical)
     of_time = _time_features(times / 3600, known, shares.hours) if time else np.zeros((n, 0), np.float32)
     result = np.empty((n, d + of_words.shape[1] + of_time.shape[1]), np.float32)
-    mean = np.sum(dense, axis=0, dtype=np.float64) / max(n, 1)
-    for start in range(0, n, _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        moved = dense[rows].astype(np.float64) - mean
-        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        moved /= np.where(lengths > 0, lengths, 1)
-        result[rows, :d] = np.sqrt(1 - words - time) * moved
+    write_centered(array_module(device), dense, float(np.sqrt(1 - words - time)), result[:, :d])
     result[:, d : d + of_words.shape[1]] = np.sqrt(words, dtype=np.float32) * of_words
     result[:, d + of_words.shape[1] :] = np.sqrt(time, dtype=np.float32) * of_time
     return result
@@ -70,28 +71,16 @@ def _time_features(hours: npt.NDArray[np.float64], known: npt.NDArray[np.bool_],
     return result
 
 
-def background(vectors: Floats, seed: int, sample: int = 1_000, quantile: float = 0.8) -> Floats:
+def background(
+    vectors: Floats, seed: int, sample: int = 1_000, quantile: float = 0.8, device: Device = "cpu"
+) -> Floats:
     """How similar each headline is to other stories of its topic, float32 [n].
 
     The `quantile` of its dot products with `sample` random headlines, itself left out. Subtracted from the similarity
-    of two clusters, it makes one limit fit corpora of one topic and of many.
+    of two clusters, it makes one limit fit corpora of one topic and of many. `device` cuda: the same on the GPU.
     """
     n = len(vectors)
     if n < 2:
         return np.zeros(n, np.float32)
     chosen = np.sort(np.random.default_rng(seed).choice(n, min(sample, n), replace=False))
-    others = vectors[chosen]
-    place = np.full(n, -1)
-    place[chosen] = np.arange(len(chosen))
-    result = np.empty(n, np.float32)
-    for start in range(0, n, _BLOCK_ROWS):
-        products = vectors[start : start + _BLOCK_ROWS] @ others.T
-        own = place[start : start + _BLOCK_ROWS]
-        itself = np.flatnonzero(own >= 0)
-        products[itself, own[itself]] = -np.inf
-        products.sort(axis=1)
-        # the headline itself, if it is in the sample, stands first
-        first = (own >= 0).astype(np.int64)
-        at = first + np.floor(quantile * (len(chosen) - 1 - first)).astype(np.int64)
-        result[start : start + _BLOCK_ROWS] = products[np.arange(len(products)), at]
-    return result
+    return quantile_of_products(array_module(device), vectors, chosen, quantile)
