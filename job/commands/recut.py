@@ -19,7 +19,7 @@ from job.runtime.errors import BadInput
 from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
 from job.stages.cluster import load_linkage, tree_key
-from job.stages.stories import story_labels
+from job.stages.stories import merge_level, story_labels
 
 # recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
 _FIRST = NAMES.index("cluster")
@@ -66,6 +66,10 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
         raise BadInput(f"'{words}': give several values to one setting only")
+    if values.get("cluster", {}).get("merge_above") is not None:
+        for word in words:
+            if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
+                raise BadInput(f"'{word}': stories are not HDBSCAN's clusters; recut them with {', '.join(STORY_KEYS)}")
     fixed = [choice[0] for choice in choices if len(choice) == 1]
     if several:
         yield from _compare([(word, _config(values, [*fixed, word], run_dir)) for word in several[0]])
@@ -115,7 +119,9 @@ def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Con
     if not file.exists():
         raise BadInput(f"'{job.run.path}' has no merges.npz: `run` first")
     tree = MergeTree.load(file)
-    return lambda config: story_labels(tree, config.cluster)
+    return lambda config: story_labels(
+        tree, merge_level(job.run, config.cluster.merge_above), config.cluster.smallest_story
+    )
 
 
 def _write(config: Config) -> None:

@@ -163,9 +163,10 @@ class Cluster(Section):
     limit. `noise`: `nearest` adds the column `assigned`, in which noise gets the cluster that its neighbors vote for,
     if one of its headlines is nearer than `noise_distance`.
 
-    `merge_above`: clusters and lone headlines are merged into stories by average linkage of their story vectors
-    (section `stories`) while their similarity, less their topic's, is at least this; None: they are not merged.
-    `smallest_story`: headlines of a merged story; those of a smaller one are noise.
+    `merge_above`: headlines are merged into stories by average linkage of their story vectors (section `stories`) while
+    their similarity is at least this; `auto`: the level that parts the stories of this run best; None: they are not
+    merged, and HDBSCAN's clusters are the answer. `smallest_story`: headlines of a story; those of a smaller one are
+    noise.
     """
 
     recipe: Annotated[Literal["stories", "topics"] | None, NO_EFFECT] = None
@@ -182,7 +183,7 @@ class Cluster(Section):
     components: Literal["apart", "joined"] = "apart"
     noise: Literal["keep", "nearest"] = "keep"
     noise_distance: float = Field(default=1.1, gt=0.0)
-    merge_above: Annotated[float | None, NO_EFFECT] = Field(default=None, gt=-1.0, le=1.0)
+    merge_above: Annotated[Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["auto"] | None, NO_EFFECT] = None
     smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
 
     @model_validator(mode="before")
@@ -221,26 +222,23 @@ class Cluster(Section):
 
 
 class Stories(Section):
-    """What makes two headlines similar where clusters are merged into stories: the dense vectors, the words, the time.
+    """What makes two headlines similar where they are merged into stories: the dense vectors, the words, the time.
 
-    `words`, `time`: shares of the similarity where there are times (`input.time`); `words_only`: of the words where
-    there are none; the rest is the dense vectors'. `hours`: the time constant: so far apart, two headlines have 1/e of
-    the similarity in time. Defaults by measurement (configs/README.md).
+    `words`: the words' share of the similarity; the rest is the dense vectors'. `time`: the share of the similarity
+    that headlines lose when they are far apart in time (`input.time`). `hours`: the time constant: at this distance
+    they lose 1 - 1/e of that share. Defaults by measurement (configs/README.md).
 
     `themes`, `topics`: how many of each lie above the stories; None: by the number of stories.
     """
 
-    words: float = Field(default=0.25, ge=0.0, le=1.0)
-    time: float = Field(default=0.15, ge=0.0, le=1.0)
-    words_only: float = Field(default=0.3, ge=0.0, le=1.0)
+    words: float = Field(default=0.3, ge=0.0, le=1.0)
+    time: float = Field(default=0.75, ge=0.0, le=1.0)
     hours: float = Field(default=72.0, gt=0.0)
     themes: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
     topics: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.words + self.time > 1:
-            raise ValueError(f"stories.words = {self.words} and stories.time = {self.time} make more than 1: lower one")
         if self.themes and self.topics and self.topics < self.themes:
             raise ValueError(
                 f"stories.topics = {self.topics} is below stories.themes = {self.themes}: themes consist of topics"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.backends.arrays import free_bytes, to_host
-from job.data import Floats, Ints, Vectors
+from job.data import Floats, Ints
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -18,57 +18,27 @@ Numbers = npt.NDArray[np.int64]
 _ROWS = 8_192
 _EDGE_ROWS = 262_144
 _PAIRS = 16_384
-# of one rounded component, for `background`
-_STEPS = 2_048.0
+# a rounded component is a multiple of 1 / _PARTS
+_PARTS = 2_048.0
 
 
-def write_centered(xp: Any, dense: Vectors, scale: float, out: Floats) -> None:
-    """Write the vectors `dense` [n, d], moved to mean 0 and scaled to length `scale`, to `out` float32 [n, d].
+def rounded(xp: Any, vectors: Floats) -> Any:
+    """The vectors on the device, their components rounded to multiples of 2^-11.
 
-    A vector that equals the mean becomes 0. The mean and the lengths are rounded to float32, which hides the order of
-    the sums: CPU and GPU give the same vectors.
+    Of vectors of length 1 or less, rounding changes a dot product by about 2e-4. In return every partial sum of it is a
+    multiple of 2^-22 below 2, which float32 holds exactly: the product depends neither on the order of the sums nor on
+    the library or the device.
     """
-    n = len(dense)
-    total = np.zeros(dense.shape[1])
-    for start in range(0, n, _ROWS):
-        total += to_host(xp.asarray(dense[start : start + _ROWS]).sum(axis=0, dtype=xp.float64))
-    mean = xp.asarray((total / max(n, 1)).astype(np.float32))
-    for start in range(0, n, _ROWS):
-        moved = xp.asarray(dense[start : start + _ROWS]).astype(xp.float64) - mean
-        lengths = xp.sqrt((moved * moved).sum(axis=1, keepdims=True)).astype(xp.float32)
-        moved /= xp.where(lengths > 0, lengths, xp.float32(1))
-        moved *= scale
-        out[start : start + _ROWS] = to_host(moved.astype(xp.float32))
+    return xp.rint(xp.asarray(vectors) * xp.float32(_PARTS)) / xp.float32(_PARTS)
 
 
-def quantile_of_products(xp: Any, vectors: Floats, chosen: Numbers, quantile: float) -> Floats:
-    """For each vector the `quantile` of its dot products with the vectors `chosen` [m], float32 [n], itself left out.
+def most_similar(xp: Any, rows: Floats, nodes: Any) -> tuple[Numbers, Floats]:
+    """For each of `rows` [n, d] the most similar node int64 [n], of equal ones the first, and the product float32 [n].
 
-    `chosen`: row numbers, ascending, at least two. Components are rounded to multiples of 2^-11, so a product has an
-    error of about 2e-4. In return, for vectors of length 1 or less, every partial sum is a multiple of 2^-22 below 2,
-    which float32 holds exactly: the result depends neither on the order of the sums nor on the device.
+    `nodes` [m, d]: on the device, as `rounded` returns them. n m numbers must fit into the device's memory.
     """
-    n, m = len(vectors), len(chosen)
-    others = _rounded(xp, vectors[chosen]).T
-    place = np.full(n, -1)
-    place[chosen] = np.arange(m)
-    result = np.empty(n, np.float32)
-    for start in range(0, n, _ROWS):
-        products = _rounded(xp, vectors[start : start + _ROWS]) @ others
-        own = place[start : start + _ROWS]
-        itself = np.flatnonzero(own >= 0)
-        products[xp.asarray(itself), xp.asarray(own[itself])] = -xp.inf
-        products.sort(axis=1)
-        # the vector itself, if it is among the chosen, stands first
-        first = (own >= 0).astype(np.int64)
-        at = first + np.floor(quantile * (m - 1 - first)).astype(np.int64)
-        result[start : start + _ROWS] = to_host(products[xp.arange(len(at)), xp.asarray(at)])
-    return result
-
-
-def _rounded(xp: Any, vectors: Floats) -> Any:
-    """The vectors on the device, their components rounded."""
-    return xp.rint(xp.asarray(vectors) * xp.float32(_STEPS)) / xp.float32(_STEPS)
+    products = rounded(xp, rows) @ nodes.T
+    return to_host(products.argmax(axis=1)).astype(np.int64), to_host(products.max(axis=1))
 
 
 def candidate_keys(xp: Any, labels: Ints, indices: Ints) -> Numbers:
@@ -86,9 +56,7 @@ def candidate_keys(xp: Any, labels: Ints, indices: Ints) -> Numbers:
     return keys
 
 
-def pair_similarities(
-    xp: Any, means: Floats, rows: Ints, backgrounds: Doubles, quantum: float, left: Ints, right: Ints
-) -> Doubles:
+def pair_similarities(xp: Any, means: Floats, rows: Ints, quantum: float, left: Ints, right: Ints) -> Doubles:
     """The similarities of `greedy.similarities`: float64 [p], multiples of `quantum`, of pairs of clusters int32 [p].
 
     The mean of cluster a is `means[rows[a]]`. Products and sums are in float64, as on the CPU. If the means take more
@@ -105,8 +73,6 @@ def pair_similarities(
             products *= part[right[pairs]]
             total[pairs] += products.sum(axis=1)
         del part
-    level = xp.asarray(backgrounds)
-    total -= (level[left] + level[right]) / 2.0
     result: Doubles = to_host(xp.rint(total / quantum) * quantum)
     return result
 

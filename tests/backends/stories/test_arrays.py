@@ -1,6 +1,5 @@
 """Story merging's steps as array operations, with NumPy in CuPy's place: the same results as the CPU's own code."""
 
-from typing import Any
 
 import device_arrays
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from greedy_reference import random_input
 
 from job.backends.arrays import array_module, free_bytes, to_host
-from job.backends.stories import arrays, candidates, greedy, linkage, vectors
+from job.backends.stories import arrays, candidates, greedy, linkage, themes
 from job.backends.stories.linkage import average_linkage
-from job.backends.stories.vectors import Shares, background, story_vectors
+from job.backends.stories.themes import find_themes
 
 xp = device_arrays.xp
 
@@ -18,7 +17,7 @@ xp = device_arrays.xp
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """`device="cuda"` with the stand-in, in small blocks; its free memory holds a part of the columns only."""
-    for module in (linkage, vectors):
+    for module in (linkage, themes):
         monkeypatch.setattr(module, "array_module", lambda device: xp if device == "cuda" else np)
     for name, value in (("_ROWS", 37), ("_EDGE_ROWS", 29), ("_PAIRS", 41)):
         monkeypatch.setattr(arrays, name, value)
@@ -39,38 +38,37 @@ def test_the_stand_in_refuses_what_cupy_refuses() -> None:
     assert type(there.sum()) is device_arrays.DeviceArray
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_story_vectors_are_the_same_to_the_bit(on_device: None, dtype: Any) -> None:
-    dense = unit(300).astype(dtype)
-    dense[7] = dense[8]
-    times = np.where(np.arange(300) % 3, 1.7e9 + 3600.0 * np.arange(300), np.nan)
-    texts = [f"w{i % 7} w{i % 11} w{i % 5}" for i in range(300)]
-    there = story_vectors(dense, texts, times, Shares(), device="cuda")
-    np.testing.assert_array_equal(there, story_vectors(dense, texts, times, Shares()))
+def test_the_most_similar_node_is_found_and_of_equal_ones_the_first() -> None:
+    nodes, rows = unit(40), unit(500, seed=1)
+    nodes[11] = nodes[3]
+    nearest, products = arrays.most_similar(xp, rows, arrays.rounded(xp, nodes))
+    exact = rows.astype(np.float64) @ nodes.T.astype(np.float64)
+    assert (nearest.dtype, products.dtype) == (np.int64, np.float32)
+    np.testing.assert_allclose(products, exact.max(axis=1), atol=1e-3)
+    assert (exact[np.arange(500), nearest] > exact.max(axis=1) - 2e-3).all()
+    assert 3 in nearest and 11 not in nearest
 
 
-def test_a_vector_that_equals_the_mean_becomes_0(on_device: None) -> None:
-    same = np.repeat(unit(1), 5, axis=0)
-    out = np.full((5, 24), np.nan, np.float32)
-    arrays.write_centered(xp, same.astype(np.float16), 1.0, out)
-    np.testing.assert_array_equal(out, 0)
-
-
-def test_the_background_is_the_same_to_the_bit(on_device: None) -> None:
-    for n, sample in ((2, 1_000), (3, 2), (300, 60), (300, 1_000)):
-        given = unit(n)
-        there = background(given, 1, sample=sample, device="cuda")
-        assert there.dtype == np.float32
-        np.testing.assert_array_equal(there, background(given, 1, sample=sample))
-
-
-def test_the_background_does_not_depend_on_the_order_of_the_sums() -> None:
+def test_products_of_rounded_vectors_do_not_depend_on_the_order_of_the_sums() -> None:
     """Partial sums are exact: permuted columns, another library or a GPU give the same bits."""
-    given = unit(500, 300)
-    expected = background(given, 0)
+    nodes, rows = unit(100, 900), unit(200, 900, seed=1)
+    expected = arrays.most_similar(np, rows, arrays.rounded(np, nodes))
     for seed in range(5):
-        columns = np.random.default_rng(seed).permutation(300)
-        np.testing.assert_array_equal(background(np.ascontiguousarray(given[:, columns]), 0), expected)
+        columns = np.random.default_rng(seed).permutation(900)
+        found = arrays.most_similar(np, rows[:, columns], arrays.rounded(np, nodes[:, columns]))
+        for there, here in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(there, here)
+
+
+def test_themes_are_the_same(on_device: None) -> None:
+    vectors, labels = unit(900, 32), np.repeat(np.arange(300, dtype=np.int32), 3)
+    labels[::7] = -1
+    labels = np.unique(labels, return_inverse=True)[1].astype(np.int32) - 1
+    there = find_themes(vectors, labels, max_groups=60, device="cuda")
+    here = find_themes(vectors, labels, max_groups=60)
+    assert here.themes.max() > 0
+    for name, value in vars(here).items():
+        np.testing.assert_array_equal(getattr(there, name), value)
 
 
 @pytest.mark.parametrize("k", [1, 4, 12])
@@ -93,22 +91,18 @@ def test_no_edge_gives_no_candidate(on_device: None) -> None:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_similarities_are_those_of_the_kernel(on_device: None, overwrite: bool) -> None:
-    given = random_input(5, 250, 6, True)
-    labels = given["labels"]
-    clusters, means = linkage._clusters(
-        given["vectors"].copy(), labels, given["background"], None, overwrite, threads=1
-    )
-    left, right = candidates.candidate_pairs(labels, given["indices"], 1)
+    given = random_input(5, 250, 6)
+    clusters, means = linkage._clusters(given["vectors"].copy(), given["labels"], None, overwrite, threads=1)
+    left, right = candidates.candidate_pairs(given["labels"], given["indices"], 1)
     quantum = 2.0**-26
-    there = arrays.pair_similarities(xp, means, clusters["row"], clusters["background"], quantum, left, right)
+    there = arrays.pair_similarities(xp, means, clusters["row"], quantum, left, right)
     np.testing.assert_array_equal(there, greedy.similarities(clusters, means, quantum, left, right, 1))
 
 
-@pytest.mark.parametrize("with_background", [False, True])
 @pytest.mark.parametrize("k", [2, 8])
-def test_the_tree_is_the_same(on_device: None, k: int, with_background: bool) -> None:
+def test_the_tree_is_the_same(on_device: None, k: int) -> None:
     for seed in range(10):
-        given = random_input(seed, 20 + 30 * seed, k, with_background)
+        given = random_input(seed, 20 + 30 * seed, k)
         there = average_linkage(**given, device="cuda")
         here = average_linkage(**given)
         np.testing.assert_array_equal(there.merges, here.merges)
