@@ -1,7 +1,8 @@
-"""`recut` of a finished run, and the cluster stage's settings, as a user has them: the command line, the sample."""
+"""`recut` of HDBSCAN's clusters, and the cluster stage's settings, as a user has them: the command line, the sample."""
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,18 @@ import pytest
 from conftest import DEMO, Run
 
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "map.html")
+
+
+HDBSCAN = ("cluster.recipe=null", "cluster.min_samples=1", "cluster.min_cluster_size=4")
+
+
+@pytest.fixture(scope="module")
+def demo(job: Run, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's run without its recipe."""
+    folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp("hdbscan") / "run"))
+    done = job("run", DEMO, f"run_dir={folder}", *HDBSCAN)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -47,10 +60,10 @@ def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job: Run, demo: Pa
 
 def test_a_run_goes_on_from_a_recut(job: Run, copy: Path) -> None:
     # settle the copy's own place first
-    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
     assert job("recut", copy, "selection=leaf").returncode == 0
     leaf = (copy / SAME[0]).read_bytes()
-    again = job("run", DEMO, f"run_dir={copy}", "cluster.selection=leaf")
+    again = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.selection=leaf")
     assert again.stderr.count("up to date") == 8
     assert (copy / SAME[0]).read_bytes() == leaf
 
@@ -107,12 +120,12 @@ def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job: Run, tm
 
 def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, copy: Path) -> None:
     tree = copy / "linkage.npz"
-    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
     before = tree.stat().st_mtime_ns
-    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.noise=nearest")
+    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.noise=nearest")
     assert done.returncode == 0, done.stderr
     assert (stage(copy)["tree_reused"], tree.stat().st_mtime_ns) == (True, before)
-    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.min_samples=2")
+    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.min_samples=2")
     assert done.returncode == 0, done.stderr
     assert not stage(copy)["tree_reused"]
     assert tree.stat().st_mtime_ns > before
