@@ -1,6 +1,5 @@
 """Story merging's steps as array operations, with NumPy in CuPy's place: the same results as the CPU's own code."""
 
-
 import device_arrays
 import numpy as np
 import pytest
