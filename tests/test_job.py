@@ -225,6 +225,7 @@ def test_doctor_says_what_there_is(job: Run) -> None:
     assert "minilm" in said.stdout
     assert "Milvus Lite" in said.stdout
     assert "1,000,000" in said.stdout
+    assert "GPU        " in said.stdout
     assert "384 dimensions, k = 50" in said.stdout
 
 
