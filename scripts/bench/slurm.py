@@ -1,4 +1,4 @@
-"""The batch scripts on a real Slurm of one node: is the answer the same as one local run's, whatever happens on the way?
+"""The batch scripts on a real Slurm of one node: is the answer that of one local run, whatever happens on the way?
 
     .venv/bin/python scripts/bench/slurm.py --data uci_dev.parquet
     .venv/bin/python scripts/bench/slurm.py --data uci_dev.parquet --parts preempt --rows 10000
@@ -32,6 +32,7 @@ from one_node import OneNode  # noqa: E402
 ANSWER = "headlines_clustered.csv"
 OPTIONS = ("--ntasks-per-node=2", "--gpus-per-node=2", "--cpus-per-task=1", "--mem=8G")
 PREEMPTIONS = 10
+Until = Callable[[dict[str, str]], bool]
 
 
 class Bench:
@@ -46,7 +47,9 @@ class Bench:
         self.failed += not good
 
     def local(self, name: str, *settings: str) -> bytes:
-        """The answer of one process without Slurm."""
+        """The answer of one process without Slurm; it is made once."""
+        if (self.folder / name / "run.json").exists():
+            return (self.folder / name / ANSWER).read_bytes()
         started = time.monotonic()
         words = [".venv/bin/python", "-m", "job", "run", "configs/demo.yaml", *self.settings, *settings]
         done = subprocess.run(
@@ -95,6 +98,10 @@ def _over(fields: dict[str, str]) -> bool:
     return fields["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 
 
+def _restarted(before: int) -> Until:
+    return lambda fields: int(fields["Restarts"]) > before or _over(fields)
+
+
 def once(bench: Bench) -> None:
     """run.sbatch and the chain, two ranks: the answer of one local run."""
     answer = bench.local("local")
@@ -123,10 +130,9 @@ def once(bench: Bench) -> None:
 
 def preempt(bench: Bench) -> None:
     """Preemptions at random moments: the same answer, and no finished shard is made again."""
-    answer = bench.local("local") if not (bench.folder / "local").exists() else None
-    answer = answer or (bench.folder / "local" / ANSWER).read_bytes()
+    answer = bench.local("local")
     folder, dice = bench.folder / "preempt", random.Random(7)
-    number = bench.submit("preempt", "embed.shard_rows=100", options=(*OPTIONS, "--partition=low"))
+    number = bench.submit("preempt", options=(*OPTIONS, "--partition=low"))
     made: dict[str, float] = {}
     again = preempted = 0
     moments = []
@@ -137,7 +143,7 @@ def preempt(bench: Bench) -> None:
         time.sleep(dice.uniform(4, 25))
         before = int(fields.get("Restarts", 0))
         bench.cluster.call("sbatch", "--partition=high", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
-        fields = bench.wait(number, 300, lambda fields: int(fields["Restarts"]) > before or _over(fields))
+        fields = bench.wait(number, 300, _restarted(before))
         if _over(fields):
             break
         preempted += 1
@@ -161,14 +167,14 @@ def _shards(folder: Path) -> dict[str, float]:
 
 
 def crash(bench: Bench) -> None:
-    """Eight ranks of which two always fail: the job stops and names them; without the cause, only their work is done."""
-    answer = bench.local("local8", "embed.shard_rows=400")
+    """Eight ranks of which two always fail: the job stops and names them; then only what is missing is done."""
+    answer = bench.local("local")
     folder = bench.folder / "crash"
     broken = [folder / "embeddings" / f"{rank:05d}.npy" for rank in (2, 5)]
     for path in broken:  # a folder where these ranks want to write their first shard
         path.mkdir(parents=True)
     options = ("--ntasks-per-node=8", "--gpus-per-node=8", "--cpus-per-task=1", "--mem=16G")
-    number = bench.submit("crash", "embed.shard_rows=400", options=options)
+    number = bench.submit("crash", options=options)
     fields = bench.wait(number, 900)
     said = bench.log("crash", number)
     last = said.strip().splitlines()[-1]
@@ -184,7 +190,7 @@ def crash(bench: Bench) -> None:
     before = _shards(folder)
     for path in broken:
         path.rmdir()
-    number = bench.submit("crash", "embed.shard_rows=400", options=options)
+    number = bench.submit("crash", options=options)
     state = bench.done(number, "crash")["JobState"]
     now = _shards(folder)
     kept = sum(now[name] == at for name, at in before.items())
@@ -264,8 +270,8 @@ def main() -> None:
             subprocess.run(["git", "clone", "--quiet", str(ROOT), str(code)], check=True)
             (code / ".venv").symlink_to((ROOT / ".venv").resolve())
         settings = [f"input.path={source}", "input.description=null", "device=cpu", "neighbors.backend=exact"]
-        # rank 0 has small shards too, so that a run is long enough to be interrupted
-        settings += ["embed.shard_rows=500", "embed.precision=fp32"]
+        # many shards, so that there is something to interrupt
+        settings += ["embed.shard_rows=200", "embed.precision=fp32"]
         cluster = OneNode(folder / "slurm")
         cluster.start()
         bench: Any = Bench(cluster, folder, code, settings)
