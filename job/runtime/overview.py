@@ -17,7 +17,7 @@ _LOG_TAIL = 4096
 def overview(run: RunDir, stages: Iterable[str]) -> dict[str, Any]:
     """The state of these stages and of the last processes, as JSON values.
 
-    `stages`: name, state (`done`, `files missing`, `not done`), of finished ones finished, seconds and rows, of those
+    `stages`: name, state (`done`, `files missing`, `not done` and the like), of finished ones finished, seconds and rows, of those
     in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`, `stopped`,
     `failed`, `died`), code, message and log. `running`: whether one runs.
     """
@@ -67,7 +67,10 @@ def _by_its_clock(holder: Holder) -> str:
 def _stage(run: RunDir, name: str, start: str) -> dict[str, Any]:
     marker = run.marker(name)
     if marker is not None:
-        state = "done" if run.intact(marker) else "files missing"
+        try:
+            state = "done" if run.intact(marker) else "files missing"
+        except PermissionError:
+            state = "done, by its marker: its files may not be read"
         rows = marker.stats.get("rows")
         return {"name": name, "state": state, "finished": marker.finished, "seconds": marker.seconds, "rows": rows}
     found: dict[str, Any] = {"name": name, "state": "not done"}

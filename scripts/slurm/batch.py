@@ -177,6 +177,7 @@ if [ "$again" = 75 ]; then
     fi
     exit 75
 fi
+[ "$code" != 2 ] || again=2
 exit "$again"
 """
 

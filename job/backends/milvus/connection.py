@@ -212,8 +212,8 @@ def _is_down(error: Exception) -> bool:
     """Whether a server that could not be connected to may answer later: not one that refuses us."""
     import grpc
 
-    cause = error.__cause__
-    code = cause.code() if cause is not None and hasattr(cause, "code") else None
+    cause: Any = error.__cause__
+    code = cause.code() if callable(getattr(cause, "code", None)) else None
     if code is grpc.StatusCode.UNAUTHENTICATED or "auth" in str(error).lower():
         return False
     if "handshake" in str(cause).lower():
@@ -232,8 +232,8 @@ def _connect_error(uri: str, lite: bool, db_name: str, error: BaseException) -> 
         return f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})"
     if db_name and "database" in str(error).lower():
         return f"store.db_name = '{db_name}': {one_line(error)}: create that database, or set another name"
-    cause = error.__cause__
-    code = cause.code().name if cause is not None and hasattr(cause, "code") else ""
+    cause: Any = error.__cause__
+    code = cause.code().name if callable(getattr(cause, "code", None)) else ""
     if code == "UNAUTHENTICATED" or "auth" in str(error).lower():
         return f"store.uri = '{uri}': the server refuses the token: set MILVUS_TOKEN (user:password, or an API key)"
     return (
