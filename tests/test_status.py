@@ -97,6 +97,11 @@ def test_a_run_that_stopped_on_the_way_is_started_again_but_not_for_ever(requeue
     assert "not started again: 2 restarts in a row have finished no shard, batch or stage" in last.stderr
 
 
+def test_a_job_that_others_take_the_place_of_is_always_started_again(requeue: Run, tmp_path: Path) -> None:
+    ended(tmp_path, 0, Resumable("stopped by SIGTERM"))
+    assert [requeue(75).returncode for _ in range(4)] == [75] * 4
+
+
 def test_ranks_that_failed_are_named_and_not_those_that_stopped_because_of_them(requeue: Run, tmp_path: Path) -> None:
     from job.runtime.locks import OthersFailed
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from collections.abc import Iterator
 
 from job.commands.command import Command, add_config, load_config
@@ -38,7 +39,10 @@ class RequeueCommand(Command):
                 "above say why"
             )
         stopped = _list([one for one in ended if one.failed or one.state() != "ended"])
-        fruitless = note_stop(run, os.environ.get("SLURM_JOB_ID", ""))
+        # Slurm sends TERM to jobs whose place others take, and warns of the time limit by USR1
+        stops = [one.ended["message"] for one in ended if one.ended is not None and one.failed]
+        preempted = all("SIGTERM" in stop for stop in stops) if stops else arguments.code == _SIGNALED + signal.SIGTERM
+        fruitless = note_stop(run, os.environ.get("SLURM_JOB_ID", ""), preempted)
         if fruitless >= FRUITLESS:
             raise JobError(
                 f"not started again: {fruitless} restarts in a row have finished no shard, batch or stage; the last "

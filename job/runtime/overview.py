@@ -17,9 +17,9 @@ _LOG_TAIL = 4096
 def overview(run: RunDir, stages: Iterable[str]) -> dict[str, Any]:
     """The state of these stages and of the last processes, as JSON values.
 
-    `stages`: name, state (`done`, `files missing`, `not done` and the like), of finished ones finished, seconds and rows, of those
-    in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`, `stopped`,
-    `failed`, `died`), code, message and log. `running`: whether one runs.
+    `stages`: name, state (`done`, `files missing`, `not done` and the like), of finished ones finished, seconds and
+    rows, of those in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`,
+    `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
     """
     processes = [_process(holder, run) for holder in _last_launch(run.holders())]
     start = max((one["since"] for one in processes), default="")

@@ -11,9 +11,9 @@ FRUITLESS = 2
 _FILE = "restarts.json"
 
 
-def note_stop(run: RunDir, job: str) -> int:
+def note_stop(run: RunDir, job: str, preempted: bool = False) -> int:
     """Note that the batch job `job` stopped. Returns the restarts in a row that finished nothing: the first stop of a
-    job counts as none, since what it found finished is not known."""
+    job counts as none, since what it found finished is not known; nor does one that others took the place of."""
     done = finished(run.path)
     try:
         last: dict[str, Any] = json.loads(run.file(_FILE).read_text(encoding="utf-8"))
@@ -23,7 +23,7 @@ def note_stop(run: RunDir, job: str) -> int:
     if last.get("job") == job:
         # what was finished once and is made again is no progress
         seen = done | set(last["finished"])
-        fruitless = last["fruitless"] + 1 if len(seen) == len(last["finished"]) else 0
+        fruitless = last["fruitless"] + (not preempted) if len(seen) == len(last["finished"]) else 0
     write_json(run.file(_FILE), {"job": job, "fruitless": fruitless, "finished": sorted(seen)})
     return fruitless
 

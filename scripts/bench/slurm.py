@@ -131,7 +131,7 @@ def once(bench: Bench) -> None:
 def preempt(bench: Bench) -> None:
     """Preemptions at random moments: the same answer, and no finished shard is made again."""
     answer = bench.local("local")
-    folder, dice = bench.folder / "preempt", random.Random(7)
+    folder, dice = bench.folder / "preempt", random.Random(11)
     number = bench.submit("preempt", options=(*OPTIONS, "--partition=low"))
     made: dict[str, float] = {}
     again = preempted = 0
@@ -140,7 +140,7 @@ def preempt(bench: Bench) -> None:
         fields = bench.wait(number, 300, lambda fields: fields["JobState"] == "RUNNING" or _over(fields))
         if _over(fields):
             break
-        time.sleep(dice.uniform(4, 25))
+        time.sleep(dice.uniform(2, 18))
         before = int(fields.get("Restarts", 0))
         bench.cluster.call("sbatch", "--partition=high", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
         fields = bench.wait(number, 300, _restarted(before))

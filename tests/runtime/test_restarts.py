@@ -39,6 +39,13 @@ def test_stops_without_progress_are_counted_until_there_is_some(tmp_path: Path) 
     assert [note_stop(run, "8") for _ in range(2)] == [0, 1]
 
 
+def test_a_start_whose_place_others_took_is_not_counted(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    assert [note_stop(run, "7", preempted) for preempted in (False, True, True, True, False, True, False)] == [
+        *(0, 0, 0, 0, 1, 1, 2)
+    ]
+
+
 def test_what_is_made_again_is_no_progress(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     make(run, 0, 1)
