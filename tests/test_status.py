@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,14 @@ def test_status_of_a_folder_that_may_only_be_read(copy: Path) -> None:
     assert set(copy.rglob("*")) - set(files) == {copy / "locks" / "rank-0-of-2.1"}
 
 
-def test_watching_ends_with_the_run(job: Run, copy: Path) -> None:
+def test_watching_begins_before_the_run_and_ends_with_it(job: Run, copy: Path) -> None:
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").unlink()
+    words = [sys.executable, "-m", "job", "status", str(copy), "--watch"]
     with RunDir(copy).locked():
-        words = [sys.executable, "-m", "job", "status", str(copy), "--watch"]
         watching = subprocess.Popen(words, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+        time.sleep(2)
+        (copy / "config.json").write_text(config)
         assert watching.stdout is not None
         for line in watching.stdout:
             if line.startswith("running: process "):
@@ -57,6 +62,19 @@ def test_watching_ends_with_the_run(job: Run, copy: Path) -> None:
     said = watching.stdout.read()
     assert watching.wait(30) == 0
     assert said.strip().endswith("not running")
+
+
+def test_watching_ends_with_a_failure_but_not_with_a_stop(copy: Path) -> None:
+    from job.commands.status import _is_over
+    from job.pipeline import NAMES
+    from job.runtime.overview import overview
+
+    run = RunDir(copy)
+    run.forget("report")
+    for error, over in ((Resumable("a signal"), False), (JobError("no disk"), True)):
+        with pytest.raises(JobError), run.locked():
+            raise error
+        assert _is_over(overview(run, [name for name in NAMES if run.marker(name)] + ["report"])) is over
 
 
 # ---- requeue

@@ -25,30 +25,44 @@ class StatusCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("run_dir", type=Path)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-        parser.add_argument("--watch", action="store_true", help="again every 5 s, until no process is running")
+        parser.add_argument("--watch", action="store_true", help="again every 5 s, until all is done or one failed")
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
-        from job.config import resolve
-        from job.pipeline import STAGES
         from job.runtime.overview import overview
 
-        run = RunDir(arguments.run_dir)
-        try:
-            values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            raise BadInput(
-                f"'{arguments.run_dir}' is no run folder: it has no config.json; name the run_dir of a run"
-            ) from None
-        config = resolve(values, [], str(run.file("config.json")))
-        stages = [stage.name for stage in STAGES if stage.applies(config)]
+        run, watch = RunDir(arguments.run_dir), arguments.watch
         while True:
-            found = overview(run, stages)
-            clear = _CLEAR if arguments.watch and not arguments.json and sys.stdout.isatty() else ""
-            yield clear + (json.dumps(found) if arguments.json else "\n".join(_lines(found)))
+            stages = _stages(run, watch)
+            if stages is not None:
+                found = overview(run, stages)
+                clear = _CLEAR if watch and not arguments.json and sys.stdout.isatty() else ""
+                yield clear + (json.dumps(found) if arguments.json else "\n".join(_lines(found)))
+                if not watch or _is_over(found):
+                    return
             sys.stdout.flush()
-            if not (arguments.watch and found["running"]):
-                return
             time.sleep(_WATCH_SECONDS)
+
+
+def _stages(run: RunDir, watch: bool) -> list[str] | None:
+    """The stages that apply to this run; None: it has not started yet, and somebody watches for it."""
+    from job.config import resolve
+    from job.pipeline import STAGES
+
+    file = run.file("config.json")
+    try:
+        values = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        if watch:
+            return None
+        raise BadInput(f"'{run.path}' is no run folder: it has no config.json; name the run_dir of a run") from None
+    config = resolve(values, [], str(file))
+    return [stage.name for stage in STAGES if stage.applies(config)]
+
+
+def _is_over(found: dict[str, Any]) -> bool:
+    """Whether nothing runs, and nothing will by itself: all is done, or a process failed."""
+    done = all(stage["state"].startswith("done") for stage in found["stages"])
+    return not found["running"] and (done or any(one["state"] == "failed" for one in found["processes"]))
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -291,3 +291,34 @@ def test_milvus_sbatch_and_a_run_that_finds_it_by_its_file(slurm: Cluster, answe
         slurm.call("scancel", server)
     assert_same(folder, answer)
     slurm.wait(server, lambda fields: over(fields) and not (data / "uri").exists())
+
+
+def test_the_lines_of_the_readme(slurm: Cluster, tmp_path: Path) -> None:
+    """From the login node to the map, in a folder like this repository's, with a model and a server for CPUs."""
+    page = (ROOT / "scripts" / "slurm" / "README.md").read_text(encoding="utf-8")
+    lines = page.split("```bash\n")[1].split("```")[0].strip().splitlines()
+    assert len(lines) == 10
+    for name in ("job", "scripts", "configs", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    small = "--nodes 1 --gpus-per-node 2 --cpus-per-gpu 1 --mem 4G device=cpu store.index=FLAT"
+    with socket.socket() as free:
+        free.bind(("", 0))
+        export = f"--export=ALL,MILVUS_SERVER=package,MILVUS_PORT={free.getsockname()[1]}"
+    here = {
+        "--partition gpu --nodes 2": f"--partition low {small}",
+        "'news/*.parquet'": str(ROOT / "job" / "sample" / "headlines.csv"),
+        "models/bge-m3": "minilm",
+        "sbatch scripts": f"sbatch --gres=none --cpus-per-task=1 --mem=4G {export} scripts",
+    }
+    cache = os.environ.get("HEADLINE_CLUSTERS_CACHE") or str(Path.home() / ".cache" / "headline-clusters")
+    variables = clean_environment() | slurm.environment | {"HOME": str(tmp_path), "HEADLINE_CLUSTERS_CACHE": cache}
+    for line in lines:
+        # the environment is there, and there is no network
+        if not line.startswith("bash scripts/setup.sh") and "fetch-model" not in line:
+            for theirs, ours in here.items():
+                line = line.replace(theirs, ours)
+            done = subprocess.run(
+                ["bash", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=400
+            )
+            logs = [path.read_text() for path in tmp_path.glob("runs/logs/*.log")]
+            assert done.returncode == 0, (line, done.stdout, done.stderr, logs)
