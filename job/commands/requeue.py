@@ -30,7 +30,7 @@ class RequeueCommand(Command):
         run = RunDir(load_config(arguments).run_dir)
         ended = _of_this_start(run)
         wrong = [one for one in ended if one.ended is not None and one.ended["code"] not in (0, EXIT_RESUMABLE)]
-        causes = [one for one in wrong if one.ended is not None and not one.ended.get("others")] or wrong
+        causes = [one for one in wrong if not one.because_of_others] or wrong
         if causes:
             raise JobError(f"not started again: {_list(causes)}. Mend the cause, then submit the same job again")
         if arguments.code != EXIT_RESUMABLE and arguments.code < _SIGNALED:

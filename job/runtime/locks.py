@@ -70,6 +70,11 @@ class Holder:
         return self.ended is not None and self.ended["code"] != EXIT_DONE
 
     @property
+    def because_of_others(self) -> bool:
+        """Whether the process ended because other ranks had failed."""
+        return self.ended is not None and bool(self.ended.get("others"))
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         return self.facts.get("settings") or {}
 
@@ -193,7 +198,9 @@ class Lock:
         self._heartbeat.kill()
         self._heartbeat.communicate()
         self.file.with_name(f"{self.file.name}.beat").unlink(missing_ok=True)
-        self._facts["ended"] = {"code": code, "message": message, "at": _now(), "others": others}
+        # the others' messages are in their own locks
+        said = "other ranks failed" if others else message
+        self._facts["ended"] = {"code": code, "message": said, "at": _now(), "others": others}
         # a lock that another process took over is not ours to write
         if self.file.exists():
             self._save()

@@ -54,7 +54,7 @@ def _process(holder: Holder, run: RunDir) -> dict[str, Any]:
     if ended is None:
         state = {"unsure": _by_its_clock(holder)}.get(holder.state(), holder.state())
         return found | {"state": state, "code": None, "message": "" if state == "running" else "it did not say why"}
-    state = {0: "done", 75: "stopped"}.get(ended["code"], "failed")
+    state = "stopped" if holder.because_of_others else {0: "done", 75: "stopped"}.get(ended["code"], "failed")
     return found | {"state": state, "code": ended["code"], "message": ended["message"], "ended": ended["at"]}
 
 

@@ -89,17 +89,15 @@ def resolve_ranks(
 
 
 def launch(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """What tells one start of all ranks from another, and from a start before: `id`, equal for all ranks and empty
-    where nobody numbers starts; under Slurm also `slurm` (cluster:job) and `start`, which counts requeues."""
+    """What tells one start of all ranks from a start before: `id`, equal for all tasks of a Slurm step, and empty where
+    nobody numbers starts (torchrun's run id is not unique); under Slurm also `slurm` (cluster:job) and `start`, which
+    counts requeues."""
     if "SLURM_JOB_ID" in environment:
         job = f"{environment.get('SLURM_CLUSTER_NAME', '')}:{environment['SLURM_JOB_ID']}"
         start = _read_number(environment, "SLURM_RESTART_COUNT") if "SLURM_RESTART_COUNT" in environment else 0
         step = environment.get("SLURM_STEP_ID", "")
         found = f"{job}.{step} start {start}" if _is_task_of_step(environment) else ""
         return {"id": found, "slurm": job, "start": start}
-    if "TORCHELASTIC_RUN_ID" in environment:
-        restarts = environment.get("TORCHELASTIC_RESTART_COUNT", "0")
-        return {"id": f"torchrun {environment['TORCHELASTIC_RUN_ID']} start {restarts}"}
     return {"id": ""}
 
 

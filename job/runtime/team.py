@@ -18,6 +18,8 @@ class Team:
 
     def __init__(self, folder: Path, ranks: Ranks, lock: Lock) -> None:
         self._folder, self._ranks, self._lock = folder, ranks, lock
+        # ranks that are set by hand may be tasks of several steps or jobs
+        self._id = launch()["id"] if ranks.source.startswith("Slurm") else ""
         self._watch, self._looked = Watch(), float("-inf")
         self._before = {holder.name: holder.generation for holder in holders(folder)}
         self._told: set[Path] = set()
@@ -37,7 +39,7 @@ class Team:
             return []
         leader = self._leader()
         if leader is None:
-            return ["rank 0, which has not started"] if launch()["id"] else []
+            return ["rank 0, which has not started"] if self._id else []
         return [] if self._compare(leader) else ["rank 0, which has just started"]
 
     def check(self, what: str) -> None:
@@ -59,9 +61,8 @@ class Team:
         return leader if leader is not None and self._of_this_launch(leader) else None
 
     def _of_this_launch(self, holder: Holder) -> bool:
-        this = launch()["id"]
-        if this:
-            return bool(holder.facts.get("launch", {}).get("id") == this)
+        if self._id:
+            return bool(holder.facts.get("launch", {}).get("id") == self._id)
         return holder.generation > self._before.get(holder.name, 0) or holder.state() in ("running", "unsure")
 
     def _compare(self, leader: Holder) -> bool:
@@ -84,9 +85,11 @@ class Team:
             if not holder.single and holder.world == self._ranks.world and self._of_this_launch(holder)
         ]
         lost = [holder for holder in ours if holder.failed or self._watch.state(holder) == "died"]
+        # those that stopped because of others are no cause
+        lost = [holder for holder in lost if not holder.because_of_others] or lost
         if not lost:
             return
-        if not launch()["id"]:
+        if not self._id:
             for holder in lost:
                 if holder.file not in self._told:
                     self._told.add(holder.file)

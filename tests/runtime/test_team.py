@@ -1,6 +1,7 @@
 """Ranks that compare their settings with rank 0's, and notice when another one fails."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +38,7 @@ def held() -> Iterator[ExitStack]:
 
 
 def team(held: ExitStack, folder: Path, rank: int, **settings: str) -> Team:
-    ranks = Ranks(rank, 4)
+    ranks = Ranks(rank, 4, "Slurm: SLURM_PROCID, SLURM_NTASKS" if "SLURM_JOB_ID" in os.environ else "one by one")
     return Team(folder, ranks, held.enter_context(RunDir(folder).locked(ranks, settings)))
 
 
@@ -112,3 +113,37 @@ def test_ranks_that_stopped_on_the_way_make_this_one_stop_on_the_way(
 def test_what_happened_before_this_launch_does_not_count(tmp_path: Path, held: ExitStack) -> None:
     fail(tmp_path, 1, JobError("yesterday"))
     team(held, tmp_path, 0).check("embed")
+
+
+def test_ranks_set_by_hand_in_several_slurm_jobs_are_one_team(
+    tmp_path: Path, held: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an array of jobs, of which each is one rank."""
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    leader = Ranks(0, 4, "ranks.rank, ranks.world")
+    held.enter_context(RunDir(tmp_path).locked(leader, {"seed": "1"}))
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    mine = Ranks(1, 4, "ranks.rank, ranks.world")
+    team = Team(tmp_path, mine, held.enter_context(RunDir(tmp_path).locked(mine, {"seed": "2"})))
+    with pytest.raises(BadInput, match="seed = 2, rank 0 has 1"):
+        team.missing_leader()
+
+
+def test_a_failure_is_told_once_however_many_ranks_stop_because_of_it(
+    tmp_path: Path, held: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    mine = team(held, tmp_path, 0)
+    fail(tmp_path, 1, JobError("the disk is full"))
+    for rank in (2, 3):
+        fail(tmp_path, rank, OthersFailed("rank 1 of 4 ended with 1: the disk is full"))
+    with pytest.raises(OthersFailed) as caught:
+        mine.check("embed")
+    assert str(caught.value).count("the disk is full") == 1
+    assert "rank 2" not in str(caught.value)
+    assert [holder.ended["message"] for holder in holders(tmp_path) if holder.ended] == [
+        "the disk is full",
+        *["other ranks failed"] * 2,
+    ]

@@ -112,10 +112,7 @@ def test_run_sbatch_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path
 
 
 def test_the_chain_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path: Path) -> None:
-    words = ["scripts/slurm/submit.sh", str(DEMO), *SETTINGS, f"run_dir={tmp_path / 'run'}"]
-    said = slurm.call(
-        "bash", *words, "--gpus-per-node=2", "--cpus-per-gpu=1", "--mem=4G", f"--logs={tmp_path / 'logs'}"
-    )
+    said = slurm.chain(tmp_path, *SETTINGS)
     numbers = re.findall(r"^(\w+): job (\d+), log (\S+)$", said, re.MULTILINE)
     assert [link for link, _, _ in numbers] == ["embed", "store", "neighbors", "finish"]
     logs = [Path(path) for _, _, path in numbers]
@@ -127,15 +124,7 @@ def test_the_chain_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path:
 
 
 def test_a_link_that_fails_ends_the_chain(slurm: Cluster, tmp_path: Path) -> None:
-    words = [
-        "scripts/slurm/submit.sh",
-        str(DEMO),
-        "input.path=nowhere.csv",
-        "device=cpu",
-        f"run_dir={tmp_path / 'run'}",
-    ]
-    said = slurm.call("bash", *words, "--gpus-per-node=1", "--cpus-per-gpu=1", "--mem=4G", f"--logs={tmp_path}")
-    first, *others = re.findall(r"job (\d+)", said)
+    first, *others = re.findall(r"job (\d+)", slurm.chain(tmp_path, "input.path=nowhere.csv", "device=cpu"))
     assert slurm.wait(first, over)["ExitCode"] == "2:0"
     assert "not started again" in next(tmp_path.glob("logs/headlines-embed-*.log")).read_text()
     assert {slurm.wait(number, over)["JobState"] for number in others} == {"CANCELLED"}
@@ -221,7 +210,6 @@ def test_a_node_that_goes_down_and_comes_back(slurm: Cluster, answer: list[bytes
     slurm.call("scontrol", "update", f"NodeName={socket.gethostname()}", "State=DOWN", "Reason=test")
     slurm.wait(number, restarted)
     slurm.start_node()
-    slurm.call("scontrol", "update", f"NodeName={socket.gethostname()}", "State=RESUME")
     slurm.done(number, folder)
     assert_same(folder, answer)
     assert not list(folder.rglob(".*.tmp*"))
