@@ -38,7 +38,8 @@ class RequeueCommand(Command):
                 f"not started again: exit code {arguments.code}, before any process had the run folder: the lines "
                 "above say why"
             )
-        stopped = _list([one for one in ended if one.failed or one.state() != "ended"])
+        lost = [one for one in ended if one.failed or one.state() != "ended"]
+        stopped = _list([one for one in lost if not one.because_of_others] or lost)
         # Slurm sends TERM to jobs whose place others take, and warns of the time limit by USR1
         stops = [one.ended["message"] for one in ended if one.ended is not None and one.failed]
         preempted = all("SIGTERM" in stop for stop in stops) if stops else arguments.code == _SIGNALED + signal.SIGTERM
