@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +13,12 @@ from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
 from job.config import Config
-from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, KnnGraph, Topic, load_topics
+from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
+from job.rows import Rows
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import Marker, RunDir, digest
+from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
 
 # what is read back of a collection that is clustered as a whole, in the run folder
 COLLECTION = "collection"
@@ -94,6 +97,16 @@ class Job:
             return Embeddings(self.headlines.ids, vectors)
         return self.input_embeddings
 
+    @property
+    def answer_folder(self) -> Path:
+        """Where `rows.parquet` and `input.parquet` lie: the rows of the answer."""
+        return self.run.file(COLLECTION) if self.whole_collection else self.run.path
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows of the answer, copies too, with their headlines, times and sources."""
+        return Rows.load(self.answer_folder / "rows.parquet", self.headlines.ids)
+
     @cached_property
     def graph(self) -> KnnGraph:
         return KnnGraph.load(self.run.file("neighbors.npz"))
@@ -116,6 +129,24 @@ class Job:
         return self.fine_clusters
 
     @cached_property
+    def assigned(self) -> Ints:
+        """What a reader sees, int32 [n]: each headline's cluster, -1 = noise.
+
+        With `cluster.noise: nearest`, noise is in the cluster that its neighbors vote for, within `noise_distance`. The
+        log, the map, the tables and `run.json` all count by it.
+        """
+        return self.clusters.assigned(self.config.cluster.assign_within)
+
+    @cached_property
+    def themes(self) -> Themes | None:
+        """The levels above the stories; None where clusters are not merged into stories."""
+        return Themes.load(self.run.file("themes.npz")) if self.merges else None
+
+    @cached_property
+    def theme_names(self) -> list[ThemeName]:
+        return load_theme_names(self.run.file("theme_names.parquet")) if self.merges else []
+
+    @cached_property
     def layout(self) -> Floats:
         layout: Floats = np.load(self.run.file("layout.npy"))
         return layout
@@ -123,6 +154,16 @@ class Job:
     @cached_property
     def topics(self) -> list[Topic]:
         return load_topics(self.run.file("topics.parquet"))
+
+    @property
+    def time_bins(self) -> TimeBins | None:
+        """The bins of the topics' counts; None where there are no times."""
+        return TimeBins.load(self.run.file("topics.parquet"))
+
+    @property
+    def totals(self) -> Totals:
+        """What the topics' rows and sizes add up to."""
+        return Totals.load(self.run.file("topics.parquet"))
 
     @property
     def clusters_output(self) -> str:

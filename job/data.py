@@ -27,7 +27,15 @@ HEADLINES = pa.schema(
         ("time", pa.float64()),
     ]
 )
-ROWS = pa.schema([("id", pa.int64()), ("file", pa.int32()), ("row", pa.int64())])
+ROWS = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("file", pa.int32()),
+        ("row", pa.int64()),
+        ("time", pa.float64()),
+        ("source", pa.string()),
+    ]
+)
 
 
 def check(held: bool, message: str) -> None:
@@ -213,9 +221,20 @@ class Clusters:
     def count(self) -> int:
         return len(self.persistence)
 
-    def assigned(self, within: float) -> Ints:
-        """The labels int32 [n]; noise gets the label in `nearest` where that cluster is nearer than `within`."""
+    def assigned(self, within: float | None) -> Ints:
+        """The labels int32 [n]; noise gets the label in `nearest` where that cluster is nearer than `within`.
+
+        None: noise stays noise.
+        """
+        if within is None:
+            return self.labels
         return np.where((self.labels >= 0) | (self.nearest_distance < within), self.nearest, -1).astype(np.int32)
+
+    def noise_figures(self, within: float | None) -> dict[str, float]:
+        """The share of headlines that a reader sees as noise; where noise is assigned, also the one before that."""
+        seen = self.assigned(within)
+        figures = {"noise_share": round(float((seen < 0).mean()), 4) if len(seen) else 0.0}
+        return figures if within is None else figures | {"noise_share_before_nearest": round(self.noise_share, 4)}
 
     @property
     def noise_share(self) -> float:
@@ -258,35 +277,3 @@ class Clusters:
                 table["nearest_distance"].to_numpy(),
                 CondensedTree(file["parent"], file["child"], file["lambdas"], file["sizes"]),
             )
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A cluster described: its name, its keywords, and its most central headlines (row numbers)."""
-
-    cluster: int
-    size: int
-    name: str
-    keywords: list[str]
-    exemplars: list[int]
-
-
-TOPICS = pa.schema(
-    [
-        ("cluster", pa.int32()),
-        ("size", pa.int64()),
-        ("name", pa.string()),
-        ("keywords", pa.list_(pa.string())),
-        ("exemplars", pa.list_(pa.int64())),
-    ]
-)
-
-
-def topics_table(topics: list[Topic]) -> pa.Table:
-    """One row per cluster."""
-    return pa.Table.from_pylist([vars(topic) for topic in topics], TOPICS)
-
-
-def load_topics(path: Path) -> list[Topic]:
-    """What the stage `describe` wrote."""
-    return [Topic(**row) for row in pq.read_table(path).to_pylist()]

@@ -1,6 +1,6 @@
 """READ FIRST: the stages in order, and the loop that carries them out.
 
-    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> project -> describe -> report
+    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> themes -> project -> describe -> report
 
 Each stage has a key: its settings and the results that it starts from. A stage whose marker in the run folder has
 that key, with its files in place, is up to date and is skipped; anything else is done again.
@@ -29,6 +29,7 @@ from job.stages.project import ProjectStage
 from job.stages.report import ReportStage
 from job.stages.store import StoreStage
 from job.stages.stories import StoriesStage
+from job.stages.themes import ThemesStage
 
 STAGES: tuple[Stage, ...] = (
     IngestStage(),
@@ -38,6 +39,7 @@ STAGES: tuple[Stage, ...] = (
     ClusterStage(),
     MergeStage(),
     StoriesStage(),
+    ThemesStage(),
     ProjectStage(),
     DescribeStage(),
     ReportStage(),

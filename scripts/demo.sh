@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole job on a plain machine: setup, then configs/demo.yaml on the sample or on your file.
 #   bash scripts/demo.sh
-#   bash scripts/demo.sh my.csv cluster.min_cluster_size=5
+#   bash scripts/demo.sh my.csv cluster.smallest_story=4
 set -euo pipefail
 here="$(pwd)"
 cd "$(dirname "$0")/.."

@@ -371,7 +371,7 @@ def test_a_recipe_on_the_command_line_replaces_what_the_file_set_and_says_so() -
     config = configured("cluster.recipe=stories", text=text)
     assert config.cluster.model_dump(include=set(RECIPES["stories"])) == RECIPES["stories"]
     (note,) = config.notes
-    assert "min_samples=2 (replaces the file's 1), min_cluster_size=2 (replaces the file's 4)" in note
+    assert "min_samples=5 (replaces the file's 1), min_cluster_size=10 (replaces the file's 4)" in note
 
 
 def test_a_word_wins_over_a_recipe_in_either_order_and_the_file_wins_over_its_own_recipe() -> None:
@@ -381,8 +381,8 @@ def test_a_word_wins_over_a_recipe_in_either_order_and_the_file_wins_over_its_ow
         ["cluster.recipe=stories", "cluster.min_samples=3"],
     ):
         config = configured(*words, text=text)
-        assert (config.cluster.min_samples, config.cluster.min_cluster_size) == (3, 2)
-        assert "min_samples=3 was set by you and stays (the recipe: 2)" in config.notes[0]
+        assert (config.cluster.min_samples, config.cluster.min_cluster_size) == (3, 10)
+        assert "min_samples=3 was set by you and stays (the recipe: 5)" in config.notes[0]
     own = configured(text=MINIMAL + "cluster: {recipe: stories, min_samples: 1}\n")
     assert (own.cluster.min_samples, own.cluster.k) == (1, 15)
 

@@ -1,7 +1,8 @@
-"""`recut` of a finished run, and the cluster stage's settings, as a user has them: the command line, the sample."""
+"""`recut` of HDBSCAN's clusters, and the cluster stage's settings, as a user has them: the command line, the sample."""
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,18 @@ import pytest
 from conftest import DEMO, Run
 
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "map.html")
+
+
+HDBSCAN = ("cluster.recipe=null", "cluster.min_samples=1", "cluster.min_cluster_size=4")
+
+
+@pytest.fixture(scope="module")
+def demo(job: Run, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's run without its recipe."""
+    folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp("hdbscan") / "run"))
+    done = job("run", DEMO, f"run_dir={folder}", *HDBSCAN)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -47,10 +60,10 @@ def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job: Run, demo: Pa
 
 def test_a_run_goes_on_from_a_recut(job: Run, copy: Path) -> None:
     # settle the copy's own place first
-    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
     assert job("recut", copy, "selection=leaf").returncode == 0
     leaf = (copy / SAME[0]).read_bytes()
-    again = job("run", DEMO, f"run_dir={copy}", "cluster.selection=leaf")
+    again = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.selection=leaf")
     assert again.stderr.count("up to date") == 8
     assert (copy / SAME[0]).read_bytes() == leaf
 
@@ -107,12 +120,12 @@ def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job: Run, tm
 
 def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, copy: Path) -> None:
     tree = copy / "linkage.npz"
-    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
     before = tree.stat().st_mtime_ns
-    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.noise=nearest")
+    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.noise=nearest")
     assert done.returncode == 0, done.stderr
     assert (stage(copy)["tree_reused"], tree.stat().st_mtime_ns) == (True, before)
-    done = job("run", DEMO, f"run_dir={copy}", "cluster.min_cluster_size=6", "cluster.min_samples=2")
+    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.min_samples=2")
     assert done.returncode == 0, done.stderr
     assert not stage(copy)["tree_reused"]
     assert tree.stat().st_mtime_ns > before
@@ -130,3 +143,29 @@ def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path,
     noise = [row["assigned"] for row in given if row["cluster"] == "-1"]
     # the sample's lone headlines are near nothing
     assert 0 < sum(label != "-1" for label in noise) < len(noise)
+    names = {row["cluster"]: row["cluster_name"] for row in given if row["cluster"] != "-1"}
+    assert all(row["assigned_name"] == names.get(row["assigned"], "") for row in given)
+
+
+def test_log_map_tables_record_and_comparison_count_the_same_noise(job: Run, copy: Path) -> None:
+    words = ("noise=nearest", "noise_distance=1.1")
+    said = job("recut", copy, "min_cluster_size=4,5", *words)
+    done = job("recut", copy, *words)
+    assert done.returncode == said.returncode == 0, done.stderr + said.stderr
+    rows = rows_of(copy)
+    noise = {row["id"] for row in rows if row["assigned"] == "-1"}
+    share = len(noise) / len({row["id"] for row in rows})
+    record = json.loads((copy / "run.json").read_text())
+    assert record["noise_headlines"] == len(noise)
+    assert record["noise_rows"] == sum(row["assigned"] == "-1" for row in rows)
+    assert record["noise_share"] == stage(copy)["noise_share"] == pytest.approx(share, abs=1e-4)
+    with (copy / "topics.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    assert (last["cluster"], int(last["rows"]), int(last["headlines"])) == ("-1", record["noise_rows"], len(noise))
+    assert f"{share:.1%} noise" in done.stderr
+    assert f"{len(noise)} of {record['headlines']} headlines are noise ({share:.1%})" in done.stderr
+    (line,) = [line for line in said.stdout.splitlines() if line.startswith("cluster.min_cluster_size=4")]
+    assert line.split()[2] == f"{share:.1%}"
+    page = (copy / "map.html").read_text(encoding="utf-8")
+    about = json.loads(page.split('id="about">')[1].split("</script>")[0])
+    assert about["noise"] == len(noise)

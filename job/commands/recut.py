@@ -18,8 +18,8 @@ from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
 from job.runtime.errors import BadInput
 from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
-from job.stages.cluster import load_linkage, tree_key
-from job.stages.stories import story_labels
+from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
+from job.stages.stories import merge_level, story_labels
 
 # recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
 _FIRST = NAMES.index("cluster")
@@ -66,6 +66,10 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
         raise BadInput(f"'{words}': give several values to one setting only")
+    if values.get("cluster", {}).get("merge_above") is not None:
+        for word in words:
+            if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
+                raise BadInput(f"'{word}': stories are not HDBSCAN's clusters; recut them with {', '.join(STORY_KEYS)}")
     fixed = [choice[0] for choice in choices if len(choice) == 1]
     if several:
         yield from _compare([(word, _config(values, [*fixed, word], run_dir)) for word in several[0]])
@@ -90,10 +94,21 @@ def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
     labels_of = _merged_labels(job, configs) if job.merges else _cut_labels(job)
     yield f"{'':<40} {'clusters':>9} {'noise':>7} {'largest':>9}"
     for word, config in configs:
-        labels = labels_of(config)
+        labels = _seen(job, config, labels_of(config))
         sizes = np.bincount(labels[labels >= 0])
         noise = float((labels < 0).mean())
         yield f"{word:<40} {len(sizes):>9,} {noise:>7.1%} {int(sizes.max(initial=0)):>9,}"
+
+
+def _seen(job: Job, config: Config, labels: Ints) -> Ints:
+    """The labels with noise assigned as the settings say: what a reader would see."""
+    from job.backends.knn.vote import nearest_cluster
+
+    if config.cluster.assign_within is None:
+        return labels
+    graph = job.graph.first(job.graph.columns) if job.merges else graph_to_cluster(job)
+    nearest, distance = nearest_cluster(labels, graph.indices, graph.distances)
+    return np.where((labels >= 0) | (distance < config.cluster.assign_within), nearest, -1).astype(np.int32)
 
 
 def _cut_labels(job: Job) -> Callable[[Config], Ints]:
@@ -115,7 +130,9 @@ def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Con
     if not file.exists():
         raise BadInput(f"'{job.run.path}' has no merges.npz: `run` first")
     tree = MergeTree.load(file)
-    return lambda config: story_labels(tree, config.cluster)
+    return lambda config: story_labels(
+        tree, merge_level(job.run, config.cluster.merge_above), config.cluster.smallest_story
+    )
 
 
 def _write(config: Config) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "stories": {"input": "neighbors", "k": 15, "min_samples": 2, "min_cluster_size": 2, "merge_above": 0.18},
+    "stories": {"input": "neighbors", "k": 15, "min_samples": 5, "min_cluster_size": 10, "merge_above": "auto"},
     "topics": {"input": "vectors", "reduce_to": 5, "min_samples": 10, "min_cluster_size": 30, "noise": "nearest"},
 }
 

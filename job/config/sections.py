@@ -30,7 +30,8 @@ class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
     `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
-    names that the input has; None: times are not used. The content of the files is part of the key, not where they lie.
+    names that the input has; None: times are not used. `source`: the column of who published it, for the tables and
+    the names; likewise. The content of the files is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
@@ -38,6 +39,7 @@ class Input(Section):
     title: Name = "title"
     description: Name | None = "description"
     time: Name | None = None
+    source: Name | None = "auto"
     encoding: Name = "utf-8"
     deduplicate: bool = True
 
@@ -161,9 +163,10 @@ class Cluster(Section):
     limit. `noise`: `nearest` adds the column `assigned`, in which noise gets the cluster that its neighbors vote for,
     if one of its headlines is nearer than `noise_distance`.
 
-    `merge_above`: clusters and lone headlines are merged into stories by average linkage of their story vectors
-    (section `stories`) while their similarity, less their topic's, is at least this; None: they are not merged.
-    `smallest_story`: headlines of a merged story; those of a smaller one are noise.
+    `merge_above`: headlines are merged into stories by average linkage of their story vectors (section `stories`) while
+    their similarity is at least this; `auto`: the level that parts the stories of this run best; None: they are not
+    merged, and HDBSCAN's clusters are the answer. `smallest_story`: headlines of a story; those of a smaller one are
+    noise.
     """
 
     recipe: Annotated[Literal["stories", "topics"] | None, NO_EFFECT] = None
@@ -180,7 +183,7 @@ class Cluster(Section):
     components: Literal["apart", "joined"] = "apart"
     noise: Literal["keep", "nearest"] = "keep"
     noise_distance: float = Field(default=1.1, gt=0.0)
-    merge_above: Annotated[float | None, NO_EFFECT] = Field(default=None, gt=-1.0, le=1.0)
+    merge_above: Annotated[Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["auto"] | None, NO_EFFECT] = None
     smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
 
     @model_validator(mode="before")
@@ -204,6 +207,11 @@ class Cluster(Section):
             )
         return self
 
+    @property
+    def assign_within(self) -> float | None:
+        """The distance within which noise gets the cluster that its neighbors vote for; None: it stays noise."""
+        return self.noise_distance if self.noise == "nearest" else None
+
     def tree_settings(self) -> dict[str, Any]:
         """The settings that shape the tree."""
         return self.model_dump(mode="json", include=set(TREE_KEYS))
@@ -214,22 +222,27 @@ class Cluster(Section):
 
 
 class Stories(Section):
-    """What makes two headlines similar where clusters are merged into stories: the dense vectors, the words, the time.
+    """What makes two headlines similar where they are merged into stories: the dense vectors, the words, the time.
 
-    `words`, `time`: shares of the similarity where there are times (`input.time`); `words_only`: of the words where
-    there are none; the rest is the dense vectors'. `hours`: the time constant: so far apart, two headlines have 1/e of
-    the similarity in time. Defaults by measurement (configs/README.md).
+    `words`: the words' share of the similarity; the rest is the dense vectors'. `time`: the share of the similarity
+    that headlines lose when they are far apart in time (`input.time`). `hours`: the time constant: at this distance
+    they lose 1 - 1/e of that share. Defaults by measurement (configs/README.md).
+
+    `themes`, `topics`: how many of each lie above the stories; None: by the number of stories.
     """
 
-    words: float = Field(default=0.25, ge=0.0, le=1.0)
-    time: float = Field(default=0.15, ge=0.0, le=1.0)
-    words_only: float = Field(default=0.3, ge=0.0, le=1.0)
+    words: float = Field(default=0.3, ge=0.0, le=1.0)
+    time: float = Field(default=0.75, ge=0.0, le=1.0)
     hours: float = Field(default=72.0, gt=0.0)
+    themes: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
+    topics: Annotated[int | None, NO_EFFECT] = Field(default=None, ge=1, le=5_000)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.words + self.time > 1:
-            raise ValueError(f"stories.words = {self.words} and stories.time = {self.time} make more than 1: lower one")
+        if self.themes and self.topics and self.topics < self.themes:
+            raise ValueError(
+                f"stories.topics = {self.topics} is below stories.themes = {self.themes}: themes consist of topics"
+            )
         return self
 
 
@@ -242,10 +255,10 @@ class Project(Section):
 
 
 class Report(Section):
-    """The map's page. Above `hover_rows` headlines only a sample of that many has hover text."""
+    """The map's page. `map_mb`: its largest size in MB; above it, it has no descriptions, or the texts of a sample."""
 
     title: Name = "Headline clusters"
-    hover_rows: int = Field(default=200_000, ge=1)
+    map_mb: float = Field(default=25.0, ge=6.0)
 
 
 class RanksConfig(Section):

@@ -114,6 +114,11 @@ def _summary(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
         # where clusters are merged, the stories are the clusters of the answer
         ("clusters", "stories"),
         ("noise_share", "stories"),
+        # as the reader of the answer sees them
+        ("clusters", "describe"),
+        ("noise_share", "describe"),
+        ("noise_headlines", "describe"),
+        ("noise_rows", "describe"),
     )
     return {key: stages[stage][key] for key, stage in wanted if key in stages.get(stage, {})}
 

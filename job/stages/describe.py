@@ -3,64 +3,108 @@
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from job.backends.text.keywords import cluster_keywords
+from job.backends.text.names import Name, apart, name_clusters
+from job.backends.text.phrases import phrase_name
 from job.context import Job, Stage, StageResult
-from job.data import Clusters, Embeddings, Ids, Topic, topics_table
+from job.data import Ids, Ints
 from job.runtime.log import logger
-from job.runtime.rundir import atomic, digest
+from job.runtime.rundir import digest, digest_file
+from job.stages.describe_facts import cluster_facts
+from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save
 
 KEYWORDS = 6
-EXEMPLARS = 3
-NAME_CHARS = 90
+THEME_WORDS = 3
 
 
 class DescribeStage(Stage):
-    """Write `topics.parquet`: one row per cluster, exemplars as row numbers.
+    """Write `topics.parquet`, one row per cluster, and `theme_names.parquet`, one row per theme and per topic, where
+    clusters are merged into stories.
 
-    A cluster is named by its most central title, the one nearest to the mean of its vectors: a sentence that a person
-    wrote says more than the keywords.
+    Figures are those that a reader sees (`Job.assigned`); names come from the cluster's own headlines.
+
+    A cluster is named by its most central title that is not cut off; see `job.backends.text.names`.
     """
 
     name = "describe"
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
-        return [job.clustered("ingest"), job.clustered("embed"), job.clusters_output]
+        # of the rows, not only of the distinct texts: their copies, times and sources count
+        ingest = job.run.marker("ingest")
+        rows = digest_file(job.answer_folder / "rows.parquet") if job.whole_collection else ingest and ingest.key
+        themes = [job.output("themes")] if job.merges else []
+        clusters = [job.clusters_output, job.config.cluster.assign_within, *themes]
+        return [job.clustered("ingest"), rows, job.clustered("embed"), *clusters]
 
     def files(self, job: Job) -> list[str]:
-        return ["topics.parquet"]
+        return ["topics.parquet", *(["theme_names.parquet"] if job.merges else [])]
 
     def run(self, job: Job) -> StageResult:
-        titles = job.headlines.column("title")
-        members = _members(job.clusters)
-        keywords = cluster_keywords([" \n".join(titles[row] for row in rows) for rows in members], KEYWORDS)
-        topics = []
-        for number, rows in enumerate(members):
-            exemplars = _most_central(job.embeddings, rows)
-            topics.append(Topic(number, len(rows), _shorten(titles[exemplars[0]]), keywords[number], exemplars))
-        table = topics_table(topics)
-        with atomic(job.run.file("topics.parquet")) as temporary:
-            pq.write_table(table, temporary)
-        logger.info("describe: %d clusters named", len(topics))
-        return StageResult(len(topics), digest(table.to_pylist()))
+        titles, themes = job.headlines.column("title"), job.themes
+        names, keywords = _names(job, titles)
+        facts = cluster_facts(job.assigned, job.clusters.count, job.rows)
+        topics = [
+            Topic(
+                cluster=number,
+                keywords=keywords[number],
+                theme=int(themes.cluster_themes[number]) if themes else None,
+                topic=int(themes.cluster_topics[number]) if themes else None,
+                **vars(name),
+                **facts.of(number),
+            )
+            for number, name in enumerate(names)
+        ]
+        about = {"time_bins": facts.bins, "totals": facts.totals}
+        described = [*save(topics, TOPICS, job.run.file("topics.parquet"), about), vars(facts.totals)]
+        if themes is not None:
+            described += save(_theme_names(themes, titles), THEME_NAMES, job.run.file("theme_names.parquet"))
+        totals = facts.totals
+        logger.info(
+            "describe: %s named; %s of %s headlines are noise (%.1f%%)",
+            f"{len(topics):,} {'stories' if job.merges else 'clusters'}",
+            f"{totals.noise_headlines:,}",
+            f"{totals.headlines:,}",
+            100 * totals.noise_share,
+        )
+        stats = {
+            "clusters": len(topics),
+            "noise_headlines": totals.noise_headlines,
+            "noise_rows": totals.noise_rows,
+            "noise_share": round(totals.noise_share, 4),
+        }
+        return StageResult(len(topics), digest(described), stats=stats)
 
 
-def _members(clusters: Clusters) -> list[Ids]:
+def _members(labels: Ints, count: int) -> list[Ids]:
     """Row numbers of each cluster, ascending."""
-    order = np.argsort(clusters.labels, kind="stable")
-    starts = np.searchsorted(clusters.labels[order], np.arange(clusters.count + 1))
-    return [order[starts[c] : starts[c + 1]] for c in range(clusters.count)]
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(count + 1))
+    return [order[starts[c] : starts[c + 1]] for c in range(count)]
 
 
-def _most_central(embeddings: Embeddings, rows: Ids) -> list[int]:
-    """The rows nearest to the mean of the rows' vectors, nearest first."""
-    vectors = embeddings.vectors[rows].astype(np.float32)
-    similarity = vectors @ vectors.mean(axis=0)
-    return [int(row) for row in rows[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]]
+def _names(job: Job, titles: list[str]) -> tuple[list[Name], list[list[str]]]:
+    """The name and the keywords of each cluster, from its own headlines."""
+    members = _members(job.clusters.labels, job.clusters.count)
+    keywords = cluster_keywords([[titles[row] for row in rows] for rows in members], KEYWORDS)
+    sources = job.rows.first_sources(len(titles))
+    return name_clusters(titles, job.embeddings.vectors, members, keywords, sources), keywords
 
 
-def _shorten(title: str) -> str:
-    if len(title) <= NAME_CHARS:
-        return title
-    return title[:NAME_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:-–—") + " …"
+def _theme_names(themes: Themes, titles: list[str]) -> list[ThemeName]:
+    """Themes, then topics, named by keywords: no single headline stands for a whole theme."""
+    result = []
+    for level, labels, of_clusters, parents in (
+        ("theme", themes.themes, themes.cluster_themes, np.full(themes.counts[0], -1)),
+        ("topic", themes.topics, themes.cluster_topics, themes.parents),
+    ):
+        members = [[titles[row] for row in rows] for rows in _members(labels, len(parents))]
+        keywords = cluster_keywords(members, KEYWORDS)
+        names = [phrase_name(own, words, THEME_WORDS) for own, words in zip(members, keywords, strict=True)]
+        names = [name or own[0] for name, own in zip(names, members, strict=True)]
+        clusters = np.bincount(of_clusters[of_clusters >= 0], minlength=len(parents))
+        for number, name in enumerate(apart(names, keywords)):
+            parent, count = int(parents[number]), int(clusters[number])
+            result.append(ThemeName(level, number, parent, name, keywords[number], count, len(members[number])))
+    return result

@@ -3,7 +3,7 @@
 import csv
 import glob
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables import Block, Reject, Source, open_source, reading
+from job.backends.tables import sources as publishers
+from job.backends.tables import times as publication
 from job.backends.tables.source import as_strings
-from job.backends.tables.times import USUAL_NAMES, Times
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
@@ -32,7 +33,7 @@ class _Tally:
     rows: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
     first_reject: str = ""
-    times: Times = field(default_factory=Times)
+    times: publication.Times = field(default_factory=publication.Times)
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,18 @@ class _Columns:
     title: str
     description: str | None
     time: str | None
+    source: str | None
 
 
 class IngestStage(Stage):
     """Write `headlines.parquet`, `rows.parquet`, `input.parquet` and `rejects.csv`.
 
-    `rows.parquet` maps every accepted input row, in order, to its headline's id, with its file and number;
-    `input.parquet` holds the same rows' own columns. Memory: one block of rows, and the titles and descriptions of all.
+    `rows.parquet` maps every accepted input row, in order, to its headline's id, with its file, number, time and
+    source; `input.parquet` holds the same rows' own columns. Memory: one block of rows, and the texts of all.
     """
 
     name = "ingest"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input))]
@@ -70,7 +72,12 @@ class IngestStage(Stage):
 def ingest(config: Input, run: RunDir) -> StageResult:
     """Read the input files into the run folder."""
     sources = open_sources(config)
-    columns = _Columns(config.title, _description(config, sources), _time(config, sources))
+    columns = _Columns(
+        config.title,
+        _description(config, sources),
+        _usual(config, "time", sources, publication.USUAL_NAMES),
+        _usual(config, "source", sources, publishers.USUAL_NAMES),
+    )
     tally = _Tally()
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
@@ -92,6 +99,7 @@ def ingest(config: Input, run: RunDir) -> StageResult:
             "reject_reasons": dict(tally.rejects),
             "description": columns.description,
             "time": columns.time,
+            "source": columns.source,
             **({"rows_without_time": tally.times.unusable} if columns.time else {}),
         },
     )
@@ -134,11 +142,11 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
                     tally.rejects[item.reason.split(":")[0]] += 1
                     tally.first_reject = tally.first_reject or f"{source.path}, row {item.row}: {item.reason}"
                     continue
-                block, clean = item
+                block, clean, names = item
                 tally.rows += len(block.rows)
                 texts.append(clean)
                 files = np.full(len(block.rows), number, np.int32)
-                rows_out.write_table(pa.table([clean["id"], files, block.rows], schema=ROWS))
+                rows_out.write_table(pa.table([clean["id"], files, block.rows, clean["time"], names], schema=ROWS))
                 input_out.write_table(_widen(block.table, schema))
                 signals.check()
     return texts
@@ -202,19 +210,20 @@ def _description(config: Input, sources: list[Source]) -> str | None:
     return name if len(without) < len(sources) else None
 
 
-def _time(config: Input, sources: list[Source]) -> str | None:
-    """The time column, or None: with `auto` where no file has one of the usual names."""
-    if config.time is None:
+def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str]) -> str | None:
+    """The column that `input.KEY` names; with `auto` the first of the usual names, None where no file has one."""
+    wanted: str | None = getattr(config, key)
+    if wanted is None:
         return None
-    if config.time == "auto":
+    if wanted == "auto":
         names = {name for source in sources for name in source.schema.names}
-        found = next((name for name in USUAL_NAMES if name in names), None)
-        logger.info("ingest: input.time = auto: %s", f"column '{found}'" if found else "no column of a usual name")
+        found = next((name for name in usual if name in names), None)
+        logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
         return found
-    without = [source for source in sources if config.time not in source.schema.names]
+    without = [source for source in sources if wanted not in source.schema.names]
     if without:
-        raise BadInput(_no_column(without[0], "time", config.time))
-    return config.time
+        raise BadInput(_no_column(without[0], key, wanted))
+    return wanted
 
 
 def _no_column(source: Source, key: str, name: str) -> str:
@@ -247,9 +256,10 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, columns: _Columns, parser: Times, seen: Counter[str] | None
-) -> Iterator[tuple[Block, pa.Table] | Reject]:
-    """Each block of the source with its cleaned texts (id, title, description, text, time), and the rejects."""
+    source: Source, columns: _Columns, parser: publication.Times, seen: Counter[str] | None
+) -> Iterator[tuple[Block, pa.Table, pa.Array] | Reject]:
+    """Each block of the source with its cleaned texts (id, title, description, text, time) and its rows' publishers;
+    and the rejects."""
     for item in source.blocks():
         if isinstance(item, Reject):
             yield item
@@ -272,4 +282,7 @@ def _checked(
         times = np.full(len(titles), np.nan)
         if columns.time in table.column_names:
             times = parser.parse(table[columns.time].combine_chunks())
-        yield block, texts_table(titles, descriptions, times, seen)
+        names = pa.nulls(len(titles), pa.string())
+        if columns.source in table.column_names:
+            names = publishers.source_names(table[columns.source].combine_chunks())
+        yield block, texts_table(titles, descriptions, times, seen), names

@@ -1,4 +1,4 @@
-"""Merge: small HDBSCAN clusters and lone headlines, merged by average linkage of their story vectors."""
+"""Merge: headlines merged by average linkage of their story vectors, over the neighbor graph."""
 
 from typing import Any
 
@@ -6,64 +6,62 @@ import numpy as np
 
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
-from job.data import Floats, Ints
+from job.data import Floats
 from job.runtime.log import logger
 from job.runtime.rundir import digest
 
 
 class MergeStage(Stage):
-    """Write `merges.npz`: the whole tree, down to one cluster per connected component of the neighbor graph.
+    """Write `merges.npz`, the whole tree down to one cluster per connected component of the neighbor graph, and
+    `levels.npz`, how well each level of the tree parts stories.
 
     Only with `cluster.merge_above`.
     """
 
     name = "merge"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         return [
-            *(job.output(stage) for stage in ("cluster", "neighbors")),
+            job.output("neighbors"),
             *(job.clustered(stage) for stage in ("ingest", "embed")),
             digest(job.headlines.times),
+            job.config.cluster.k,
             job.config.stories.key(),
             job.config.embed.sparse,
-            job.config.seed,
         ]
 
     def files(self, job: Job) -> list[str]:
-        return ["merges.npz"]
+        return ["merges.npz", "levels.npz"]
 
     def applies(self, config: Config) -> bool:
         return config.cluster.merge_above is not None
 
     def memory(self, size: Size) -> float:
-        # vectors, story vectors with 608 more dimensions for words and time, pairs of candidates
-        return size.texts + size.vectors + 4 * (size.dim + 608) * size.rows + 48 * size.k * size.rows
+        # vectors, story vectors with 256 more dimensions for the words, about ten pairs of candidates per headline
+        return size.texts + size.vectors + (4 * (size.dim + 256) + 600) * size.rows
 
     def run(self, job: Job) -> StageResult:
+        from job.backends.stories.level import score_levels
         from job.backends.stories.linkage import average_linkage
-        from job.backends.stories.vectors import background
 
+        near = job.graph.first(job.config.cluster.k or job.graph.columns)
+        each_by_itself = np.arange(len(near), dtype=np.int32)
         vectors = _story_vectors(job)
-        level = background(vectors, job.config.seed)
-        tree = average_linkage(
-            vectors,
-            initial_clusters(job.fine_clusters.labels),
-            job.graph.first(job.graph.columns).indices,
-            background=level,
-            overwrite_vectors=True,
-        )
+        dimensions = vectors.shape[1]
+        tree = average_linkage(vectors, each_by_itself, near.indices, overwrite_vectors=True)
         tree.save(job.run.file("merges.npz"))
+        # made again: keeping a copy would double the memory
+        del vectors
+        wide = job.graph.first(job.graph.columns)
+        levels = score_levels(tree, _story_vectors(job), wide.indices, overwrite_vectors=True)
+        levels.save(job.run.file("levels.npz"))
         components = tree.leaf_count - len(tree.merges)
-        logger.info("merge: %s clusters and lone headlines, %s components", f"{tree.leaf_count:,}", f"{components:,}")
+        logger.info("merge: %s components, best level %.3f", f"{components:,}", levels.best)
         return StageResult(
             len(tree.leaves),
-            digest(tree.leaves, tree.merges),
-            stats={
-                "initial_clusters": tree.leaf_count,
-                "components": components,
-                "dimensions": vectors.shape[1],
-                "background": round(float(level.mean()), 4),
-            },
+            digest(tree.merges, levels.scores),
+            stats={"components": components, "dimensions": dimensions, "best_level": round(levels.best, 4)},
         )
 
 
@@ -72,17 +70,9 @@ def _story_vectors(job: Job) -> Floats:
     from job.backends.stories.vectors import Shares, story_vectors
 
     settings = job.config.stories
-    shares = Shares(settings.words, settings.time, settings.words_only, settings.hours)
+    shares = Shares(settings.words, settings.time, settings.hours)
     # lexical weights are this input's; of other rows in the collection they are not known
     own = job.config.embed.sparse and not job.whole_collection
     lexical = load_lexical_weights(job.run.path) if own else None
     headlines = job.headlines
-    return story_vectors(job.embeddings.vectors, headlines.column("text"), headlines.times, shares, lexical)
-
-
-def initial_clusters(labels: Ints) -> Ints:
-    """The labels with a cluster of its own for each noise headline."""
-    lone = np.flatnonzero(labels < 0)
-    initial = labels.copy()
-    initial[lone] = int(labels.max(initial=-1)) + 1 + np.arange(len(lone))
-    return initial
+    return story_vectors(job.embeddings.vectors, headlines.table["text"], headlines.times, shares, lexical)

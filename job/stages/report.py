@@ -1,6 +1,5 @@
 """Report: the answer with one row per input row, the clusters with one row each, and the map."""
 
-import csv
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.pages.map import MapPoints, write_map
-from job.backends.tables.csv_answer import CsvAnswer, without_formula
-from job.context import COLLECTION, Job, Stage, StageResult
-from job.data import Clusters, Floats, Headlines, Topic
+from job.backends.pages.map import write_map
+from job.backends.pages.report import write_report
+from job.backends.tables.csv_answer import CsvAnswer
+from job.context import Job, Stage, StageResult
+from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
+from job.stages.report_map import map_points
+from job.stages.report_page import report_page
+from job.stages.report_tables import write_themes, write_topics
+from job.topics import Topic
 
 _ROWS = 65_536
 
 
 class ReportStage(Stage):
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv`, `map.html` and `report.html`.
+
+    And `themes.csv` where clusters are merged into stories.
+    """
 
     name = "report"
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts
@@ -32,36 +40,40 @@ class ReportStage(Stage):
             job.clustered("ingest"),
             ingest.key if ingest else "",
             job.clusters_output,
-            *(job.output(stage) for stage in ("project", "describe")),
-            [job.config.cluster.noise, job.config.cluster.noise_distance],
+            *(job.output(stage) for stage in ("project", "describe", *(["themes"] if job.merges else []))),
+            job.config.cluster.assign_within,
             job.config.report.key(),
         ]
 
     def files(self, job: Job) -> list[str]:
-        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", "map.html"]
+        themes = ["themes.csv"] if job.merges else []
+        return [
+            "headlines_clustered.parquet",
+            "headlines_clustered.csv",
+            "topics.csv",
+            *themes,
+            "map.html",
+            "report.html",
+        ]
 
     def run(self, job: Job) -> StageResult:
-        cluster, headlines, topics = job.config.cluster, job.headlines, job.topics
-        labels = job.clusters.labels
+        headlines, topics = job.headlines, job.topics
         ours = _our_columns(headlines, job.clusters, topics, job.layout)
-        if cluster.noise == "nearest":
-            labels = job.clusters.assigned(cluster.noise_distance)
-            ours = ours.add_column(2, "assigned", pa.array(labels))
-        rows_folder = job.run.file(COLLECTION) if job.whole_collection else job.run.path
-        rows = _write_answer(ours, job.run, rows_folder)
-        titles = headlines.column("title")
-        _write_topics(topics, titles, headlines, job.run)
-        points = MapPoints(
-            job.layout,
-            labels,
-            [topic.name for topic in topics],
-            titles,
-            headlines.column("description"),
-            headlines.table["copies"].to_numpy(),
-        )
+        if job.themes is not None:
+            ours = ours.append_column("theme", pa.array(job.themes.themes))
+            ours = ours.append_column("topic", pa.array(job.themes.topics))
+        if job.config.cluster.noise == "nearest":
+            ours = ours.add_column(2, "assigned", pa.array(job.assigned))
+            ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
+        rows = _write_answer(ours, job.run, job.answer_folder)
+        write_topics(job)
+        if job.merges:
+            write_themes(job)
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+            write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
+        with atomic(job.run.file("report.html")) as temporary:
+            write_report(report_page(job), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))
@@ -70,11 +82,10 @@ class ReportStage(Stage):
 
 def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], layout: Floats) -> pa.Table:
     """The job's columns, one row per distinct headline, in their order."""
-    names = np.array([topic.name for topic in topics] + [None], dtype=object)
     columns = {
         "id": pa.array(headlines.ids),
         "cluster": pa.array(clusters.labels),
-        "cluster_name": pa.array(names[clusters.labels], pa.string()),
+        "cluster_name": _names(topics, clusters.labels),
         "probability": pa.array(clusters.probabilities),
         "nearest_cluster": pa.array(clusters.nearest),
         "nearest_distance": pc.if_else(pc.is_nan(pa.array(clusters.nearest_distance)), None, clusters.nearest_distance),
@@ -82,6 +93,11 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
     for axis, values in zip("xyz", layout.T, strict=False):
         columns[axis] = pa.array(np.ascontiguousarray(values))
     return pa.table(columns)
+
+
+def _names(topics: list[Topic], labels: Ints) -> pa.Array:
+    names = np.array([topic.name for topic in topics] + [None], dtype=object)
+    return pa.array(names[labels], pa.string())
 
 
 def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
@@ -125,21 +141,3 @@ def _renamed(names: list[str], ours: set[str]) -> list[str]:
         taken.add(new)
         result.append(new)
     return result
-
-
-def _write_topics(topics: list[Topic], titles: list[str], headlines: Headlines, run: RunDir) -> None:
-    ids = headlines.ids
-    with atomic(run.file("topics.csv")) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["cluster", "size", "name", "keywords", "exemplar_ids", "exemplars"])
-        for topic in topics:
-            writer.writerow(
-                [
-                    topic.cluster,
-                    topic.size,
-                    without_formula(topic.name),
-                    without_formula(", ".join(topic.keywords)),
-                    " ".join(str(ids[row]) for row in topic.exemplars),
-                    without_formula(" | ".join(titles[row] for row in topic.exemplars)),
-                ]
-            )

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.milvus import Milvus
+from job.backends.tables.sources import USUAL_NAMES, source_names
 from job.backends.tables.times import Times
 from job.context import COLLECTION, Job
 from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
@@ -163,6 +164,16 @@ def _times(job: Job, table: pa.Table) -> list[float | None]:
     return seconds
 
 
+def _sources(job: Job, others: pa.Table) -> pa.Array:
+    """Who published the rows, where the column `input.source` is one of the extra fields."""
+    name = job.config.input.source
+    if name == "auto":
+        name = next((usual for usual in USUAL_NAMES if usual in others.column_names), None)
+    if name not in others.column_names:
+        return pa.nulls(len(others), pa.string())
+    return source_names(others[name].combine_chunks())
+
+
 def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
     """The input's rows, then the collection's other rows with title, description and extra fields in columns of those
     names. `others` and `headlines` [m] describe the same other rows."""
@@ -170,9 +181,8 @@ def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
     columns = {title: headlines["title"], description: headlines["description"]}
     columns |= {name: others[name] for name in job.milvus.fields.extra if name not in columns}
     added = pa.table(columns)
-    places = pa.table(
-        [others["id"], np.full(len(added), -1, np.int32), np.arange(len(added), dtype=np.int64)], schema=ROWS
-    )
+    file, number = np.full(len(added), -1, np.int32), np.arange(len(added), dtype=np.int64)
+    places = pa.table([others["id"], file, number, headlines["time"], _sources(job, others)], schema=ROWS)
     if job.run.file("input.parquet").exists():
         own = pq.read_table(job.run.file("input.parquet"))
         for name in added.column_names:

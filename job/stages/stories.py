@@ -3,30 +3,34 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from job.config import Cluster, Config
+from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
 from job.runtime.log import logger
-from job.runtime.rundir import digest
+from job.runtime.rundir import RunDir, digest
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
 
 
+# by measurement: at .18, of stories that mix headlines of many events, most are gone and the others are kept
+_CORE = 0.18
+
+
 class StoriesStage(Stage):
     """Write `stories.parquet`, in the columns of `clusters.parquet`, and `stories.npz` with the persistence.
 
-    A story has at least `cluster.smallest_story` headlines; the headlines of smaller ones are noise. Only with
-    `cluster.merge_above`: else the clusters are the answer.
+    The headlines of what is no story (`story_labels`) are noise. Only with `cluster.merge_above`: else the clusters are
+    the answer.
     """
 
     name = "stories"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.cluster
-        return [job.output("cluster"), job.output("merge"), settings.merge_above, settings.smallest_story]
+        return [job.output("merge"), settings.merge_above, settings.smallest_story, [settings.assign_within]]
 
     def files(self, job: Job) -> list[str]:
         return ["stories.parquet", "stories.npz"]
@@ -39,68 +43,84 @@ class StoriesStage(Stage):
         from job.backends.stories.merge_tree import MergeTree
 
         config, graph = job.config.cluster, job.graph.first(job.graph.columns)
-        assert config.merge_above is not None
         tree = MergeTree.load(job.run.file("merges.npz"))
-        labels = story_labels(tree, config)
-        joined = _joined_at(tree.leaves, tree.merges)
+        above = merge_level(job.run, config.merge_above)
+        labels = story_labels(tree, above, config.smallest_story)
+        joined = joined_at(tree)
         nearest, distance = nearest_cluster(labels, graph.indices, graph.distances)
         stories = Clusters(
             labels,
-            _probabilities(job.fine_clusters, labels, joined, config.merge_above),
+            _probabilities(labels, joined, above),
             _persistence(labels, joined),
             nearest,
             distance,
         )
         stories.save(job.run.file("stories.parquet"), job.run.file("stories.npz"), job.headlines.ids)
-        logger.info("stories: %s stories, %.1f%% noise", f"{stories.count:,}", 100 * stories.noise_share)
+        noise = stories.noise_figures(config.assign_within)
+        share = 100 * noise["noise_share"]
+        logger.info("stories: %s stories above %.3f, %.1f%% noise", f"{stories.count:,}", above, share)
         return StageResult(
             len(labels),
             digest(stories.labels, stories.probabilities, stories.nearest),
             stats={
                 "clusters": stories.count,
-                "noise_share": round(stories.noise_share, 4),
-                "merge_above": config.merge_above,
+                **noise,
+                "merge_above": round(above, 4),
                 "largest": int(stories.sizes[0]) if stories.count else 0,
             },
         )
 
 
-def story_labels(tree: "MergeTree", settings: Cluster) -> Ints:
-    """The stories of a tree of merges: labels int32 [n] by size, -1 where a story would be too small."""
+def merge_level(run: RunDir, above: float | str | None) -> float:
+    """The similarity at which the tree is cut: `cluster.merge_above`, or the best level where it is `auto`."""
+    from job.backends.stories.level import Levels
+
+    return above if isinstance(above, float) else Levels.load(run.file("levels.npz")).best
+
+
+def story_labels(tree: "MergeTree", above: float, smallest: int) -> Ints:
+    """The stories of a tree of merges cut at `above`: labels int32 [n] by size, -1 = none.
+
+    A story has at least `smallest` headlines, and a core: two that are more similar than the limit asks for, by
+    `_CORE` of what is missing to 1. Without that rule, headlines of no story make up groups of odds and ends.
+    """
     from job.backends.stories.merge_tree import cut
 
-    assert settings.merge_above is not None
-    labels = cut(tree, settings.merge_above)
-    # numbered by size: the small ones come last
-    large = int((np.bincount(labels) >= settings.smallest_story).sum())
-    return np.where(labels < large, labels, -1).astype(np.int32)
+    labels = cut(tree, above)
+    sizes = np.bincount(labels)
+    best = np.full(len(sizes), -np.inf)
+    np.fmax.at(best, labels, joined_at(tree))
+    is_story = (sizes >= smallest) & (best >= above + _CORE * (1 - above))
+    # clusters are numbered by size, so those that are kept stay in that order
+    numbers = np.where(is_story, np.cumsum(is_story) - 1, -1).astype(np.int32)
+    result: Ints = numbers[labels]
+    return result
 
 
-def _joined_at(leaves: Ints, merges: npt.NDArray[np.float64]) -> Floats:
-    """For each row the similarity at which its initial cluster first merged, float32 [n]; NaN where it never did."""
-    nodes = np.full(int(leaves.max(initial=-1)) + 1 + len(merges), np.nan)
+def joined_at(tree: "MergeTree") -> Floats:
+    """For each row the similarity at which it first merged, float32 [n]; NaN where it never did."""
+    nodes = np.full(tree.leaf_count + len(tree.merges), np.nan)
     for side in (0, 1):
-        nodes[merges[:, side].astype(np.int64)] = merges[:, 2]
-    return nodes[leaves].astype(np.float32)
+        nodes[tree.merges[:, side].astype(np.int64)] = tree.merges[:, 2]
+    return nodes[tree.leaves].astype(np.float32)
 
 
-def _probabilities(fine: Clusters, labels: Ints, joined: Floats, limit: float) -> Floats:
-    """HDBSCAN's probability in its own cluster; 0 for noise.
+def _probabilities(labels: Ints, joined: Floats, limit: float) -> Floats:
+    """How far above the limit each headline joined its story: 0 at the limit, 1 for the story's most similar ones.
 
-    Of a lone headline, how far above the limit it joined its story: 0 at the limit, 1 for the story's most similar one.
+    0 for noise.
     """
     inside = labels >= 0
-    lone = inside & (fine.labels < 0)
     best = np.full(int(labels.max(initial=-1)) + 1, -np.inf)
-    np.maximum.at(best, labels[lone], joined[lone])
-    result = np.where(inside, fine.probabilities, 0).astype(np.float32)
-    span = np.maximum(best[labels[lone]] - limit, 1e-6)
-    result[lone] = np.clip((joined[lone] - limit) / span, 0, 1)
+    np.maximum.at(best, labels[inside], joined[inside])
+    result = np.zeros(len(labels), np.float32)
+    span = np.maximum(best[labels[inside]] - limit, 1e-6)
+    result[inside] = np.clip((joined[inside] - limit) / span, 0, 1)
     return result
 
 
 def _persistence(labels: Ints, joined: Floats) -> Floats:
-    """Of each story the mean similarity at which its headlines' clusters merged, float32 [c]; 1 where none did."""
+    """Of each story the mean similarity at which its headlines first merged, float32 [c]; 1 where none did."""
     inside = (labels >= 0) & np.isfinite(joined)
     count = int(labels.max(initial=-1)) + 1
     numbers = np.bincount(labels[inside], minlength=count)

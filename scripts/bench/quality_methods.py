@@ -16,11 +16,11 @@ from layout import graph_of
 from job.backends.graph_hdbscan import cluster_graph, cut, linkage_of
 from job.backends.knn.vote import nearest_cluster
 from job.backends.reduce.cpu import linkage_of_vectors, umap_from_graph
+from job.backends.stories.level import score_levels
 from job.backends.stories.linkage import average_linkage as average_linkage_of
-from job.backends.stories.vectors import Shares, background, story_vectors
+from job.backends.stories.vectors import Shares, story_vectors
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Floats, Ints, KnnGraph
-from job.stages.merge import initial_clusters
 from job.stages.stories import story_labels
 
 K = 50
@@ -73,6 +73,8 @@ def recipe(name: str) -> Method:
 
     def run(data: Dataset) -> dict[str, Ints]:
         near = data.graph.first(config.k or K)
+        if config.merge_above is not None:
+            return {name: merged(data, config)}
         if config.input == "neighbors":
             tree = linkage_of(near.indices, near.distances, min_samples=config.min_samples)
         else:
@@ -80,20 +82,18 @@ def recipe(name: str) -> Method:
             low = umap_from_graph(data.graph, data.vectors, config.reduce_to, REDUCE_NEIGHBORS, 0.0, SEED)
             tree = linkage_of_vectors(low, config.min_samples)
         labels = cut(tree, **config.cut_settings()).labels
-        if config.merge_above is not None:
-            return {name: merged(data, labels, config)}
         voted, distance = nearest_cluster(labels, near.indices, near.distances)
         return {name: np.where((labels < 0) & ~(distance < config.noise_distance), -1, voted)}
 
     return run
 
 
-def merged(data: Dataset, labels: Ints, config: Cluster) -> Ints:
-    """The clusters merged into stories, as the stages `merge` and `stories` do; no times are used."""
-    vectors = story_vectors(data.vectors, data.texts, np.full(len(labels), np.nan), Shares())
-    level = background(vectors, SEED)
-    tree = average_linkage_of(vectors, initial_clusters(labels), data.graph.indices, background=level)
-    return story_labels(tree, config)
+def merged(data: Dataset, config: Cluster) -> Ints:
+    """Headlines merged into stories, as the stages `merge` and `stories` do; no times are used."""
+    n = len(data.texts)
+    vectors = story_vectors(data.vectors, data.texts, np.full(n, np.nan), Shares())
+    tree = average_linkage_of(vectors, np.arange(n, dtype=np.int32), data.graph.first(config.k or K).indices)
+    return story_labels(tree, score_levels(tree, vectors, data.graph.indices).best, config.smallest_story)
 
 
 def graph_setting(k: int, min_samples: int, min_cluster_size: int) -> Method:

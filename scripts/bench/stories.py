@@ -3,18 +3,17 @@
     .venv/bin/python scripts/bench/stories.py --quick
     .venv/bin/python scripts/bench/stories.py --sizes 100000 --k 50 --vectors uci_spring.npy
 
-The rows are story vectors of 960 dimensions: dense (384), words (512) and time (64), in the shares .6, .25 and .15. The
-dense ones are those of `--vectors` (float32 [m, 384], such as MiniLM's of uci_spring), perturbed to make more rows; or
-they are drawn: stories of 1 to some 1,000 headlines, half of them below five, in topics of stories. Words and times
-are drawn so that they agree with the dense vectors. The graph has the nearest neighbors of a search in the three
-nearest of n / 1,000 cells; the initial clusters are those of HDBSCAN (min_samples 2, min_cluster_size 2, connected
-components apart), each other headline is a cluster of its own.
+The rows are story vectors of 640 dimensions: dense (384) and words (256), in the shares .7 and .3. The dense ones are
+those of `--vectors` (float32 [m, 384], such as MiniLM's of uci_spring), perturbed to make more rows; or they are drawn:
+stories of 1 to some 1,000 headlines, half of them below five, in topics of stories. Words are drawn so that they agree
+with the dense vectors. The graph has the nearest neighbors of a search in the three nearest of n / 1,000 cells.
 
-`ours` merges those clusters; `ours, rows` and scikit-learn start from single rows, with the same graph (scikit-learn
-symmetrizes it and joins its connected components; its average linkage only counts pairs that are edges, so the trees
-differ). Each contender runs in its own process, first on a small input (so that numba compiles). Time and memory are
-measured after the input is loaded; memory is the peak resident set minus the one at the start, per row, and the
-vectors with all of it, as a multiple of the vectors alone.
+`ours` makes the tree and scores its levels, as the stage `merge` does; the vectors are loaded again in between, because
+the tree's means take their place. scikit-learn makes its tree from the same graph, which it symmetrizes, joining its
+connected components; its average linkage only counts pairs that are edges, so the trees differ. Each contender runs in
+its own process, first on a small input (so that numba compiles). Time and memory are measured after the input is
+loaded; memory is the peak resident set minus the one at the start, per row, and the vectors with all of it, as a
+multiple of the vectors alone.
 """
 
 import argparse
@@ -33,8 +32,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-DENSE, WORDS, TIMES = 384, 512, 32
-SHARES = (0.6, 0.25, 0.15)
+DENSE, WORDS = 384, 256
+SHARES = (0.7, 0.3)
 CELL, CELLS_SEARCHED, BLOCK = 1_000, 3, 1 << 16
 WARM_UP = 2_000
 
@@ -81,21 +80,17 @@ def headlines(n: int, source: Path | None) -> Any:
 
 
 def story_vectors(dense: Any) -> Any:
-    """Dense vectors with words and times that go with them: [n, DENSE + WORDS + 2 TIMES]."""
+    """Dense vectors with words that go with them: [n, DENSE + WORDS]."""
     rng = np.random.default_rng(1)
     to_words = rng.standard_normal((DENSE, 4 * WORDS), np.float32)
-    frequencies = rng.standard_cauchy(TIMES) / 72
-    when = rng.standard_normal((DENSE, 1), np.float32)
-    result = np.empty((len(dense), DENSE + WORDS + 2 * TIMES), np.float32)
+    result = np.empty((len(dense), DENSE + WORDS), np.float32)
     for start in range(0, len(dense), BLOCK):
         rows = slice(start, start + BLOCK)
         # a headline has the words whose direction it agrees with most
         scores = dense[rows] @ to_words
         scores[scores < 2.2] = 0
         words = scores.reshape(len(scores), WORDS, 4).sum(2) + 1e-3
-        hours = 500 * dense[rows] @ when + 12 * rng.standard_normal((len(scores), 1))
-        times = np.hstack([np.cos(hours * frequencies), np.sin(hours * frequencies)]) / TIMES**0.5
-        parts = zip(SHARES, (dense[rows], unit(words), times), strict=True)
+        parts = zip(SHARES, (dense[rows], unit(words)), strict=True)
         result[rows] = np.hstack([share**0.5 * part for share, part in parts])
     return result
 
@@ -123,16 +118,9 @@ def nearest_in_cells(dense: Any, k: int) -> tuple[Any, Any]:
 
 
 def make(n: int, k: int, source: Path | None, folder: Path) -> None:
-    """Write `vectors.npy` float32 [n, d], `indices.npy` int32 [n, k] and `labels.npy` int32 [n]."""
-    from job.backends.graph_hdbscan import cluster_graph
-
+    """Write `vectors.npy` float32 [n, d] and `indices.npy` int32 [n, k]."""
     dense = headlines(n, source)
-    indices, distances = nearest_in_cells(dense, k)
-    first = (np.ascontiguousarray(array[:, :15]) for array in (indices, distances))
-    labels = cluster_graph(*first, min_samples=2, min_cluster_size=2, components="apart").labels
-    single = labels < 0
-    labels[single] = labels.max() + 1 + np.arange(single.sum())
-    np.save(folder / "labels.npy", labels.astype(np.int32))
+    indices, _ = nearest_in_cells(dense, k)
     np.save(folder / "indices.npy", indices)
     np.save(folder / "vectors.npy", story_vectors(dense))
 
@@ -140,17 +128,20 @@ def make(n: int, k: int, source: Path | None, folder: Path) -> None:
 # ---- the contenders
 
 
-def ours(vectors: Any, labels: Any, indices: Any) -> int:
+def ours(folder: Path, vectors: Any, indices: Any) -> int:
+    from job.backends.stories.level import score_levels
     from job.backends.stories.linkage import average_linkage
 
-    return len(average_linkage(vectors, labels, indices, overwrite_vectors=True).merges)
+    tree = average_linkage(vectors, np.arange(len(vectors), dtype=np.int32), indices, overwrite_vectors=True)
+    with (folder / "vectors.npy").open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        file.readinto(memoryview(vectors).cast("B"))
+    score_levels(tree, vectors, indices, overwrite_vectors=True)
+    return len(tree.merges)
 
 
-def ours_from_rows(vectors: Any, labels: Any, indices: Any) -> int:
-    return ours(vectors, np.arange(len(labels), dtype=np.int32), indices)
-
-
-def scikit_learn(vectors: Any, labels: Any, indices: Any) -> int:
+def scikit_learn(folder: Path, vectors: Any, indices: Any) -> int:
     from scipy.sparse import csr_array
     from sklearn.cluster import AgglomerativeClustering
 
@@ -160,7 +151,7 @@ def scikit_learn(vectors: Any, labels: Any, indices: Any) -> int:
     return len(model.fit(vectors).children_)
 
 
-CONTENDERS = {"ours": ours, "ours, rows": ours_from_rows, "scikit-learn": scikit_learn}
+CONTENDERS = {"ours": ours, "scikit-learn": scikit_learn}
 
 
 def memory(field: str) -> float:
@@ -174,20 +165,19 @@ def run_contender(name: str, folder: Path, small: Path) -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    load = lambda source: [np.load(source / f"{part}.npy") for part in ("vectors", "labels", "indices")]  # noqa: E731
-    CONTENDERS[name](*load(small))
+    load = lambda source: [np.load(source / f"{part}.npy") for part in ("vectors", "indices")]  # noqa: E731
+    CONTENDERS[name](small, *load(small))
     data = load(folder)
     gc.collect()
     before = memory("VmRSS")
     # reset the peak resident set: proc(5), clear_refs
     Path("/proc/self/clear_refs").write_text("5")
     start = time.perf_counter()
-    merges = CONTENDERS[name](*data)
+    merges = CONTENDERS[name](folder, *data)
     seconds = time.perf_counter() - start
     extra = memory("VmHWM") - before
-    clusters = len(data[1]) if "rows" in name or name == "scikit-learn" else int(data[1].max()) + 1
     figures = {"seconds": seconds, "bytes": extra / len(data[1]), "total": 1 + extra / data[0].nbytes}
-    print(json.dumps(figures | {"clusters": clusters, "merges": merges}))
+    print(json.dumps(figures | {"merges": merges}))
 
 
 def run_in_process(name: str, folder: Path, small: Path, limit: float) -> dict[str, float] | str:
@@ -230,7 +220,7 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
     print(", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numba", "numpy")), end="; ")
     print(f"k = {arguments.k}, dense vectors {arguments.vectors.name if arguments.vectors else 'drawn'}")
-    print(f"{'rows':>9} {'':<13} {'clusters':>9} {'merges':>9} {'seconds':>8} {'bytes/row':>9} {'of vectors':>10}")
+    print(f"{'rows':>9} {'':<13} {'merges':>9} {'seconds':>8} {'bytes/row':>9} {'of vectors':>10}")
     results: dict[tuple[str, int], Any] = {}
     too_slow = False
     with tempfile.TemporaryDirectory() as warm_up_folder:
@@ -250,7 +240,7 @@ def main() -> None:
                         continue
                     results[name, n] = found
                     print(
-                        f"{n:>9,} {name:<13} {found['clusters']:>9,} {found['merges']:>9,} {found['seconds']:>8.2f} "
+                        f"{n:>9,} {name:<13} {found['merges']:>9,} {found['seconds']:>8.2f} "
                         f"{found['bytes']:>9,.0f} {found['total']:>9.2f}x",
                         flush=True,
                     )
@@ -258,7 +248,7 @@ def main() -> None:
     summary: dict[str, float] = {}
     if compared:
         n = max(compared)
-        ratio = results["scikit-learn", n]["seconds"] / results["ours, rows", n]["seconds"]
+        ratio = results["scikit-learn", n]["seconds"] / results["ours", n]["seconds"]
         summary["speedup_vs_sklearn"] = round(ratio, 1)
     if ("ours", 1_000_000) in results:
         million = results["ours", 1_000_000]

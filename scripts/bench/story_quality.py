@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from quality import read, uci_windows
-from quality_methods import SEED, Dataset
+from quality_methods import Dataset
 from real_headlines import FOLDER, UCI_SOURCE, require
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
@@ -34,12 +34,12 @@ from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import find_model
 from job.backends.graph_hdbscan import cluster_graph
 from job.backends.knn.vote import nearest_cluster
+from job.backends.stories.level import score_levels
 from job.backends.stories.linkage import average_linkage
-from job.backends.stories.vectors import Shares, background, story_vectors
+from job.backends.stories.vectors import Shares, story_vectors
 from job.config import Cluster
 from job.data import Floats, Ints
 from job.runtime.device import resolve_device, resolve_precision
-from job.stages.merge import initial_clusters
 from job.stages.stories import story_labels
 
 Times = npt.NDArray[np.float64]
@@ -59,26 +59,38 @@ def before(data: Dataset) -> Ints:
     return np.where((labels < 0) & ~(distance < 1.1), -1, voted)
 
 
-def stories(data: Dataset, times: Times, shares: Shares, with_background: bool = True, above: float = 0.0) -> Ints:
-    config = Cluster.model_validate({"recipe": "stories", **({"merge_above": above} if above else {})})
-    vectors = story_vectors(data.vectors, data.texts, times, shares)
-    level = background(vectors, SEED) if with_background else None
-    initial = initial_clusters(hdbscan(data, config.min_samples, config.min_cluster_size))
-    return story_labels(average_linkage(vectors, initial, data.graph.indices, background=level), config)
+def stories(
+    data: Dataset, times: Times, shares: Shares | None = None, above: float | None = None, start: Ints | None = None
+) -> Ints:
+    """The recipe's labels, or with other shares, another limit, or clusters to start from."""
+    config = Cluster(recipe="stories")
+    vectors = story_vectors(data.vectors, data.texts, times, shares or Shares())
+    if start is None:
+        start = np.arange(len(times), dtype=np.int32)
+    tree = average_linkage(vectors, start, data.graph.first(config.k or 15).indices)
+    above = above or score_levels(tree, vectors, data.graph.indices).best
+    return story_labels(tree, above, config.smallest_story)
+
+
+def each_lone(labels: Ints) -> Ints:
+    """The labels, with a cluster of its own for each noise headline."""
+    lone = labels < 0
+    return np.where(lone, labels.max(initial=-1) + np.cumsum(lone), labels).astype(np.int32)
 
 
 def methods(data: Dataset, times: Times) -> dict[str, Ints]:
     """Each method's labels. `times` all NaN: there are none."""
+    unknown = np.full(len(times), np.nan)
     found = {
-        "recipe stories": stories(data, times, Shares()),
-        "… merge_above 0.15": stories(data, times, Shares(), above=0.15),
-        "… without words": stories(data, times, Shares(words=0.0, words_only=0.0)),
-        "… without background, above 0.25": stories(data, times, Shares(), with_background=False, above=0.25),
+        "recipe stories": stories(data, times),
+        **{f"… merge_above {above}": stories(data, times, above=above) for above in (0.15, 0.18, 0.22)},
+        "… without words": stories(data, times, Shares(words=0.0)),
+        "… from HDBSCAN 2/2": stories(data, times, start=each_lone(hdbscan(data, 2, 2))),
         "HDBSCAN 5/10 + vote": before(data),
         "HDBSCAN 2/2": hdbscan(data, 2, 2),
     }
     if np.isfinite(times).any():
-        found["… without time"] = stories(data, np.full(len(times), np.nan), Shares())
+        found["… without time"] = stories(data, unknown)
     return found
 
 

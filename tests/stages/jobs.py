@@ -46,9 +46,11 @@ def job_of(
     for name, value in (("input_headlines", headlines), ("input_embeddings", embeddings), ("milvus", milvus)):
         if value is not None:
             setattr(job, name, value)
-    if extra is not None and headlines is not None:
-        places = [headlines.ids, np.zeros(len(headlines), np.int32), np.arange(len(headlines))]
+    if headlines is not None:
+        n, table = len(headlines), headlines.table
+        places = [headlines.ids, np.zeros(n, np.int32), np.arange(n), table["time"], pa.nulls(n, pa.string())]
         pq.write_table(pa.table(places, schema=ROWS), folder / "rows.parquet")
+    if extra is not None and headlines is not None:
         names = {name: None for row in extra for name in row}
         columns = {name: [row.get(name) for row in extra] for name in names}
         pq.write_table(pa.table(columns or {"none": np.zeros(len(extra))}), folder / "input.parquet")

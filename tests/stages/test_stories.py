@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from jobs import headlines_of, job_of, stats_of
 
 from job.backends.knn.brute_force import nearest
 from job.backends.knn.distances import pair_distances, sort_rows
-from job.backends.stories.merge_tree import MergeTree, cut_count
 from job.context import Job
 from job.data import Clusters, Embeddings, Headlines, KnnGraph
 from job.stages.cluster import ClusterStage
-from job.stages.merge import MergeStage, initial_clusters
+from job.stages.describe import DescribeStage
+from job.stages.merge import MergeStage
 from job.stages.stories import StoriesStage
+from job.stages.themes import ThemesStage
 
 WORDS = ("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch")
 
@@ -35,10 +35,18 @@ def made(sizes: list[int], spread: float = 0.25, angle: float = 0.3) -> tuple[li
     return texts, (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def clustered(folder: Path, texts: list[str], vectors: np.ndarray, **settings: Any) -> tuple[Job, dict[str, Any]]:
+def clustered(
+    folder: Path,
+    texts: list[str],
+    vectors: np.ndarray,
+    stories: dict[str, Any] | None = None,
+    headlines: Headlines | None = None,
+    **settings: Any,
+) -> tuple[Job, dict[str, Any]]:
     n = len(texts)
-    cluster = {"recipe": "stories", "k": 5, **settings}
-    job = job_of(folder, headlines_of(range(n), texts), Embeddings(np.arange(n), vectors), key="k", cluster=cluster)
+    headlines = headlines or headlines_of(range(n), texts)
+    sections = {"cluster": {"recipe": "stories", "k": 5, **settings}, "stories": stories or {}}
+    job = job_of(folder, headlines, Embeddings(np.arange(n), vectors), key="k", **sections)
     rows = np.arange(n)
     indices = nearest(vectors, rows, 12)
     job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 12), 12)
@@ -56,8 +64,8 @@ def test_clusters_of_one_story_are_merged_and_numbered_by_size(tmp_path: Path) -
     assert (stats["clusters"], stats["largest"]) == (4, 30)
     assert job.clusters.labels.tolist() == np.repeat(range(4), sizes).tolist()
     assert job.clusters.count == 4
-    fine = Clusters.load(job.run.file("clusters.parquet"), job.run.file("tree.npz"))
-    assert fine.count > 4, "HDBSCAN's own clusters stay beside the stories"
+    own = Clusters.load(job.run.file("clusters.parquet"), job.run.file("tree.npz"))
+    assert len(own.labels) == 70, "HDBSCAN's own clusters stay beside the stories"
     assert ((job.clusters.probabilities >= 0) & (job.clusters.probabilities <= 1)).all()
 
 
@@ -99,28 +107,38 @@ def test_without_merging_the_clusters_are_the_answer(tmp_path: Path) -> None:
 
 
 def test_times_part_what_words_and_vectors_hold_together(tmp_path: Path) -> None:
-    """The same event twice, three months apart: the last merge joins the two."""
-    texts, vectors = made([24], angle=0.0)
-    months = np.arange(24) % 2
-    headlines = headlines_of(range(24), texts)
+    """Three events that happen again, three months later: without times, each is one story with its repetition."""
+    sizes = [24, 20, 16]
+    texts, vectors = made(sizes, angle=0.0)
+    again = np.arange(sum(sizes)) % 2
+    job, stats = clustered(tmp_path / "plain", texts, vectors)
+    assert stats["clusters"] == 3
+    headlines = headlines_of(range(len(texts)), texts)
     table = headlines.table
-    column = pa.array(1.7e9 + months * 2000 * 3600.0)
+    column = pa.array(1.7e9 + again * 2000 * 3600.0)
     headlines = Headlines(table.set_column(table.column_names.index("time"), "time", column))
-    settings = {"recipe": "stories", "k": 5}
-    sections = {"cluster": settings, "stories": {"time": 0.5}}
-    job = job_of(tmp_path / "run", headlines, Embeddings(np.arange(24), vectors), key="k", **sections)
-    job.run.finish("cluster", "k", "k", [], 0.0, {})
-    none = np.zeros(24, np.float32)
-    job.fine_clusters = Clusters(np.full(24, -1, np.int32), none, none[:0], np.full(24, -1, np.int32), none)
-    indices = nearest(vectors, np.arange(24), 23)
-    job.graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, np.arange(24), indices), 23), 23)
-    MergeStage().run(job)
-    halves = cut_count(MergeTree.load(job.run.file("merges.npz")), 2)
-    assert len(set(zip(halves.tolist(), months.tolist(), strict=True))) == 2
+    job, stats = clustered(tmp_path / "timed", texts, vectors, headlines=headlines)
+    assert stats["clusters"] == 6
+    stories = job.clusters.labels
+    assert (stories < 0).sum() <= 2
+    assert len({pair for pair in zip(stories.tolist(), again.tolist(), strict=True) if pair[0] >= 0}) == 6
 
 
-@pytest.mark.parametrize(
-    ("labels", "expected"), [([0, 0, -1, 1, -1], [0, 0, 2, 1, 3]), ([-1, -1], [0, 1]), ([], []), ([0, 0], [0, 0])]
-)
-def test_a_lone_headline_is_a_cluster_of_one(labels: list[int], expected: list[int]) -> None:
-    assert initial_clusters(np.array(labels, np.int32)).tolist() == expected
+def test_every_headline_of_a_story_has_its_theme_and_names_say_what_it_holds(tmp_path: Path) -> None:
+    job, _ = clustered(tmp_path / "run", *made([30, 20, 12, 8]), stories={"themes": 2, "topics": 3})
+    for stage in (ThemesStage(), DescribeStage()):
+        result = stage.run(job)
+        assert result is not None
+        job.run.finish(stage.name, stage.digest(job), result.output or "", stage.files(job), 0.0, {})
+    themes = job.themes
+    assert themes is not None
+    assert themes.counts == (2, 3)
+    np.testing.assert_array_equal(themes.cluster_themes[job.clusters.labels], themes.themes)
+    np.testing.assert_array_equal(themes.parents[themes.topics], themes.themes)
+    names = job.theme_names
+    assert [(row.level, row.number) for row in names] == [("theme", 0), ("theme", 1), *(("topic", i) for i in range(3))]
+    assert sum(row.size for row in names if row.level == "topic") == 70
+    assert sum(row.clusters for row in names if row.level == "theme") == 4
+    first = themes.themes == 0
+    words = {word for text in np.array(job.headlines.column("title"))[first] for word in text.split()}
+    assert set(names[0].keywords) <= words

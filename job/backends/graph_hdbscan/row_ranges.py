@@ -22,7 +22,7 @@ def map_row_ranges(kernel: Callable[[int, int], T], n: int, threads: int) -> lis
     The ranges do not depend on `threads`, so the results do not either.
     """
     ranges = [(start, min(start + ROWS_PER_RANGE, n)) for start in range(0, n, ROWS_PER_RANGE)]
-    if threads == 1 or len(ranges) == 1:
+    if threads == 1 or len(ranges) <= 1:
         return [kernel(start, stop) for start, stop in ranges]
     with ThreadPoolExecutor(min(threads, len(ranges))) as pool:
         return list(pool.map(lambda limits: kernel(*limits), ranges))

@@ -2,7 +2,7 @@
 
 The bounds. Clusters a and x of |a| and |x| rows merge; c is another cluster. Then
 s(ax, c) = (|a| s(a, c) + |x| s(x, c)) / (|a| + |x|), so bounds of both similarities on the right give a bound of the
-new one. Of two clusters that are no candidates, s(a, c) <= |mean a| |mean c| - background is known (Cauchy-Schwarz
+new one. Of two clusters that are no candidates, s(a, c) <= |mean a| |mean c| is known (Cauchy-Schwarz
 inequality). Pairs of the larger cluster, a, that it owns are not visited: their bounds rise by the distance that its
 mean moves times the largest norm of a mean. Every bound exceeds the similarity by more than rounding can change: when
 the pair at the top has a known similarity, no other pair is more similar, and none that is unknown is equally similar.
@@ -30,7 +30,7 @@ from job.data import Floats, Ints
 
 # numba's cache only notices changes in a kernel's own file. This checksum of pair_queue.py has to be updated with that
 # file (a test compares them), so that the kernels here, which contain those, are compiled again
-PAIR_QUEUE_CRC32 = 420097351
+PAIR_QUEUE_CRC32 = 1494548238
 # in quanta: a mean rounded to float32 changes a similarity by less than five, rounding a similarity by half of one
 _SLACK, _DRIFT_SLACK = 16.0, 2.0
 
@@ -39,7 +39,7 @@ Nodes = npt.NDArray[np.int64]
 
 # the products of float32 are exact in float64, and the sum is rounded afterwards: its order does not matter
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(a, b):  # type: ignore[no-untyped-def]
+def dot(a, b):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(len(a)):
         total += np.float64(a[c]) * np.float64(b[c])
@@ -49,8 +49,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _similarity(clusters, means, quantum, a, b):  # type: ignore[no-untyped-def]
     """The similarity of clusters a and b, rounded to a multiple of `quantum`."""
-    exact = _dot(means[clusters[a].row], means[clusters[b].row])
-    exact -= (clusters[a].background + clusters[b].background) / 2.0
+    exact = dot(means[clusters[a].row], means[clusters[b].row])
     return np.rint(exact / quantum) * quantum
 
 
@@ -74,7 +73,7 @@ def similarities(clusters: Clusters, means: Floats, quantum: float, left: Ints, 
 @nb.njit(cache=True, nogil=True)
 def _ceiling(clusters, a, b):  # type: ignore[no-untyped-def]
     """The largest similarity that the norms of two clusters allow."""
-    return clusters[a].norm * clusters[b].norm - (clusters[a].background + clusters[b].background) / 2.0
+    return clusters[a].norm * clusters[b].norm
 
 
 @nb.njit(cache=True, nogil=True)
@@ -162,14 +161,13 @@ def _move(mean, size, other, other_size):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _absorb(clusters, means, quantum, largest_norm, a, x):  # type: ignore[no-untyped-def]
-    """Make a the union of a and x; its mean and background do not depend on which of the two is a."""
+    """Make a the union of a and x; its mean does not depend on which of the two is a."""
     size, other_size = np.float64(clusters[a].size), np.float64(clusters[x].size)
     moved, square = _move(means[clusters[a].row], size, means[clusters[x].row], other_size)
-    background = (size * clusters[a].background + other_size * clusters[x].background) / (size + other_size)
-    rise = np.sqrt(moved) * largest_norm - (background - clusters[a].background) / 2.0
+    rise = np.sqrt(moved) * largest_norm
     # a multiple of the quantum: key + drift is then exact for similarities
     clusters[a].drift += (np.ceil(rise / quantum) + _DRIFT_SLACK) * quantum
-    clusters[a].norm, clusters[a].background = np.sqrt(square), background
+    clusters[a].norm = np.sqrt(square)
     clusters[a].size += clusters[x].size
     clusters[a].rank = min(clusters[a].rank, clusters[x].rank)
     clusters[a].version += 1

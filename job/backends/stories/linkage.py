@@ -7,9 +7,7 @@ The contract
 - Input: `vectors` float32 [n, d], whose dot products are similarities; `labels` int32 [n], the initial cluster of each
   row, 0 ... c-1, each of at least one row; `indices` int32 [n, k], the neighbors of each row in any order, -1 = none.
 - The similarity of two clusters is the mean dot product over all pairs of a member of one and a member of the other.
-  It equals the dot product of the two mean vectors. With `background` float32 [n], the mean of the two clusters' mean
-  backgrounds is subtracted: s(a, b) = mean a . mean b - (background a + background b) / 2. This is average linkage of
-  the similarities v_i . v_j - (b_i + b_j) / 2.
+  It equals the dot product of the two mean vectors.
 - Candidates: two clusters are candidates if an edge of the graph joins a member of one with a member of the other, in
   either direction. The candidates of a union are those of both clusters. Only candidates merge.
 - Order: the most similar pair of candidates merges next, until each connected component is one cluster. This greedy
@@ -54,7 +52,6 @@ def average_linkage(
     labels: Ints,
     indices: Ints,
     *,
-    background: Floats | None = None,
     ranks: Ranks | None = None,
     threads: int | None = None,
     overwrite_vectors: bool = False,
@@ -68,7 +65,7 @@ def average_linkage(
         ValueError: the arrays do not match, a cluster has no row, a rank occurs twice, or a number is not finite.
     """
     _check(vectors, labels, indices)
-    _check_optional(len(vectors), background, ranks)
+    _check_ranks(len(vectors), ranks)
     if overwrite_vectors and not vectors.flags.writeable:
         raise ValueError("overwrite_vectors=True: the vectors are read-only; pass a copy, or False")
     threads = usable_cores() if threads is None else threads
@@ -78,9 +75,9 @@ def average_linkage(
     left, right = candidates.candidate_pairs(labels, indices, threads)
     if not len(left):
         return tree
-    clusters, means = _clusters(vectors, labels, background, ranks, overwrite_vectors, threads)
+    clusters, means = _clusters(vectors, labels, ranks, overwrite_vectors, threads)
     largest_norm = float(clusters["norm"].max())
-    quantum = _quantum(largest_norm**2 + float(np.abs(clusters["background"]).max()))
+    quantum = _quantum(largest_norm**2)
     similarities = greedy.similarities(clusters, means, quantum, left, right, threads)
     pairs = pair_queue.loose_pairs(left, right, similarities)
     del left, right, similarities
@@ -95,7 +92,7 @@ def _quantum(largest: float) -> float:
 
 
 def _clusters(
-    vectors: Floats, labels: Ints, background: Floats | None, ranks: Ranks | None, overwrite: bool, threads: int
+    vectors: Floats, labels: Ints, ranks: Ranks | None, overwrite: bool, threads: int
 ) -> tuple[pair_queue.Clusters, Floats]:
     """The initial clusters, and the array with their means."""
     n = len(vectors)
@@ -116,8 +113,6 @@ def _clusters(
     if not np.isfinite(clusters["norm"]).all():
         row = int(first[np.argmin(np.isfinite(clusters["norm"]))])
         raise ValueError(f"a vector in the cluster of row {row} is not finite: leave it out")
-    if background is not None:
-        clusters["background"] = np.add.reduceat(background[members].astype(np.float64), starts[:-1]) / sizes
     return clusters, means
 
 
@@ -141,8 +136,6 @@ def _check(vectors: Floats, labels: Ints, indices: Ints) -> None:
         raise ValueError(f"indices from {indices.min()} to {indices.max()}, expected -1 (no neighbor) to {n - 1}")
 
 
-def _check_optional(n: int, background: Floats | None, ranks: Ranks | None) -> None:
-    if background is not None and (background.shape != (n,) or not np.isfinite(background).all()):
-        raise ValueError(f"background {background.shape}: expected [{n}] finite numbers")
+def _check_ranks(n: int, ranks: Ranks | None) -> None:
     if ranks is not None and (ranks.shape != (n,) or len(np.unique(ranks)) != n):
         raise ValueError(f"ranks {ranks.shape}: expected [{n}] different integers")

@@ -65,21 +65,21 @@ def cut_count(tree: MergeTree, count: int) -> Ints:
 
 def _after(tree: MergeTree, merges: int) -> Ints:
     """The labels after the first `merges` merges."""
-    roots = _roots(tree.merges[:merges, :2].astype(np.int64), tree.leaf_count)
-    found, numbers = np.unique(roots, return_inverse=True)
+    topmost = roots(tree.merges[:merges, :2].astype(np.int64), tree.leaf_count)
+    found, numbers = np.unique(topmost, return_inverse=True)
     labels, _ = by_size(numbers.astype(np.int32)[tree.leaves], len(found))
     return labels
 
 
 @nb.njit(cache=True)
-def _roots(children, leaf_count):  # type: ignore[no-untyped-def]
+def roots(children, leaf_count):  # type: ignore[no-untyped-def]
     """The topmost node that contains each leaf, int64 [c]."""
     m = len(children)
-    roots = np.arange(leaf_count + m)
+    result = np.arange(leaf_count + m)
     for e in range(m - 1, -1, -1):
-        roots[children[e, 0]] = roots[leaf_count + e]
-        roots[children[e, 1]] = roots[leaf_count + e]
-    return roots[:leaf_count]
+        result[children[e, 0]] = result[leaf_count + e]
+        result[children[e, 1]] = result[leaf_count + e]
+    return result[:leaf_count]
 
 
 def descending(left: Nodes, right: Nodes, heights: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]) -> Merges:

@@ -27,7 +27,6 @@ CLUSTER = np.dtype(
     [
         ("size", np.int64),  # in rows
         ("norm", np.float64),  # Euclidean, of the mean
-        ("background", np.float64),
         ("drift", np.float64),  # by how much the bounds of its own pairs have risen so far
         ("best", np.float64),  # the bound of `top`
         ("row", np.int32),  # where its mean is

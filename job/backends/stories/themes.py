@@ -1,4 +1,4 @@
-"""Themes: two coarser levels above the stories, for the map's labels and for readers who start at the top.
+"""Themes and topics: two coarser levels above the stories, for the map's labels and for readers who start at the top.
 
     stories, lone headlines -> at most 5,000 groups -> smoothed centroids -> one tree -> cut at two numbers of themes
 
@@ -14,7 +14,7 @@ The contract
 - Linkage: average linkage of squared distances (weights size^0.25), where the distance of two clusters of weights v and
   w is multiplied by (v w / (v + w))^0.25. With power 0 this is average linkage, whose largest theme takes up to half of
   the headlines; with power 1 it behaves as Ward's method, which splits large topics to make themes of equal size.
-- Both levels are cuts of the same tree: each sub-theme lies in one theme, and each story in one sub-theme.
+- Both levels are cuts of the same tree: each topic lies in one theme, and each story in one topic.
 - A lone headline has no theme (-1) if the cosine to the nearest other group is not positive: it is not more alike than
   two average headlines.
 - Ties: products are rounded; of equal ones the larger group comes first, then the one with the smaller first rank.
@@ -24,14 +24,13 @@ Cost: O(n d), plus one product of the remaining groups with 5,000 centroids, plu
 (some 500 MB). Sums are taken in order of rank.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from job.backends.graph_hdbscan import by_size
 from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
 from job.data import Floats, Ints, Vectors
+from job.topics import Themes
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -47,26 +46,11 @@ _SIZE_PENALTY = 0.25
 _PARTS = 2.0**18
 
 
-@dataclass(frozen=True)
-class Themes:
-    """Themes and sub-themes, numbered by headlines, largest first, then by the smallest rank.
-
-    `themes`, `subthemes` int32 [n]: of each headline, -1 = none. `story_themes`, `story_subthemes` int32 [s]: of each
-    story. `parents` int32: the theme of each sub-theme.
-    """
-
-    themes: Ints
-    subthemes: Ints
-    story_themes: Ints
-    story_subthemes: Ints
-    parents: Ints
-
-
 def default_counts(stories: int) -> tuple[int, int]:
-    """The number of themes and of sub-themes for a number of stories.
+    """The number of themes and of topics for a number of stories.
 
-    Themes: the root of the number of stories, at least 8 and at most 20. Sub-themes: 4 times as many. Few stories make
-    fewer of both: at least 4 stories per theme and 2 per sub-theme, on average.
+    Themes: the root of the number of stories, at least 8 and at most 20. Topics: 4 times as many. Few stories make
+    fewer of both: at least 4 stories per theme and 2 per topic, on average.
     """
     themes = min(max(round(stories**0.5), 8), 20)
     return max(min(themes, stories // 4), 1), max(min(4 * themes, stories // 2), 1)
@@ -82,7 +66,7 @@ def find_themes(
 ) -> Themes:
     """Themes of all stories and headlines; see the module's contract.
 
-    `counts`: how many themes and sub-themes, by default `default_counts` of the stories, or of the lone headlines if
+    `counts`: how many themes and topics, by default `default_counts` of the stories, or of the lone headlines if
     there is no story. There are fewer if there are fewer groups. `ranks` [n]: a different integer for each row.
 
     Raises:
@@ -271,7 +255,7 @@ def _check(
     if ranks is not None and (ranks.shape != (n,) or len(np.unique(ranks)) < n):
         raise ValueError(f"ranks {ranks.shape} must be [n] different integers, for {n} rows")
     if counts is not None and not 1 <= counts[0] <= counts[1]:
-        raise ValueError(f"counts={counts} must be 1 or more themes and at least as many sub-themes")
+        raise ValueError(f"counts={counts} must be 1 or more themes and at least as many topics")
     if max_groups < 2:
         raise ValueError(f"max_groups={max_groups} must be at least 2")
     if n and (labels.min() < -1 or (np.bincount(labels[labels >= 0]) == 0).any()):

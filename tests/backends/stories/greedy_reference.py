@@ -24,20 +24,18 @@ def every_pair(n: int) -> Ints:
     return (others + (others >= np.arange(n)[:, None])).astype(np.int32).reshape(n, max(n - 1, 0))
 
 
-def random_input(seed: int, n: int, k: int | None, background: bool = True) -> Input:
+def random_input(seed: int, n: int, k: int | None) -> Input:
     """`n` rows in random initial clusters; k random neighbors, some of them missing, or all rows if k is None."""
     rng = np.random.default_rng(seed)
     vectors = unit_vectors(rng, n, int(rng.integers(3, 12)))
     labels = np.unique(rng.integers(0, n, n) if rng.random() < 0.5 else np.arange(n), return_inverse=True)[1]
     indices = every_pair(n) if k is None else rng.integers(-1, n, (n, k)).astype(np.int32)
-    given = {"vectors": vectors, "labels": labels.astype(np.int32), "indices": indices}
-    return given | ({"background": (0.3 * rng.random(n)).astype(np.float32)} if background else {})
+    return {"vectors": vectors, "labels": labels.astype(np.int32), "indices": indices}
 
 
 def row_similarities(given: Input) -> Matrix:
     vectors = given["vectors"].astype(np.float64)
-    background = given.get("background", np.zeros(len(vectors))).astype(np.float64)
-    result: Matrix = vectors @ vectors.T - (background[:, None] + background) / 2
+    result: Matrix = vectors @ vectors.T
     return result
 
 

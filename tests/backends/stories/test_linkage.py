@@ -28,10 +28,9 @@ def check_tree(tree: MergeTree) -> None:
 # ---- the order of merges
 
 
-@pytest.mark.parametrize("background", [False, True])
-def test_with_all_pairs_every_level_is_scipys(background: bool) -> None:
+def test_with_all_pairs_every_level_is_scipys() -> None:
     for seed in range(40):
-        given = random_input(seed, 2 + seed, None, background) | {"labels": np.arange(2 + seed, dtype=np.int32)}
+        given = random_input(seed, 2 + seed, None) | {"labels": np.arange(2 + seed, dtype=np.int32)}
         tree = average_linkage(**given)
         check_tree(tree)
         similarities = row_similarities(given)
@@ -43,10 +42,9 @@ def test_with_all_pairs_every_level_is_scipys(background: bool) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, None])
-@pytest.mark.parametrize("background", [False, True])
-def test_every_level_is_that_of_the_greedy_order(k: int | None, background: bool) -> None:
+def test_every_level_is_that_of_the_greedy_order(k: int | None) -> None:
     for seed, n in enumerate([*range(3, 40, 3), 150, 300]):
-        check_against_reference(random_input(100 + seed, n, k, background))
+        check_against_reference(random_input(100 + seed, n, k))
 
 
 def test_hubs_are_merged_in_greedy_order() -> None:
@@ -84,7 +82,6 @@ def test_shuffled_rows_with_their_ranks_give_the_same_levels(ties: bool) -> None
         given = random_input(seed, 120, 4)
         if ties:
             given["vectors"] = np.round(given["vectors"] * 2).astype(np.float32)
-            given["background"] = np.round(given["background"] * 4) / np.float32(4)
         tree = average_linkage(**given)
         order = np.random.default_rng(seed).permutation(120)
         position = np.argsort(order).astype(np.int32)
@@ -95,7 +92,6 @@ def test_shuffled_rows_with_their_ranks_give_the_same_levels(ties: bool) -> None
             given["vectors"][order],
             names[given["labels"][order]],
             np.random.default_rng(seed).permuted(moved, axis=1),
-            background=given["background"][order],
             ranks=order,
         )
         np.testing.assert_array_equal(other.merges[:, 2:], tree.merges[:, 2:])
@@ -131,7 +127,7 @@ def test_a_cluster_with_very_many_candidates_does_not_make_it_quadratic() -> Non
     vectors = unit_vectors(np.random.default_rng(0), n, 8)
     indices = np.zeros((n, 1), np.int32)
     indices[0] = -1
-    clusters, means = linkage._clusters(vectors, np.arange(n, dtype=np.int32), None, None, False, 1)
+    clusters, means = linkage._clusters(vectors, np.arange(n, dtype=np.int32), None, False, 1)
     left, right = np.zeros(n - 1, np.int32), np.arange(1, n, dtype=np.int32)
     quantum = linkage._quantum(1.0)
     similarities = greedy.similarities(clusters, means, quantum, left, right, 1)
@@ -225,8 +221,6 @@ def test_vectors_of_any_length_give_heights_of_any_size() -> None:
         ({"indices": np.full((2, 1), 0, np.int32)}, r"indices \(2, 1\)"),
         ({"vectors": np.eye(3)}, "got float64"),
         ({"vectors": np.full((3, 2), np.nan, np.float32)}, "not finite"),
-        ({"background": np.full(3, np.inf, np.float32)}, "finite numbers"),
-        ({"background": np.zeros(2, np.float32)}, r"expected \[3\]"),
         ({"ranks": np.array([1, 1, 2])}, "different integers"),
     ],
 )

@@ -45,20 +45,20 @@ def test_topics_are_found(dtype: type) -> None:
 def test_levels_are_nested_and_stories_stay_whole() -> None:
     vectors, labels, _ = corpus(5, 20, 10, seed=1)
     found = find_themes(vectors, labels)
-    assert (found.themes.max() + 1, found.subthemes.max() + 1) == default_counts(100)
-    has = found.subthemes >= 0
-    np.testing.assert_array_equal(found.parents[found.subthemes[has]], found.themes[has])
+    assert (found.themes.max() + 1, found.topics.max() + 1) == default_counts(100)
+    has = found.topics >= 0
+    np.testing.assert_array_equal(found.parents[found.topics[has]], found.themes[has])
     inside = labels >= 0
-    np.testing.assert_array_equal(found.story_themes[labels[inside]], found.themes[inside])
-    np.testing.assert_array_equal(found.story_subthemes[labels[inside]], found.subthemes[inside])
-    assert (found.story_themes >= 0).all()
-    assert ((found.themes < 0) == (found.subthemes < 0)).all()
+    np.testing.assert_array_equal(found.cluster_themes[labels[inside]], found.themes[inside])
+    np.testing.assert_array_equal(found.cluster_topics[labels[inside]], found.topics[inside])
+    assert (found.cluster_themes >= 0).all()
+    assert ((found.themes < 0) == (found.topics < 0)).all()
 
 
 def test_numbers_go_by_size_and_then_by_the_first_row() -> None:
     vectors, labels, _ = corpus(7, 9, 4, seed=2)
     found = find_themes(vectors, labels)
-    for level in (found.themes, found.subthemes):
+    for level in (found.themes, found.topics):
         sizes = np.bincount(level[level >= 0])
         first = [int(np.argmax(level == number)) for number in range(len(sizes))]
         assert sorted(zip(-sizes, first, strict=True)) == list(zip(-sizes, first, strict=True))
@@ -76,7 +76,7 @@ def test_order_of_rows_does_not_matter(max_groups: int) -> None:
         renamed = np.append(np.random.default_rng(seed + 9).permutation(labels.max() + 1), -1).astype(np.int32)
         after = find_themes(vectors[shuffle], renamed[labels[shuffle]], ranks=ranks[shuffle], max_groups=max_groups)
         np.testing.assert_array_equal(after.themes, before.themes[shuffle])
-        np.testing.assert_array_equal(after.subthemes, before.subthemes[shuffle])
+        np.testing.assert_array_equal(after.topics, before.topics[shuffle])
         np.testing.assert_array_equal(after.parents, before.parents)
 
 
@@ -84,7 +84,7 @@ def test_more_groups_than_the_linkage_takes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "_BLOCK_ROWS", 7)
     vectors, labels, truth = corpus(5, 20, 30, seed=4)
     found = find_themes(vectors, labels, counts=(5, 20), max_groups=50)
-    assert (found.story_themes >= 0).all()
+    assert (found.cluster_themes >= 0).all()
     known = found.themes >= 0
     assert known.mean() > 0.95
     assert same_partition(found.themes[known], truth[known])
@@ -94,7 +94,7 @@ def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, labels, _ = corpus(5, 20, 10, seed=5)
     before = find_themes(vectors, labels)
     monkeypatch.setattr(module, "_BLOCK_ROWS", 13)
-    np.testing.assert_array_equal(find_themes(vectors, labels).subthemes, before.subthemes)
+    np.testing.assert_array_equal(find_themes(vectors, labels).topics, before.topics)
 
 
 @pytest.mark.parametrize("max_groups", [5_000, 2])
@@ -104,7 +104,7 @@ def test_a_lone_headline_like_nothing_else_has_no_theme(max_groups: int) -> None
     labels = np.array([0, 0, 0, 1, 1, 1, -1, -1], np.int32)
     found = find_themes(vectors, labels, counts=(2, 2), max_groups=max_groups)
     assert found.themes.tolist() == [0, 0, 0, 1, 1, 1, -1, 0]
-    assert found.story_themes.tolist() == [0, 1]
+    assert found.cluster_themes.tolist() == [0, 1]
 
 
 def test_without_stories_headlines_are_grouped() -> None:
@@ -113,7 +113,7 @@ def test_without_stories_headlines_are_grouped() -> None:
     known = found.themes >= 0
     assert known.mean() > 0.95
     assert same_partition(found.themes[known], truth[known])
-    assert len(found.story_themes) == 0
+    assert len(found.cluster_themes) == 0
 
 
 def test_tiny_inputs() -> None:
@@ -121,7 +121,7 @@ def test_tiny_inputs() -> None:
     assert len(empty.themes) == len(empty.parents) == 0
     vectors = np.eye(3, dtype=np.float32)
     story = find_themes(vectors[:1], np.zeros(1, np.int32))
-    assert story.themes.tolist() == story.story_themes.tolist() == story.parents.tolist() == [0]
+    assert story.themes.tolist() == story.cluster_themes.tolist() == story.parents.tolist() == [0]
     lone = find_themes(vectors[:1], np.full(1, -1, np.int32))
     assert lone.themes.tolist() == [-1]
     same = find_themes(np.repeat(vectors[:1], 6, axis=0), np.array([0, 0, 0, 1, 1, 1], np.int32))

@@ -1,0 +1,143 @@
+"""At which level of the tree of merges the stories are: the rule that follows the data of the run.
+
+Each level is scored by the mean margin of the headlines: how similar a headline is to the other headlines of its story
+on average (0 if it has none), less how similar it is to the most similar other story among its neighbors'. Too low a
+level mixes stories, which lowers the first; too high a level cuts stories in two, which raises the second. This is the
+numerator of the silhouette (Rousseeuw 1987, "Silhouettes: a graphical aid to the interpretation and validation of
+cluster analysis") with average similarities; a lone headline counts as a loss there, not as zero.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from job.backends.graph_hdbscan.row_ranges import usable_cores
+from job.backends.stories.candidates import write_means
+from job.backends.stories.greedy import dot
+from job.backends.stories.merge_tree import MergeTree, roots
+from job.data import Floats, Ints
+from job.runtime.rundir import atomic
+
+Doubles = npt.NDArray[np.float64]
+# each level is a tenth above the one before: 0.04 to 0.58
+_LEVELS: Doubles = 0.04 * 1.1 ** np.arange(29, dtype=np.float64)
+# levels whose score is within this share of the best one's are as good
+_AS_GOOD = 0.02
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Levels:
+    """`levels` float64, ascending, and the score of each; `best`: the middle of those about as good as the best."""
+
+    levels: Doubles
+    scores: Doubles
+
+    @property
+    def best(self) -> float:
+        top = int(np.argmax(self.scores))
+        good = self.scores >= self.scores[top] - _AS_GOOD * abs(self.scores[top])
+        first = last = top
+        while first > 0 and good[first - 1]:
+            first -= 1
+        while last + 1 < len(good) and good[last + 1]:
+            last += 1
+        return float(np.sqrt(self.levels[first] * self.levels[last]))
+
+    def save(self, path: Path) -> None:
+        with atomic(path) as temporary:
+            np.savez(temporary, levels=self.levels, scores=self.scores)
+
+    @classmethod
+    def load(cls, path: Path) -> "Levels":
+        with np.load(path) as file:
+            return cls(file["levels"], file["scores"])
+
+
+def score_levels(
+    tree: MergeTree,
+    vectors: Floats,
+    indices: Ints,
+    *,
+    ranks: npt.NDArray[np.integer] | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    overwrite_vectors: bool = False,
+) -> Levels:
+    """Score the levels of a tree that `linkage.average_linkage` made of the same vectors and neighbors.
+
+    `vectors` float32 [n, d], `indices` int32 [n, k]. Above 20,000 rows a random sample of them is scored. `ranks` as in
+    `average_linkage`. `overwrite_vectors`: the vectors may be destroyed, which saves the memory of the means.
+    Time: O(n d) and one dot product per sampled row, level and story among its neighbors.
+    """
+    if vectors.shape[0] != tree.n or len(indices) != tree.n:
+        raise ValueError(f"a tree of {tree.n} rows with vectors {vectors.shape} and indices {indices.shape}")
+    threads = usable_cores() if threads is None else threads
+    by_rank = np.arange(tree.n) if ranks is None else np.argsort(ranks)
+    rows = by_rank
+    if tree.n > _SAMPLE:
+        rows = by_rank[np.sort(np.random.default_rng(seed).choice(tree.n, _SAMPLE, replace=False))]
+    sample = vectors[rows]
+    means, place = _leaf_means(tree, vectors, by_rank, overwrite_vectors, threads)
+    sizes = np.pad(np.bincount(tree.leaves, minlength=tree.leaf_count), (0, len(tree.merges)))
+    own, near = tree.leaves[rows], np.where(indices[rows] >= 0, tree.leaves[indices[rows]], -1)
+    scores, done = np.zeros(len(_LEVELS)), 0
+    for level in range(len(_LEVELS) - 1, -1, -1):
+        until = int(np.searchsorted(-tree.merges[:, 2], -_LEVELS[level], side="right"))
+        _merge(tree.merges, done, until, tree.leaf_count, place, means, sizes)
+        done = until
+        topmost = roots(tree.merges[:until, :2].astype(np.int64), tree.leaf_count)
+        margins = _margins(sample, own, near, topmost, place, means, sizes)
+        scores[level] = margins.mean() if len(margins) else 0.0
+    return Levels(_LEVELS, scores)
+
+
+def _leaf_means(
+    tree: MergeTree, vectors: Floats, by_rank: npt.NDArray[np.int64], overwrite: bool, threads: int
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The mean vector of each initial cluster, and the row of that array for each node of the tree."""
+    members = by_rank[np.argsort(tree.leaves[by_rank], kind="stable")].astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(tree.leaves, minlength=tree.leaf_count))])
+    place = members[starts[:-1]] if overwrite else np.arange(tree.leaf_count, dtype=np.int32)
+    means = vectors if overwrite else np.empty((tree.leaf_count, vectors.shape[1]), np.float32)
+    write_means(vectors, members, starts, means, place, threads)
+    return means, np.pad(place.astype(np.int64), (0, len(tree.merges)))
+
+
+@nb.njit(cache=True)
+def _merge(merges, first, last, leaf_count, place, means, sizes):  # type: ignore[no-untyped-def]
+    """Carry out merges first ... last: the mean of a node is at `place[node]`, its size in `sizes[node]`."""
+    for e in range(first, last):
+        a, b, node = np.int64(merges[e, 0]), np.int64(merges[e, 1]), leaf_count + e
+        left, right = means[place[a]], means[place[b]]
+        share = sizes[a] / (sizes[a] + sizes[b])
+        for c in range(len(left)):
+            left[c] = share * left[c] + (1.0 - share) * right[c]
+        place[node], sizes[node] = place[a], sizes[a] + sizes[b]
+
+
+@nb.njit(cache=True)
+def _margins(vectors, own, near, roots, place, means, sizes):  # type: ignore[no-untyped-def]
+    """For each row the mean similarity to the rest of its story, less the largest one to another story near it."""
+    result = np.empty(len(vectors))
+    others = np.empty(near.shape[1], np.int64)
+    for i in range(len(vectors)):
+        story, count, best = roots[own[i]], 0, -np.inf
+        for t in range(near.shape[1]):
+            other = roots[near[i, t]] if near[i, t] >= 0 else story
+            known = other == story
+            for s in range(count):
+                known = known or others[s] == other
+            if not known:
+                others[count] = other
+                count += 1
+                best = max(best, dot(vectors[i], means[place[other]]))
+        inside = 0.0
+        if sizes[story] > 1:
+            total = dot(vectors[i], means[place[story]]) * sizes[story]
+            inside = (total - dot(vectors[i], vectors[i])) / (sizes[story] - 1)
+        result[i] = inside - best if count else inside
+    return result

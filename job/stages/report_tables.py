@@ -1,0 +1,85 @@
+"""Report's small tables: `topics.csv`, one line per cluster and one for the noise, and `themes.csv`."""
+
+import csv
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from job.backends.tables.csv_answer import without_formula
+from job.context import Job
+from job.runtime.rundir import atomic
+
+NO_STORY = "(no story)"
+_TOPICS = (
+    *("cluster", "rows", "headlines", "name", "keywords", "sources", "first_seen", "last_seen", "growth"),
+    *("theme", "topic", "theme_name", "exemplar_ids", "exemplars"),
+)
+_THEMES = ("level", "number", "theme", "name", "keywords", "clusters", "size")
+
+
+def write_topics(job: Job) -> None:
+    """One line per cluster, largest first, then one with cluster -1: headlines in none.
+
+    The column `rows` adds up to the rows of the answer, less those that `store.filter` left out; `headlines` to the
+    distinct headlines. Times are UTC. What is not known is empty.
+    """
+    ids, titles, totals = job.headlines.ids, job.headlines.column("title"), job.totals
+    themes = {row.number: row.name for row in job.theme_names if row.level == "theme"}
+    lines: list[list[Any]] = [
+        [
+            topic.cluster,
+            topic.rows,
+            topic.size,
+            topic.name,
+            ", ".join(topic.keywords),
+            topic.sources,
+            _iso(topic.first_seen),
+            _iso(topic.last_seen),
+            topic.growth,
+            topic.theme,
+            topic.topic,
+            themes.get(-1 if topic.theme is None else topic.theme),
+            " ".join(str(ids[row]) for row in topic.exemplars),
+            " | ".join(titles[row] for row in topic.exemplars),
+        ]
+        for topic in job.topics
+    ]
+    none = [-1, totals.noise_rows, totals.noise_headlines, NO_STORY]
+    lines.append(none + [None] * (len(_TOPICS) - len(none)))
+    _write(job.run.file("topics.csv"), _TOPICS, lines)
+
+
+def write_themes(job: Job) -> None:
+    """One line per theme, then one per topic."""
+    lines = [
+        [
+            row.level,
+            row.number,
+            row.parent if row.parent >= 0 else row.number,
+            row.name,
+            ", ".join(row.keywords),
+            row.clusters,
+            row.size,
+        ]
+        for row in job.theme_names
+    ]
+    _write(job.run.file("themes.csv"), _THEMES, lines)
+
+
+def _write(path: Path, header: Iterable[str], lines: Iterable[list[Any]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for line in lines:
+            writer.writerow(without_formula(value) if isinstance(value, str) else value for value in line)
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError):
+        # no year that a calendar has
+        return None

@@ -1,0 +1,48 @@
+"""Themes: two coarser levels above the stories."""
+
+from typing import Any
+
+from job.config import Config
+from job.context import Job, Size, Stage, StageResult
+from job.runtime.log import logger
+from job.runtime.rundir import digest
+
+
+class ThemesStage(Stage):
+    """Write `themes.npz`: the theme and the topic of each headline and of each story.
+
+    Only with `cluster.merge_above`.
+    """
+
+    name = "themes"
+
+    def key(self, job: Job) -> list[Any]:
+        settings = job.config.stories
+        return [job.clustered("embed"), job.clusters_output, settings.themes, settings.topics]
+
+    def files(self, job: Job) -> list[str]:
+        return ["themes.npz"]
+
+    def applies(self, config: Config) -> bool:
+        return config.cluster.merge_above is not None
+
+    def memory(self, size: Size) -> float:
+        # vectors, float32 means of at most all headlines, 5,000 groups with their distances
+        return size.vectors + 4 * size.dim * size.rows + 0.5 * 2**30
+
+    def run(self, job: Job) -> StageResult:
+        from job.backends.stories.themes import default_counts, find_themes
+
+        labels, settings = job.clusters.labels, job.config.stories
+        themes, topics = default_counts(job.clusters.count or len(labels))
+        themes = settings.themes or themes
+        topics = max(settings.topics or max(topics, themes), themes)
+        found = find_themes(job.embeddings.vectors, labels, counts=(themes, topics), ranks=job.headlines.ids)
+        found.save(job.run.file("themes.npz"), job.headlines.ids)
+        without = float((found.themes < 0).mean()) if len(labels) else 0.0
+        logger.info("themes: %d themes of %d topics, %.1f%% of headlines in none", *found.counts, 100 * without)
+        return StageResult(
+            len(labels),
+            digest(found.themes, found.topics, found.cluster_topics, found.parents),
+            stats={"themes": found.counts[0], "topics": found.counts[1], "without_share": round(without, 4)},
+        )
