@@ -46,11 +46,6 @@ class Job:
             self._made[what] = make()
         return self._made[what]
 
-    def settings_of_ranks(self) -> dict[str, str]:
-        """What must be the same for all ranks, as far as it is known without reading the input or the model."""
-        found = {"device": self.device.value, "embed.precision": self.precision.value}
-        return self.config.shared() | found
-
     @property
     def has_input(self) -> bool:
         return bool(self.config.input.paths)

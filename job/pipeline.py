@@ -13,7 +13,7 @@ from job.config import Config
 from job.context import Job, Stage
 from job.runtime import log, signals
 from job.runtime.errors import BadInput
-from job.runtime.locks import log_name
+from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.ranks import wait_for
@@ -83,7 +83,9 @@ def run(config: Config, only: str | None = None) -> None:
                 break
 
     meter = Meter()
-    with job.run.locked(job.ranks, job.settings_of_ranks()) as lock:
+    with job.run.locked(
+        job.ranks, {**config.shared(), "device": job.device.value, "embed.precision": job.precision.value}
+    ) as lock:
         in_locked_folder(job, meter, lambda: work(Team(job.run.path, job.ranks, lock)))
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import DEMO, ROOT, Run, clean_environment
 
 from job.runtime.errors import JobError, Resumable
-from job.runtime.locks import holders
+from job.runtime.holders import holders
 from job.runtime.ranks import Ranks
 from job.runtime.rundir import RunDir
 

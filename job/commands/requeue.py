@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from job.commands.command import Command, add_config, load_config
 from job.runtime.errors import EXIT_RESUMABLE, JobError, Resumable
-from job.runtime.locks import Holder, how_it_ended
+from job.runtime.holders import Holder, how_it_ended
 from job.runtime.ranks import launch
 from job.runtime.restarts import FRUITLESS, note_stop
 from job.runtime.rundir import RunDir

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from job.runtime.locks import DEAD_SECONDS, Holder
+from job.runtime.holders import Holder
+from job.runtime.locks import DEAD_SECONDS
 from job.runtime.rundir import RunDir
 from job.runtime.shards import progress
 

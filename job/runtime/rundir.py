@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from job.runtime.errors import EXIT_DONE, EXIT_FAILED, BadInput, JobError
-from job.runtime.locks import Holder, Lock, OthersFailed, acquire, holders
+from job.runtime.holders import Holder, holders
+from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.ranks import ONE_PROCESS, Ranks
 
 # who writes, for the names of temporary files

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from job.runtime.errors import EXIT_RESUMABLE, BadInput
-from job.runtime.locks import Holder, Lock, OthersFailed, Watch, holders, how_it_ended, of_rank
+from job.runtime.holders import Holder, holders, how_it_ended, of_rank
+from job.runtime.locks import Lock, OthersFailed, Watch
 from job.runtime.log import logger
 from job.runtime.ranks import Ranks, launch
 

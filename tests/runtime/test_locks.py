@@ -16,7 +16,8 @@ from conftest import ROOT
 
 from job.runtime import locks
 from job.runtime.errors import JobError
-from job.runtime.locks import Holder, Watch, acquire, holders
+from job.runtime.holders import Holder, holders
+from job.runtime.locks import Watch, acquire
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import RunDir
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from job.runtime.errors import JobError, Resumable
-from job.runtime.locks import holders
+from job.runtime.holders import holders
 from job.runtime.overview import overview
 from job.runtime.ranks import Ranks
 from job.runtime.rundir import RunDir

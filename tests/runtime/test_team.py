@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from job.runtime.errors import BadInput, JobError, Resumable
-from job.runtime.locks import OthersFailed, holders
+from job.runtime.holders import holders
+from job.runtime.locks import OthersFailed
 from job.runtime.ranks import Ranks
 from job.runtime.rundir import RunDir
 from job.runtime.team import Team
