@@ -35,9 +35,11 @@ class Team:
 
         Raises:
             BadInput: rank 0 has other settings.
+            OthersFailed: as `check`.
         """
         if not self._ranks.rank:
             return []
+        self.check("run")
         leader = self._leader()
         if leader is None:
             return ["rank 0, which has not started"] if self._id else []

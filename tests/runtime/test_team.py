@@ -148,3 +148,18 @@ def test_a_failure_is_told_once_however_many_ranks_stop_because_of_it(
         "the disk is full",
         *["other ranks failed"] * 2,
     ]
+
+
+def test_rank_0_that_ended_before_it_had_noted_all_is_not_waited_for(
+    tmp_path: Path, held: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    mine = team(held, tmp_path, 1)
+    mine.note({"input": "abc"})
+    assert mine.missing_leader() == ["rank 0, which has not started"]
+    fail(tmp_path, 0, Resumable("no Milvus server answers"))
+    monkeypatch.setattr("job.runtime.team._LOOK_SECONDS", 0.0)
+    with pytest.raises(OthersFailed, match="rank 0 of 4.* ended with 75: no Milvus server answers") as caught:
+        mine.missing_leader()
+    assert caught.value.exit_code == 75
