@@ -24,6 +24,11 @@ SRUN = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _look_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.runtime.team._LOOK_SECONDS", 0.0)
+
+
 @pytest.fixture(params=["srun", "by hand"])
 def numbered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether launches have numbers."""
@@ -159,7 +164,6 @@ def test_rank_0_that_ended_before_it_had_noted_all_is_not_waited_for(
     mine.note({"input": "abc"})
     assert mine.missing_leader() == ["rank 0, which has not started"]
     fail(tmp_path, 0, Resumable("no Milvus server answers"))
-    monkeypatch.setattr("job.runtime.team._LOOK_SECONDS", 0.0)
-    with pytest.raises(OthersFailed, match="rank 0 of 4.* ended with 75: no Milvus server answers") as caught:
+    with pytest.raises(OthersFailed, match=r"rank 0 of 4.* ended with 75: no Milvus server answers") as caught:
         mine.missing_leader()
     assert caught.value.exit_code == 75
