@@ -4,7 +4,7 @@
     .venv/bin/python scripts/bench/slurm.py --data uci_dev.parquet --parts preempt --rows 10000
 
 `once`: run.sbatch and the chain with two ranks. `preempt`: ten preemptions at random moments. `crash`: eight ranks of
-which two always fail. `milvus`: a server that is down at random, in one of three submissions. Needs root, and
+which two always fail. `milvus`: a server that is down in one of three starts, at random. Needs root, and
 `apt-get install slurm-wlm munge`. Prints a line per check and ends with 1 if one fails.
 """
 
@@ -31,7 +31,7 @@ from one_node import OneNode  # noqa: E402
 
 ANSWER = "headlines_clustered.csv"
 OPTIONS = ("--ntasks-per-node=2", "--gpus-per-node=2", "--cpus-per-task=1", "--mem=8G")
-PREEMPTIONS = 10
+PREEMPTIONS, LOOPS = 10, 6
 Until = Callable[[dict[str, str]], bool]
 
 
@@ -183,7 +183,7 @@ def crash(bench: Bench) -> None:
     bench.check(f"its last line names them and their logs: {last}", named)
     words = [".venv/bin/python", "-m", "job", "status", str(folder)]
     status = subprocess.run(words, cwd=bench.code, capture_output=True, text=True).stdout
-    shown = [line for line in status.splitlines() if line.startswith(("embed", "failed"))]
+    shown = [line[:200] for line in status.splitlines() if line.startswith(("embed", "failed"))]
     bench.check(
         "status shows it:\n         " + "\n         ".join(shown), sum("failed with 1" in line for line in shown) >= 2
     )
@@ -200,7 +200,7 @@ def crash(bench: Bench) -> None:
 
 
 def milvus(bench: Bench) -> None:
-    """A server that is down at random, at the start or in the middle: every requeue loop ends with the answer."""
+    """A server that is down in one of three starts, at its begin or later: every requeue loop ends with the answer."""
     spec = importlib.util.spec_from_file_location("serve", ROOT / "scripts" / "milvus" / "serve.py")
     assert spec is not None and spec.loader is not None
     serve = importlib.util.module_from_spec(spec)
@@ -208,35 +208,35 @@ def milvus(bench: Bench) -> None:
     server, dice = serve.Server(bench.folder / "server"), random.Random(3)
     server.start()
     common = (f"store.uri={server.uri}", "store.patience=8", "neighbors.backend=milvus", "store.index=FLAT")
+    plan: list[str] = []
     try:
         answer = bench.local("local-milvus", *common, "store.collection=local")
-        loops, runs, down = 6, 0, 0
-        for loop in range(loops):
-            name = f"milvus{loop}"
-            if dice.random() < 1 / 3:
-                down += 1
-                server.stop()
-            number = bench.submit(name, *common, f"store.collection={name}")
-            end, state = time.monotonic() + 900, ""
-            while time.monotonic() < end:
-                fields = bench.cluster.job(number)
-                state = fields["JobState"]
-                if _over(fields):
-                    break
-                if server.poll() is not None:  # down: it comes back after one stop of the job
+        for loop in range(LOOPS):
+            name, outages = f"milvus{loop}", []
+            restarts, number = -1, ""
+            fields = {"Restarts": "0", "JobState": "PENDING"}
+            while not _over(fields):
+                if int(fields["Restarts"]) > restarts:  # a start: is the server down in it?
                     restarts = int(fields["Restarts"])
-                    bench.wait(
-                        number, 300, lambda fields, seen=restarts: int(fields["Restarts"]) > seen or _over(fields)
-                    )
-                    server.start()
-                elif _at_store(bench.folder / name) and dice.random() < 1 / 3:
-                    down += 1
+                    if not plan:
+                        plan = ["start" if dice.random() < 0.5 else "middle", "", ""]
+                        dice.shuffle(plan)
+                    outage = plan.pop()
+                    if server.poll() is not None:
+                        server.start()
+                    if outage == "start":
+                        server.kill()
+                    outages.append(outage or "up")
+                number = number or bench.submit(name, *common, f"store.collection={name}")
+                if outage == "middle" and _at_store(bench.folder / name) and server.poll() is None:
                     server.kill()
-                time.sleep(0.5)
-            runs += int(fields["Restarts"]) + 1
+                time.sleep(0.3)
+                fields = bench.cluster.job(number)
+            if server.poll() is not None:
+                server.start()
+            state = fields["JobState"]
             same = state == "COMPLETED" and (bench.folder / name / ANSWER).read_bytes() == answer
-            bench.check(f"loop {loop}: {fields['Restarts']} restarts, {state}, the same answer", same)
-        print(f"       {runs} starts of the job, the server taken down {down} times", flush=True)
+            bench.check(f"loop {loop}: starts with the server {', '.join(outages)}: {state}, the same answer", same)
     finally:
         server.stop()
 
