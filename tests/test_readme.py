@@ -21,6 +21,7 @@ PAGES = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROO
 TEXTS = {page: page.read_text(encoding="utf-8") for page in [*PAGES, *(ROOT / "configs").glob("*.yaml")]}
 # a value for each word that stands for the reader's own
 EXAMPLES = {
+    "requeue CODE": "requeue 75",
     "CONFIG": "configs/demo.yaml",
     "NAME": "embed",
     "key=value": "seed=1",

@@ -117,7 +117,7 @@ def _milvus(config: "Config") -> Iterator[str]:
         yield f"Milvus Lite, a new file at {uri}: {kinds}, up to about 100,000 headlines"
         return
     try:
-        milvus = open_milvus(config)
+        milvus = open_milvus(config, patience=0)
     except JobError as error:
         yield str(error)
         return
