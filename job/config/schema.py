@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from job.config.describe import Describe
 from job.config.recipes import expand
 from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
 from job.runtime.secrets import without_password
@@ -28,6 +29,7 @@ class Config(Section):
     cluster: Cluster = Cluster()
     stories: Stories = Stories()
     project: Project = Project()
+    describe: Describe = Describe()
     report: Report = Report()
     ranks: RanksConfig = RanksConfig()
     _notes: tuple[str, ...] = PrivateAttr(())
