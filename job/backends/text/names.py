@@ -73,8 +73,8 @@ def most_central(vectors: Vectors, rows: Ids, count: int) -> Ids:
 
 
 def recurring_tails(titles: Iterable[str]) -> frozenset[str]:
-    """The ends of titles after " - ", " | " and the like that several titles have, as `_folded`."""
-    counts = Counter(_folded(match[1]) for title in titles if (match := _TAIL.search(title)))
+    """The ends of titles after " - ", " | " and the like that several titles have, as `folded`."""
+    counts = Counter(folded(match[1]) for title in titles if (match := _TAIL.search(title)))
     return frozenset(tail for tail, count in counts.items() if count >= _RECURRING)
 
 
@@ -84,7 +84,7 @@ def without_tail(title: str, tails: frozenset[str], source: str | None) -> str:
         match = _TAIL.search(title)
         if match is None or match.start() < _LEAST_CHARS:
             break
-        tail = _folded(match[1])
+        tail = folded(match[1])
         if tail not in tails and not _is_source(tail, source):
             break
         title = title[: match.start()]
@@ -116,11 +116,11 @@ def apart(names: Sequence[str], keywords: Sequence[Sequence[str]]) -> list[str]:
 def _free(candidates: Sequence[str], words: Sequence[str], taken: set[str]) -> str:
     """The first candidate that is not taken, or the first with a keyword or a number added; takes it."""
     first = candidates[0]
-    others = [f"{first} ({word})" for word in words if _folded(word) not in _folded(first)]
+    others = [f"{first} ({word})" for word in words if folded(word) not in folded(first)]
     numbered = (f"{first} ({number})" for number in range(2, len(taken) + 3))
     for name in (*candidates, *others, *numbered):
-        if _folded(name) not in taken:
-            taken.add(_folded(name))
+        if folded(name) not in taken:
+            taken.add(folded(name))
             return name
     raise AssertionError("more names taken than there are")
 
@@ -141,9 +141,9 @@ def _is_source(tail: str, source: str | None) -> bool:
     if not source:
         return False
     domain = regex.sub(r"^www\.|\.[\w.]*$", "", source.casefold()) if "." in source and " " not in source else source
-    return tail.removeprefix("the") in {_folded(each).removeprefix("the") for each in (source, domain)}
+    return tail.removeprefix("the") in {folded(each).removeprefix("the") for each in (source, domain)}
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Letters and digits alone, in lower case; the text where it has none."""
     return regex.sub(r"[^\p{L}\p{M}\p{N}]+", "", text.casefold()) or text
