@@ -108,22 +108,19 @@ class Browser:
         page.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         page.call("Emulation.setEmulatedMedia", features=[scheme])
-        page.opened_at = time.perf_counter()
         page.call("Page.navigate", url=path.absolute().as_uri())
         page.wait("document.readyState === 'complete'")
         return page
 
 
 class Page:
-    """A tab. `requests`: the addresses asked for; `errors`: what the console reports of errors and warnings;
-    `opened_at`: when it was told to open the file, by `time.perf_counter`."""
+    """A tab. `requests`: the addresses asked for; `errors`: what the console reports of errors and warnings."""
 
     def __init__(self, browser: Browser, session: str) -> None:
         self.browser = browser
         self.session = session
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self.opened_at = 0.0
 
     def note(self, method: str, data: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
