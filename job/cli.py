@@ -9,6 +9,7 @@ from job.commands.command import Command
 from job.commands.doctor import DoctorCommand
 from job.commands.fetch_model import FetchModelCommand
 from job.commands.recut import RecutCommand
+from job.commands.requeue import RequeueCommand
 from job.commands.run import RunCommand
 from job.commands.stage import StageCommand
 from job.commands.status import StatusCommand
@@ -21,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     ValidateCommand(),
     StageCommand(),
     StatusCommand(),
+    RequeueCommand(),
     RecutCommand(),
     DoctorCommand(),
     FetchModelCommand(),

@@ -143,3 +143,29 @@ def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path,
     noise = [row["assigned"] for row in given if row["cluster"] == "-1"]
     # the sample's lone headlines are near nothing
     assert 0 < sum(label != "-1" for label in noise) < len(noise)
+    names = {row["cluster"]: row["cluster_name"] for row in given if row["cluster"] != "-1"}
+    assert all(row["assigned_name"] == names.get(row["assigned"], "") for row in given)
+
+
+def test_log_map_tables_record_and_comparison_count_the_same_noise(job: Run, copy: Path) -> None:
+    words = ("noise=nearest", "noise_distance=1.1")
+    said = job("recut", copy, "min_cluster_size=4,5", *words)
+    done = job("recut", copy, *words)
+    assert done.returncode == said.returncode == 0, done.stderr + said.stderr
+    rows = rows_of(copy)
+    noise = {row["id"] for row in rows if row["assigned"] == "-1"}
+    share = len(noise) / len({row["id"] for row in rows})
+    record = json.loads((copy / "run.json").read_text())
+    assert record["noise_headlines"] == len(noise)
+    assert record["noise_rows"] == sum(row["assigned"] == "-1" for row in rows)
+    assert record["noise_share"] == stage(copy)["noise_share"] == pytest.approx(share, abs=1e-4)
+    with (copy / "topics.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    assert (last["cluster"], int(last["rows"]), int(last["headlines"])) == ("-1", record["noise_rows"], len(noise))
+    assert f"{share:.1%} noise" in done.stderr
+    assert f"{len(noise)} of {record['headlines']} headlines are noise ({share:.1%})" in done.stderr
+    (line,) = [line for line in said.stdout.splitlines() if line.startswith("cluster.min_cluster_size=4")]
+    assert line.split()[2] == f"{share:.1%}"
+    page = (copy / "map.html").read_text(encoding="utf-8")
+    about = json.loads(page.split('id="about">')[1].split("</script>")[0])
+    assert about["noise"] == len(noise)

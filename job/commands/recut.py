@@ -18,7 +18,7 @@ from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
 from job.runtime.errors import BadInput
 from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
-from job.stages.cluster import load_linkage, tree_key
+from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
 from job.stages.stories import merge_level, story_labels
 
 # recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
@@ -94,10 +94,21 @@ def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
     labels_of = _merged_labels(job, configs) if job.merges else _cut_labels(job)
     yield f"{'':<40} {'clusters':>9} {'noise':>7} {'largest':>9}"
     for word, config in configs:
-        labels = labels_of(config)
+        labels = _seen(job, config, labels_of(config))
         sizes = np.bincount(labels[labels >= 0])
         noise = float((labels < 0).mean())
         yield f"{word:<40} {len(sizes):>9,} {noise:>7.1%} {int(sizes.max(initial=0)):>9,}"
+
+
+def _seen(job: Job, config: Config, labels: Ints) -> Ints:
+    """The labels with noise assigned as the settings say: what a reader would see."""
+    from job.backends.knn.vote import nearest_cluster
+
+    if config.cluster.assign_within is None:
+        return labels
+    graph = job.graph.first(job.graph.columns) if job.merges else graph_to_cluster(job)
+    nearest, distance = nearest_cluster(labels, graph.indices, graph.distances)
+    return np.where((labels >= 0) | (distance < config.cluster.assign_within), nearest, -1).astype(np.int32)
 
 
 def _cut_labels(job: Job) -> Callable[[Config], Ints]:

@@ -255,10 +255,10 @@ class Project(Section):
 
 
 class Report(Section):
-    """The map's page. Above `hover_rows` headlines only a sample of that many has hover text."""
+    """The map's page. `map_mb`: its largest size in MB; above it, it has no descriptions, or the texts of a sample."""
 
     title: Name = "Headline clusters"
-    hover_rows: int = Field(default=200_000, ge=1)
+    map_mb: float = Field(default=25.0, ge=6.0)
 
 
 class RanksConfig(Section):

@@ -46,10 +46,12 @@ class ClusterStage(Stage):
         nearest, distance = nearest_cluster(found.labels, graph.indices, graph.distances)
         clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
         clusters.save(job.run.file("clusters.parquet"), job.run.file("tree.npz"), job.headlines.ids)
+        noise = clusters.noise_figures(config.assign_within)
         logger.info(
-            "cluster: %s clusters, %.1f%% noise (%s%s)",
+            "cluster: %s clusters%s, %.1f%% noise (%s%s)",
             f"{clusters.count:,}",
-            100 * clusters.noise_share,
+            " of HDBSCAN beside the stories" if job.merges else "",
+            100 * noise["noise_share"],
             implementation,
             ", from the kept tree" if reused else "",
         )
@@ -63,8 +65,7 @@ class ClusterStage(Stage):
                 "device_reason": choice.reason,
                 "tree_reused": reused,
                 "clusters": clusters.count,
-                "noise_share": round(clusters.noise_share, 4),
-                **_unassigned(config, clusters),
+                **noise,
                 "largest": int(clusters.sizes[0]) if clusters.count else 0,
             },
         )
@@ -160,12 +161,6 @@ def _vectors(job: Job) -> Floats:
     neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
     reduced: Floats = library.umap_from_graph(job.graph, vectors, dimensions, neighbors, 0.0, job.config.seed)
     return reduced
-
-
-def _unassigned(config: Cluster, clusters: Clusters) -> dict[str, Any]:
-    if config.noise == "keep" or not len(clusters.labels):
-        return {}
-    return {"unassigned_share": round(float((clusters.assigned(config.noise_distance) < 0).mean()), 4)}
 
 
 def _warnings(config: Cluster, clusters: Clusters) -> list[str]:

@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.pages.map import MapPoints, write_map
+from job.backends.pages.map import write_map
+from job.backends.pages.report import write_report
 from job.backends.tables.csv_answer import CsvAnswer
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
+from job.stages.report_map import map_points
+from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics
 from job.topics import Topic
 
@@ -22,11 +25,13 @@ _ROWS = 65_536
 
 
 class ReportStage(Stage):
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`; and `themes.csv` where clusters are
-    merged into stories."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv`, `map.html` and `report.html`.
+
+    And `themes.csv` where clusters are merged into stories.
+    """
 
     name = "report"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts
@@ -42,7 +47,14 @@ class ReportStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         themes = ["themes.csv"] if job.merges else []
-        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", *themes, "map.html"]
+        return [
+            "headlines_clustered.parquet",
+            "headlines_clustered.csv",
+            "topics.csv",
+            *themes,
+            "map.html",
+            "report.html",
+        ]
 
     def run(self, job: Job) -> StageResult:
         headlines, topics = job.headlines, job.topics
@@ -54,21 +66,14 @@ class ReportStage(Stage):
             ours = ours.add_column(2, "assigned", pa.array(job.assigned))
             ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
         rows = _write_answer(ours, job.run, job.answer_folder)
-        titles = headlines.column("title")
         write_topics(job)
         if job.merges:
             write_themes(job)
-        points = MapPoints(
-            job.layout,
-            job.assigned,
-            [topic.name for topic in topics],
-            titles,
-            headlines.column("description"),
-            headlines.table["copies"].to_numpy(),
-        )
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+            write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
+        with atomic(job.run.file("report.html")) as temporary:
+            write_report(report_page(job), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))

@@ -30,7 +30,7 @@ class StoriesStage(Stage):
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.cluster
-        return [job.output("merge"), settings.merge_above, settings.smallest_story]
+        return [job.output("merge"), settings.merge_above, settings.smallest_story, [settings.assign_within]]
 
     def files(self, job: Job) -> list[str]:
         return ["stories.parquet", "stories.npz"]
@@ -56,15 +56,15 @@ class StoriesStage(Stage):
             distance,
         )
         stories.save(job.run.file("stories.parquet"), job.run.file("stories.npz"), job.headlines.ids)
-        logger.info(
-            "stories: %s stories above %.3f, %.1f%% noise", f"{stories.count:,}", above, 100 * stories.noise_share
-        )
+        noise = stories.noise_figures(config.assign_within)
+        share = 100 * noise["noise_share"]
+        logger.info("stories: %s stories above %.3f, %.1f%% noise", f"{stories.count:,}", above, share)
         return StageResult(
             len(labels),
             digest(stories.labels, stories.probabilities, stories.nearest),
             stats={
                 "clusters": stories.count,
-                "noise_share": round(stories.noise_share, 4),
+                **noise,
                 "merge_above": round(above, 4),
                 "largest": int(stories.sizes[0]) if stories.count else 0,
             },

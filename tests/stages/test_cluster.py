@@ -154,8 +154,9 @@ def test_noise_given_away_changes_no_cluster(tmp_path: Path) -> None:
         for noise, distance in (("keep", 1.1), ("nearest", 100.0), ("nearest", 0.01))
     )
     assert keep["output"] == nearest["output"] == near["output"]
-    assert "unassigned_share" not in keep
-    assert nearest["unassigned_share"] < near["unassigned_share"] == keep["noise_share"]
+    assert "noise_share_before_nearest" not in keep
+    assert nearest["noise_share_before_nearest"] == near["noise_share_before_nearest"] == keep["noise_share"]
+    assert nearest["noise_share"] < near["noise_share"] == keep["noise_share"]
 
 
 def test_joined_components_that_collapse_are_warned_of_with_the_setting(tmp_path: Path) -> None:

@@ -24,10 +24,14 @@ Cost: O(n d), plus one product of the remaining groups with 5,000 centroids, plu
 (some 500 MB). Sums are taken in order of rank.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import Device, array_module
 from job.backends.graph_hdbscan import by_size
+from job.backends.stories import arrays
 from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
 from job.data import Floats, Ints, Vectors
 from job.topics import Themes
@@ -63,11 +67,13 @@ def find_themes(
     counts: tuple[int, int] | None = None,
     ranks: npt.NDArray[np.integer] | None = None,
     max_groups: int = GROUPS,
+    device: Device = "cpu",
 ) -> Themes:
     """Themes of all stories and headlines; see the module's contract.
 
     `counts`: how many themes and topics, by default `default_counts` of the stories, or of the lone headlines if
     there is no story. There are fewer if there are fewer groups. `ranks` [n]: a different integer for each row.
+    `device` cuda: the groups beyond the largest find theirs on the GPU, with the same result.
 
     Raises:
         ValueError: the arrays do not match, a story has no headline, or a number is out of range.
@@ -80,7 +86,7 @@ def find_themes(
         return Themes(*(np.zeros(0, np.int32) for _ in range(5)))
     means, center = _centroids(vectors, order, groups, sizes, min(max(stories, max_groups), len(sizes)))
     nodes = _unit(means[:max_groups] - center)
-    joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes)
+    joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes, array_module(device))
     weights: Doubles = np.bincount(joined, sizes, len(nodes)).astype(np.float64) ** _WEIGHT
     neighbors, cosines = _nearest_nodes(nodes)
     lonely[: len(nodes)] = cosines.max(axis=1, initial=0) <= 0
@@ -141,8 +147,10 @@ def _join(
     means: Floats,
     center: Floats,
     nodes: Floats,
+    xp: Any = np,
 ) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """The node of each group int64 [count], and whether its cosine to that node is not positive."""
+    on_device = arrays.rounded(xp, nodes)
     joined = np.arange(count)
     lonely = np.zeros(count, np.bool_)
     position_of = np.empty(count, np.int64)
@@ -154,9 +162,8 @@ def _join(
         own = np.empty((len(rows), nodes.shape[1]), np.float32)
         own[~alone] = means[rows[~alone]]
         own[alone] = vectors[order[position_of[rows[alone]]]]
-        products = _rounded(_unit(own - center) @ nodes.T)
-        joined[rows] = products.argmax(axis=1)
-        lonely[rows] = products.max(axis=1) <= 0
+        joined[rows], cosines = arrays.most_similar(xp, _unit(own - center), on_device)
+        lonely[rows] = cosines <= 0
     return joined, lonely
 
 

@@ -1,44 +1,68 @@
-"""Keywords of clusters by class-based TF-IDF, from scikit-learn's word counts."""
+"""Keywords of clusters: class-based TF-IDF over terms, each title counted once, weighted by the share of titles."""
 
-import re
-from functools import cache
+import math
+from collections import Counter
+from collections.abc import Sequence
 
-import numpy as np
+from job.backends.text.terms import repeated_runs, runs, words
 
-_WORD = r"(?u)\b[^\W\d_][\w'’-]*\w\b"
-_LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
+# titles of a cluster that are searched for repeated runs of characters
+_RUN_TITLES = 300
 
 
-def cluster_keywords(documents: list[str], count: int) -> list[list[str]]:
-    """The `count` words with the largest weight in each document (all titles of one cluster), largest first.
+def cluster_keywords(clusters: Sequence[Sequence[str]], count: int, coverage: float = 2.0) -> list[list[str]]:
+    """The `count` best terms of each cluster, given as its titles; best first, in the most frequent spelling.
 
-    Weight of a word in a class: its share of the class's words times log(1 + A / f), where A is the mean number of
-    words per class and f the word's frequency over all classes (Grootendorst 2022, "BERTopic", eq. 2).
+    Weight of a term in a cluster: s^p log(1 + A / f), where s is the share of the cluster's titles that have it, f how
+    many titles have it in all clusters, and A the mean number of terms per cluster. With p = 1 that is class-based
+    TF-IDF (Grootendorst 2022, "BERTopic", eq. 2) with each title's terms counted once; `coverage` = p above 1 prefers
+    terms that stand in most of the titles.
     """
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    if not documents:
-        return []
-    vectorizer = CountVectorizer(token_pattern=_WORD, stop_words=stop_words())
-    try:
-        counts = vectorizer.fit_transform(documents).tocsr().astype(np.float64)
-    except ValueError:  # all documents are empty or hold only stop words
-        return [[] for _ in documents]
-    words = vectorizer.get_feature_names_out()
-    totals = np.asarray(counts.sum(axis=1)).ravel()
-    rarity = np.log1p(totals.mean() / np.asarray(counts.sum(axis=0)).ravel())
+    found = [_terms(titles) for titles in clusters]
+    totals: Counter[str] = Counter()
+    for terms, _ in found:
+        totals.update(terms)
+    mean = sum(totals.values()) / max(len(found), 1)
     result = []
-    for row in range(len(documents)):
-        columns = counts.indices[counts.indptr[row] : counts.indptr[row + 1]]
-        weights = counts.data[counts.indptr[row] : counts.indptr[row + 1]] * rarity[columns] / max(totals[row], 1.0)
-        best = np.lexsort((columns, -weights))[:count]
-        result.append([str(words[columns[i]]) for i in best])
+    for titles, (terms, spellings) in zip(clusters, found, strict=True):
+        weights = {term: (n / len(titles)) ** coverage * math.log1p(mean / totals[term]) for term, n in terms.items()}
+        ranked = sorted(weights, key=lambda term: (-weights[term], term))
+        result.append([_spelling(spellings[term]) for term in _apart(ranked, count)])
     return result
 
 
-@cache
-def stop_words() -> list[str]:
-    """Stop words (words that name no subject) of the languages that most of our headlines are in."""
-    import stopwordsiso
+def _terms(titles: Sequence[str]) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    """How many titles have each term, and its spellings."""
+    terms: Counter[str] = Counter()
+    spellings: dict[str, Counter[str]] = {}
+    parts = []
+    for title in titles:
+        here = words(title)
+        terms.update({term for term, _ in here})
+        for term, spelling in here:
+            spellings.setdefault(term, Counter())[spelling] += 1
+        without_spaces = runs(title)
+        if without_spaces:
+            parts.append(without_spaces)
+    step = max(1, len(parts) // _RUN_TITLES)
+    repeated = repeated_runs(parts[::step], 2 if len(parts) > 1 else 1)
+    for run, n in repeated.items():
+        terms[run] = n * step
+        spellings[run] = Counter({run: n})
+    return terms, spellings
 
-    return sorted(word for word in stopwordsiso.stopwords(list(_LANGUAGES)) if re.fullmatch(_WORD, word))
+
+def _apart(ranked: list[str], count: int) -> list[str]:
+    """The first `count` terms of which none is part of another one before it, or has one in it."""
+    kept: list[str] = []
+    for term in ranked:
+        if len(kept) == count:
+            break
+        if not any(term in other or other in term for other in kept):
+            kept.append(term)
+    return kept
+
+
+def _spelling(spellings: Counter[str]) -> str:
+    """The most frequent spelling; of equally frequent ones that with the fewest capitals."""
+    return min(spellings, key=lambda word: (-spellings[word], sum(map(str.isupper, word)), word))

@@ -1,0 +1,134 @@
+"""The terms of headlines in any script: words by their stems, and repeated runs of characters where no spaces stand.
+
+Scripts that separate words are split into words, and the forms of a word are one term: Snowball's stemmer of the
+script's most common language of news, English for Latin. Scripts without spaces (Han, Kana, Thai, Lao, Myanmar, Khmer)
+have no dictionary here, since names are what sets a story apart, and dictionaries split those: a term is a run of
+characters that several titles of a story repeat and that no longer run explains (`repeated_runs`).
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import regex
+
+_NO_SPACES = (
+    r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc\p{Script=Thai}\p{Script=Lao}\p{Script=Myanmar}"
+    r"\p{Script=Khmer}"
+)
+# a letter, then letters, marks and digits; apostrophes and hyphens inside
+_LETTER = rf"[\p{{L}}--[{_NO_SPACES}]]"
+_INSIDE = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_NO_SPACES}]]"
+_WORD = regex.compile(rf"(?V1){_LETTER}(?:{_INSIDE}|['’\-](?={_INSIDE}))*")
+_RUN = regex.compile(rf"(?V1)[{_NO_SPACES}]+")
+_POSSESSIVE = regex.compile(r"['’][sS]?$|['’][sS](?=-)")
+_STEMMERS = {
+    "Cyrillic": "russian",
+    "Arabic": "arabic",
+    "Greek": "greek",
+    "Devanagari": "hindi",
+    "Tamil": "tamil",
+    "Armenian": "armenian",
+    "Latin": "english",
+}
+_SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{Script={name}}})" for name in _STEMMERS))
+_LATIN_LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
+_LONGEST_RUN, _SPARED = 24, 0.8
+_IDEOGRAPHS = regex.compile(r"[\p{Script=Han}\p{Script=Katakana}]")
+# Japanese and Chinese particles; vowels that Thai and Lao write before their consonant
+_PARTICLES, _LEADING_VOWELS = "のがはをにでとへもや的", "เแโใไເແໂໃໄ"
+# Arabic writes "and", "so", "in", "like" and "for" in one word with the article; the stemmer takes the article alone
+_ARABIC_PARTICLE = regex.compile(r"^(?:[وفبك]ال|لل)(?=.{3})")
+
+
+def words(title: str) -> list[tuple[str, str]]:
+    """Term and spelling of each word of two letters or more, in order; stop words and numbers are left out."""
+    found = []
+    for spelling in _WORD.findall(unicodedata.normalize("NFC", title)):
+        spelling = _POSSESSIVE.sub("", spelling)
+        folded = unicodedata.normalize("NFKC", spelling).casefold()
+        if len(folded) > 1 and folded not in stop_words():
+            found.append((_stem(folded), spelling))
+    return found
+
+
+def runs(title: str) -> list[str]:
+    """The runs of characters of scripts without spaces."""
+    return list(_RUN.findall(unicodedata.normalize("NFC", title)))
+
+
+def repeated_runs(titles: Iterable[list[str]], least: int = 2) -> Counter[str]:
+    """How many of the titles (each given as its `runs`) have each run of two or more characters.
+
+    Only runs that at least `least` titles have, and that are not part of a longer run which nearly as many titles have
+    (a share of `_SPARED`).
+    """
+    counts: Counter[str] = Counter()
+    for parts in titles:
+        counts.update(
+            {
+                part[start:end]
+                for part in parts
+                for start in range(len(part))
+                for end in range(start + 2, min(start + _LONGEST_RUN, len(part)) + 1)
+            }
+        )
+    counts = Counter({run: count for run, count in counts.items() if count >= least})
+    within: dict[str, int] = {}
+    for run, count in counts.items():
+        for part in (run[1:], run[:-1]):
+            within[part] = max(within.get(part, 0), count)
+    kept: Counter[str] = Counter()
+    for run, count in counts.items():
+        word = _trimmed(run)
+        if within.get(run, 0) < _SPARED * count and len(word) >= _least_length(word) and word not in stop_words():
+            kept[word] = max(kept[word], count)
+    return kept
+
+
+def _trimmed(run: str) -> str:
+    """The run without vowels and marks that belong to a letter outside it, and without particles at its ends."""
+    while run and (unicodedata.category(run[0]).startswith("M") or run[0] in _PARTICLES):
+        run = run[1:]
+    while run and (run[-1] in _LEADING_VOWELS or run[-1] in _PARTICLES):
+        run = run[:-1]
+    return run
+
+
+def _least_length(run: str) -> int:
+    """Two characters are a word only in Han and Katakana."""
+    return 2 if _IDEOGRAPHS.search(run) else 3
+
+
+@cache
+def _stem(word: str) -> str:
+    found = _SCRIPT.search(word)
+    if found is None or found.lastgroup is None:
+        return word
+    if found.lastgroup == "Arabic":
+        word = _ARABIC_PARTICLE.sub("ال", word)
+    stem = str(_stemmer(_STEMMERS[found.lastgroup]).stemWord(word))
+    return stem if len(stem) > 1 else word
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    import snowballstemmer
+
+    return snowballstemmer.stemmer(language)
+
+
+@cache
+def stop_words() -> frozenset[str]:
+    """Words that name no subject, case-folded: of all languages of other scripts, of Latin's those of most news.
+
+    A stop word of one language of the same script can be a subject in another, so Latin's are only a few languages'.
+    """
+    import stopwordsiso
+
+    latin = stopwordsiso.stopwords(list(_LATIN_LANGUAGES))
+    others = stopwordsiso.stopwords([language for language in stopwordsiso.langs() if language not in _LATIN_LANGUAGES])
+    kept = latin | {word for word in others if not regex.search(r"\p{Latin}", word)}
+    return frozenset(word.casefold() for word in kept)

@@ -1,0 +1,118 @@
+"""Names of clusters from their titles: whole, without an outlet, each another."""
+
+import numpy as np
+import pytest
+
+from job.backends.text.names import (
+    NAME_CHARS,
+    SHORT_CHARS,
+    clip,
+    is_cut,
+    name_clusters,
+    recurring_tails,
+    without_tail,
+)
+from job.backends.text.phrases import phrase_name, phrases
+
+
+def fan(n: int) -> np.ndarray:
+    """Unit vectors of which the earlier ones are nearer to the mean."""
+    vectors = np.hstack([np.ones((n, 1)), np.diag(np.arange(n) / 10)])
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def named(titles: list[str], sources: list[str | None] | None = None) -> tuple[str, str]:
+    (name,) = name_clusters(titles, fan(len(titles)), [np.arange(len(titles))], [[]], sources or [None] * len(titles))
+    return name.name, name.short_name
+
+
+def test_the_name_is_the_most_central_title_that_is_not_cut() -> None:
+    titles = [
+        "The ferry crews walk off the jo…",
+        "Crews leave ferries ...",
+        "Ferry crews strike",
+        "Strike at the ferry",
+    ]
+    assert named(titles)[0] == "Ferry crews strike"
+
+
+def test_the_short_name_is_the_shortest_of_the_three_most_central() -> None:
+    titles = ["Ferry crews walk off the job", "Crews of the ferry strike", "Ferry crews strike", "Strike"]
+    assert named(titles) == ("Ferry crews walk off the job", "Ferry crews strike")
+
+
+@pytest.mark.parametrize("end", ["…", "...", " …", " ...", '…"', "....", "… "])
+def test_no_name_ends_in_an_ellipsis_even_where_all_titles_do(end: str) -> None:
+    for name in named([f"The ferry crews walk off the jo{end}"] * 3):
+        assert not is_cut(name)
+        assert name.startswith("The ferry crews walk")
+    assert named([end]) == ("?", "?")
+
+
+def test_exemplars_are_the_most_central_headlines_cut_or_not() -> None:
+    titles = ["Ferry…", *[f"title {i}" for i in range(8)]]
+    (name,) = name_clusters(titles, fan(9), [np.arange(9)], [[]], [None] * 9)
+    assert name.exemplars == [0, 1, 2, 3, 4]
+
+
+def test_a_tail_is_removed_where_it_recurs_or_is_the_source() -> None:
+    titles = [f"Something happened in place {i} - The Daily Post" for i in range(5)]
+    tails = recurring_tails(titles)
+    assert recurring_tails(titles[:4]) == frozenset()
+    assert without_tail(titles[0], tails, None) == "Something happened in place 0"
+    assert without_tail("Something else happened | THE DAILY POST", tails, None) == "Something else happened"
+    assert without_tail("Deal is close – Blinken", tails, "Reuters") == "Deal is close – Blinken"
+    for source in ("BBC", "bbc", "www.bbc.co.uk", "bbc.com", "The BBC"):
+        assert without_tail("Something else happened - BBC", tails, source) == "Something else happened"
+    assert without_tail("Something happened | World | BBC", frozenset({"world"}), "BBC") == "Something happened"
+
+
+def test_a_tail_is_kept_where_nothing_would_be_left() -> None:
+    assert without_tail("Live - BBC", frozenset(), "BBC") == "Live - BBC"
+
+
+def test_no_two_clusters_have_the_same_name_or_short_name() -> None:
+    titles = [
+        "Daily crossword",
+        "Daily crossword!",
+        "Daily Crossword",
+        "Other words",
+        "Daily crossword",
+        "Daily crossword",
+    ]
+    members = [np.array([0]), np.array([1]), np.array([2, 3]), np.array([4]), np.array([5])]
+    keywords = [["crossword"], ["crossword", "Monday"], [], ["Monday", "Friday"], []]
+    found = name_clusters(titles, fan(6), members, keywords, [None] * 6)
+    assert [name.name for name in found] == [
+        *("Daily crossword", "Daily crossword! (Monday)", "Other words", "Daily crossword (Friday)"),
+        "Daily crossword (2)",
+    ]
+    assert len({name.short_name.casefold() for name in found}) == 5
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "word " * 1_000, "字" * 5_000, "👨‍👩‍👧" * 500, "é" * 500])
+def test_a_long_title_is_clipped_between_characters_without_an_ellipsis(text: str) -> None:
+    name, short = named([text])
+    assert 0 < len(short) <= len(name) < len(text)
+    assert text.startswith(name) and text.startswith(short)
+    assert not is_cut(name) and not is_cut(short)
+    assert not name.endswith("\u200d") and not short.endswith("\u200d")
+
+
+def test_clipping_ends_at_a_clause_or_a_word() -> None:
+    title = "Ferry strike in Selmouth goes on for a third day: the operator threatens to go to court over the picket"
+    assert clip(title, SHORT_CHARS) == "Ferry strike in Selmouth goes on for a third day"
+    assert clip("Ferry strike in Selmouth goes on for a third day because nobody gives in", 60).endswith("because")
+    assert clip(title, NAME_CHARS) == title
+
+
+def test_keywords_side_by_side_are_one_phrase() -> None:
+    titles = ["Malaysia Airlines plane lost", "Malaysia Airlines MH370 search", "Search for MH370 plane", "A plane"]
+    assert phrases(titles, ["plane", "Airlines", "Malaysia", "MH370"]) == ["plane", "Malaysia Airlines", "MH370"]
+    assert phrase_name(titles, ["Airlines", "Malaysia", "MH370", "plane"], 2) == "Malaysia Airlines · MH370"
+    assert phrase_name(titles, [], 3) == ""
+
+
+def test_words_in_a_circle_are_still_named_once() -> None:
+    titles = ["one two three one two three", "one two three one"]
+    assert sorted(" ".join(phrases(titles, ["one", "two", "three"])).split()) == ["one", "three", "two"]
