@@ -127,12 +127,7 @@ def theme_ratios(part: str, table: pd.DataFrame) -> dict[str, float]:
     return ratios
 
 
-def uci_frames(folder: Path, quick: bool) -> list[pd.DataFrame]:
-    return list(uci_windows(titles(folder / "uci_dev.parquet"), WINDOW))[: 2 if quick else None]
-
-
-def measure_stories(folder: Path, quick: bool, encoder: Encoder) -> dict[str, float]:
-    uci = [dataset("uci", frame, "story", encoder) for frame in uci_frames(folder, quick)]
+def measure_stories(uci: list[Dataset], folder: Path, encoder: Encoder) -> dict[str, float]:
     nba = [basketball(folder / "nba2020_eng.parquet", encoder)]
     ratios = {}
     for part, title, windows in (("uci", "UCI stories, no times", uci), ("nba", "nba2020 stories, with times", nba)):
@@ -142,8 +137,7 @@ def measure_stories(folder: Path, quick: bool, encoder: Encoder) -> dict[str, fl
     return ratios
 
 
-def measure_themes(folder: Path, quick: bool, encoder: Encoder) -> dict[str, float]:
-    uci = [dataset("uci", frame, "category", encoder) for frame in uci_frames(folder, quick)]
+def measure_themes(uci: list[Dataset], folder: Path, quick: bool, encoder: Encoder) -> dict[str, float]:
     size = WINDOW // 2 if quick else WINDOW
     rows = titles(folder / "allsides_topics.parquet", with_description=True).sample(frac=1, random_state=SEED)
     frames = [rows[start : start + size] for start in range(0, size * (1 if quick else 2), size)]
@@ -189,10 +183,15 @@ def main() -> None:
     encoder = Encoder(arguments.vectors)
     print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {encoder.precision}", flush=True)
     ratios: dict[str, float] = {}
+    if parts != ["sizes"]:
+        frames = list(uci_windows(titles(folder / "uci_dev.parquet"), WINDOW))[: 2 if quick else None]
+        uci = [dataset("uci", frame, "story", encoder) for frame in frames]
     if "stories" in parts:
-        ratios |= measure_stories(folder, quick, encoder)
+        ratios |= measure_stories(uci, folder, encoder)
     if "themes" in parts:
-        ratios |= measure_themes(folder, quick, encoder)
+        for data, frame in zip(uci, frames, strict=True):
+            data.truth = frame.category.to_numpy()
+        ratios |= measure_themes(uci, folder, quick, encoder)
     if "sizes" in parts:
         ratios |= measure_sizes(folder, arguments.sizes, encoder)
     print(json.dumps({key: round(float(value), 3) for key, value in ratios.items()}))

@@ -14,7 +14,9 @@ The contract
 - Linkage: average linkage of squared distances (weights size^0.25), where the distance of two clusters of weights v and
   w is multiplied by (v w / (v + w))^0.25. With power 0 this is average linkage, whose largest theme takes up to half of
   the headlines; with power 1 it behaves as Ward's method, which splits large topics to make themes of equal size.
-- Both levels are cuts of the same tree: each topic lies in one theme, and each story in one topic.
+- Both levels are cuts of the same tree: each topic lies in one theme, and each story in one topic. A theme of fewer
+  than 0.5% of the headlines then joins the larger theme at the smallest mean distance, and so does a topic of fewer
+  than 0.1% in its theme, unless it is the largest there. So there can be fewer of both than asked for.
 - A lone headline has no theme (-1) if the cosine to the nearest other group is not positive: it is not more alike than
   two average headlines.
 - Ties: products are rounded; of equal ones the larger group comes first, then the one with the smaller first rank.
@@ -32,7 +34,7 @@ import numpy.typing as npt
 from job.backends.arrays import Device, array_module
 from job.backends.graph_hdbscan import by_size
 from job.backends.stories import arrays
-from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
+from job.backends.stories.theme_linkage import cut_merges, join_small, size_penalized_linkage
 from job.data import Floats, Ints, Vectors
 from job.topics import Themes
 
@@ -46,6 +48,8 @@ _STEPS = 20
 _TOWARDS_NEIGHBORS = 0.95
 _WEIGHT = 0.25
 _SIZE_PENALTY = 0.25
+# the smallest theme's and the smallest topic's share of all headlines
+_SMALLEST = (0.005, 0.001)
 # products are rounded to multiples of 1 / _PARTS, which hides the order in which a library adds
 _PARTS = 2.0**18
 
@@ -72,8 +76,8 @@ def find_themes(
     """Themes of all stories and headlines; see the module's contract.
 
     `counts`: how many themes and topics, by default `default_counts` of the stories, or of the lone headlines if
-    there is no story. There are fewer if there are fewer groups. `ranks` [n]: a different integer for each row.
-    `device` cuda: the groups beyond the largest find theirs on the GPU, with the same result.
+    there is no story. There are fewer if there are fewer groups, or small themes. `ranks` [n]: a different integer for
+    each row. `device` cuda: the groups beyond the largest find theirs on the GPU, with the same result.
 
     Raises:
         ValueError: the arrays do not match, a story has no headline, or a number is out of range.
@@ -92,10 +96,13 @@ def find_themes(
     lonely[: len(nodes)] = cosines.max(axis=1, initial=0) <= 0
     lone = np.zeros(len(sizes), np.bool_)
     lone[groups[labels[order] < 0]] = True
-    distances = _squared_distances(_smooth(nodes, neighbors, cosines, weights))
-    merges = size_penalized_linkage(distances, weights, _SIZE_PENALTY)
-    wanted = counts or default_counts(stories or n)
-    return _themes(labels, order, groups, joined, lonely & lone, [cut_merges(merges, count) for count in wanted])
+    smoothed, headlines = _smooth(nodes, neighbors, cosines, weights), np.bincount(joined, sizes).astype(np.int64)
+    merges = size_penalized_linkage(_squared_distances(smoothed), weights, _SIZE_PENALTY)
+    levels, within = [], np.zeros(len(nodes), np.int64)
+    for count, share in zip(counts or default_counts(stories or n), _SMALLEST, strict=True):
+        within = join_small(cut_merges(merges, count), within, smoothed, weights, headlines, share * n)
+        levels.append(within)
+    return _themes(labels, order, groups, joined, lonely & lone, levels)
 
 
 def _groups(labels: Ints, stories: int) -> tuple[Numbers, Numbers]:
