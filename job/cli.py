@@ -5,8 +5,10 @@ import sys
 import traceback
 
 from job import __version__
+from job.commands.assign import AssignCommand
 from job.commands.command import Command
 from job.commands.doctor import DoctorCommand
+from job.commands.export import ExportCommand
 from job.commands.fetch_model import FetchModelCommand
 from job.commands.recut import RecutCommand
 from job.commands.requeue import RequeueCommand
@@ -24,6 +26,8 @@ COMMANDS: tuple[Command, ...] = (
     StatusCommand(),
     RequeueCommand(),
     RecutCommand(),
+    AssignCommand(),
+    ExportCommand(),
     DoctorCommand(),
     FetchModelCommand(),
 )

@@ -12,6 +12,7 @@ import numpy as np
 from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
+from job.backends.stories.story_state import StoryIds
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
 from job.rows import Rows
@@ -140,6 +141,11 @@ class Job:
     @cached_property
     def theme_names(self) -> list[ThemeName]:
         return load_theme_names(self.run.file("theme_names.parquet")) if self.merges else []
+
+    @cached_property
+    def story_ids(self) -> StoryIds | None:
+        """The ids of the stories that stay from run to run; None where they are not kept."""
+        return StoryIds.load(self.run.file("story_ids.parquet")) if self.config.keeps_ids else None
 
     @cached_property
     def layout(self) -> Floats:

@@ -1,6 +1,7 @@
 """READ FIRST: the stages in order, and the loop that carries them out.
 
-    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> themes -> project -> describe -> report
+    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> ids -> themes -> project -> describe
+    -> report
 
 Each stage has a key: its settings and the results that it starts from. A stage whose marker in the run folder has
 that key, with its files in place, is up to date and is skipped; anything else is done again.
@@ -22,6 +23,7 @@ from job.runtime.team import Team
 from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
 from job.stages.embed import EmbedStage
+from job.stages.ids import IdsStage
 from job.stages.ingest import IngestStage
 from job.stages.merge import MergeStage
 from job.stages.neighbors import NeighborsStage
@@ -39,6 +41,7 @@ STAGES: tuple[Stage, ...] = (
     ClusterStage(),
     MergeStage(),
     StoriesStage(),
+    IdsStage(),
     ThemesStage(),
     ProjectStage(),
     DescribeStage(),
@@ -57,7 +60,8 @@ def run(config: Config, only: str | None = None) -> None:
     last = len(STAGES) if only is None else NAMES.index(only) + 1
     stages = [stage for stage in STAGES[:last] if stage.applies(config)]
     if only is not None and not STAGES[last - 1].applies(config):
-        raise BadInput(f"stage {only} has nothing to do with these settings: it needs cluster.merge_above")
+        needs = "cluster.previous" if only == "ids" else "cluster.merge_above"
+        raise BadInput(f"stage {only} has nothing to do with these settings: it needs {needs}")
 
     def work(team: Team) -> None:
         if job.ranks.rank == 0:

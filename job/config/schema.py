@@ -103,6 +103,11 @@ class Config(Section):
             shared |= {f"{name}.{key}": str(value) for key, value in section.key().items()}
         return shared
 
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether stories have ids that stay: after a previous run, or in a collection that grows."""
+        return self.cluster.previous is not None or self.store.scope == "collection"
+
     def public(self) -> dict[str, Any]:
         """The resolved configuration as JSON values, without the token, a password in the uri, and the ranks."""
         values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})

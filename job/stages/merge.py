@@ -1,6 +1,6 @@
 """Merge: headlines merged by average linkage of their story vectors, over the neighbor graph."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from job.context import Job, Size, Stage, StageResult
 from job.data import Floats
 from job.runtime.log import logger
 from job.runtime.rundir import digest
+
+if TYPE_CHECKING:
+    from job.backends.stories.vectors import Shares
 
 
 class MergeStage(Stage):
@@ -73,13 +76,29 @@ class MergeStage(Stage):
 
 
 def _story_vectors(job: Job) -> Floats:
-    from job.backends.embedding.lexical_shards import load_lexical_weights
-    from job.backends.stories.vectors import Shares, story_vectors
+    from job.backends.stories.vectors import story_vectors
+
+    headlines = job.headlines
+    texts, times = headlines.table["text"], headlines.times
+    return story_vectors(job.embeddings.vectors, texts, times, shares(job), lexical_weights(job))
+
+
+def shares(job: Job) -> "Shares":
+    """How much each kind of evidence counts in this run."""
+    from job.backends.stories.vectors import Shares
 
     settings = job.config.stories
-    shares = Shares(settings.words, settings.time, settings.hours)
-    # lexical weights are this input's; of other rows in the collection they are not known
-    own = job.config.embed.sparse and not job.whole_collection
-    lexical = load_lexical_weights(job.run.path) if own else None
-    headlines = job.headlines
-    return story_vectors(job.embeddings.vectors, headlines.table["text"], headlines.times, shares, lexical)
+    return Shares(settings.words, settings.time, settings.hours)
+
+
+def uses_lexical_weights(job: Job) -> bool:
+    """Whether words are compared by BGE-M3's lexical weights: these are this input's, and not known of other rows in
+    the collection."""
+    return job.config.embed.sparse and not job.whole_collection
+
+
+def lexical_weights(job: Job) -> Any:
+    """The lexical weights as a SciPy CSR array, None where they are not used."""
+    from job.backends.embedding.lexical_shards import load_lexical_weights
+
+    return load_lexical_weights(job.run.path) if uses_lexical_weights(job) else None
