@@ -113,16 +113,10 @@ class Job:
         return self.config.cluster.merge_above is not None
 
     @cached_property
-    def fine_clusters(self) -> Clusters:
-        """HDBSCAN's clusters."""
-        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
-
-    @cached_property
     def clusters(self) -> Clusters:
         """The clusters of the answer: stories where clusters are merged, else HDBSCAN's."""
-        if self.merges:
-            return Clusters.load(self.run.file("stories.parquet"), self.run.file("stories.npz"))
-        return self.fine_clusters
+        table, arrays = ("stories.parquet", "stories.npz") if self.merges else ("clusters.parquet", "tree.npz")
+        return Clusters.load(self.run.file(table), self.run.file(arrays))
 
     @cached_property
     def assigned(self) -> Ints:
