@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,14 @@ def test_a_process_whose_lock_was_taken_over_is_stopped_by_its_heartbeat(
     assert beating.wait(10) == -signal.SIGTERM
 
 
+def within_30_seconds(holds: Callable[[], bool]) -> None:
+    """A busy machine starts processes late."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_the_heartbeat_ends_with_its_process_and_outlives_slurms_signals(
     tmp_path: Path, beating: subprocess.Popen[str]
 ) -> None:
@@ -99,12 +107,11 @@ def test_the_heartbeat_ends_with_its_process_and_outlives_slurms_signals(
         os.kill(int(child), number)
     (holder,) = holders(tmp_path)
     before = holder.beat()
-    time.sleep(0.5)
-    assert holder.beat() != before
+    within_30_seconds(lambda: holder.beat() not in ("", before))
     beating.kill()
     beating.wait()
-    time.sleep(0.5)
-    assert not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_text()
+    command = Path(f"/proc/{child}/cmdline")
+    within_30_seconds(lambda: not command.exists() or not command.read_text())
 
 
 def test_a_dead_process_of_this_machine_is_known_at_once(tmp_path: Path, beating: subprocess.Popen[str]) -> None:
