@@ -17,7 +17,8 @@ class ThemesStage(Stage):
 
     name = "themes"
     # 2: the products with the largest groups are those of rounded vectors
-    version = 2
+    # 3: small themes join larger ones
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.stories
