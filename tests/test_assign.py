@@ -74,7 +74,7 @@ def test_headlines_go_to_the_story_that_holds_the_others_of_theirs(yesterday: Pa
     home = {story: clusters.most_common(1)[0][0] for story, clusters in of_story.items()}
     assigned = [row for row in rows_of(today) if row["story"] in home and row["status"] == "assigned"]
     right = [row["cluster"] == home[row["story"]] for row in assigned]
-    assert len(right) > 100
+    assert len(right) > 60
     assert np.mean(right) >= 0.9
 
 

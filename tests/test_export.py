@@ -73,9 +73,10 @@ def test_atlas_labels_are_at_their_headlines_and_the_stories_table_joins(
         assert of_stories[story["name"]]["priority"] == len(x) == story["headlines"]
 
 
-def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(job: Run, demo: Path, tmp_path: Path) -> None:
-    exported(job, demo, "atlas", tmp_path)
-    labels = pq.read_table(tmp_path / "labels.parquet").to_pylist()
+def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(job: Run, copy: Path, tmp_path: Path) -> None:
+    assert job("recut", copy, "merge_above=null").returncode == 0
+    exported(job, copy, "atlas", tmp_path / "atlas")
+    labels = pq.read_table(tmp_path / "atlas" / "labels.parquet").to_pylist()
     levels = [row["level"] for row in labels]
     assert levels == sorted(levels)
     assert levels.count(0) == 8

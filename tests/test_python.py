@@ -55,7 +55,10 @@ def test_a_finished_run_is_opened_as_tables(demo: Path) -> None:
     )
     keywords = result.stories()["keywords"].to_pylist()
     assert all(isinstance(words, list) and words for words in keywords)
-    assert result.themes() is None
+    themes = result.themes()
+    assert themes is not None
+    assert set(themes["level"].to_pylist()) == {"theme", "topic"}
+    assert result.report.stat().st_size > 0
     assert result.changes() is None
     assert repr(result) == f"Result('{demo}')"
 
