@@ -13,7 +13,8 @@ from job.backends.stories.level import score_levels
 from job.backends.stories.linkage import MergeTree, average_linkage
 from job.backends.stories.linkage import cut as cut_tree
 from job.backends.stories.themes import find_themes
-from job.backends.stories.vectors import Shares, _turn_by_time, story_vectors
+from job.backends.stories.vectors import Shares, StorySpace, story_vectors
+from job.backends.stories.words import text_terms
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.data import Floats, Ints
 from job.stages.stories import story_labels
@@ -55,12 +56,9 @@ def without_time(data: Dataset) -> Ints:
 
 
 def without_centering(data: Dataset) -> Ints:
-    shares, d = Shares(), data.vectors.shape[1]
-    vectors = story_vectors(data.vectors, data.texts, np.full(len(data.texts), np.nan), shares)
-    vectors[:, :d] = np.sqrt(1 - shares.words) * data.vectors
-    if np.isfinite(data.times).any():
-        _turn_by_time(vectors, data.times / 3600, shares, threads=2)
-    return stories(data, vectors)
+    space = StorySpace.of(data.vectors, data.times, Shares())
+    around_zero = replace(space, mean=np.zeros_like(space.mean))
+    return stories(data, around_zero.vectors(data.vectors, text_terms(data.texts), data.times))
 
 
 def without_core(data: Dataset) -> Ints:

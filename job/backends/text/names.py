@@ -87,7 +87,7 @@ def _distinctive(vectors: Vectors, members: Sequence[Ids], central: Sequence[Ids
         own = np.arange(start, start + len(similar))
         similar[own - start, own] = -np.inf
         rivals = np.argpartition(-similar, min(_RIVALS, len(means) - 1) - 1, axis=1)[:, : min(_RIVALS, len(means) - 1)]
-        for cluster, others in zip(own, rivals, strict=True):
+        for cluster, others in zip(own.tolist(), rivals, strict=True):
             candidates = vectors[central[cluster]].astype(np.float32)
             margin = candidates @ means[cluster] - (candidates @ means[others].T).max(axis=1)
             # rounded: the last bits depend on the machine
