@@ -1,6 +1,7 @@
 """The methods that quality.py compares: each maps a `Dataset` to labels int32 [n], -1 = in no cluster."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from quality_data import SEED, Dataset, K
