@@ -11,6 +11,7 @@ from job.commands.doctor import DoctorCommand
 from job.commands.export import ExportCommand
 from job.commands.fetch_model import FetchModelCommand
 from job.commands.recut import RecutCommand
+from job.commands.requeue import RequeueCommand
 from job.commands.run import RunCommand
 from job.commands.stage import StageCommand
 from job.commands.status import StatusCommand
@@ -23,6 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     ValidateCommand(),
     StageCommand(),
     StatusCommand(),
+    RequeueCommand(),
     RecutCommand(),
     AssignCommand(),
     ExportCommand(),

@@ -1,6 +1,6 @@
 """The configuration of a run: YAML, then the environment, then `key=value` words, all checked at once.
 
-sections   every key with its meaning; each field says whether it is part of a stage's key
+sections, describe   every key with its meaning; each field says whether it is part of a stage's key
 schema     the sections together, and the rules between them
 recipes    settings that belong together under one name
 load       reading the file, the environment and the words
@@ -9,6 +9,7 @@ errors     validation errors as lines that name the key, the value and the next 
 Nothing heavy is imported. `configs/*.yaml` repeat the keys with their trade-offs.
 """
 
+from job.config.describe import Describe, Llm
 from job.config.load import load, resolve
 from job.config.recipes import RECIPES
 from job.config.schema import REDUCE_NEIGHBORS, SPARE_HITS, Config
@@ -20,8 +21,10 @@ __all__ = [
     "SPARE_HITS",
     "Cluster",
     "Config",
+    "Describe",
     "Embed",
     "Input",
+    "Llm",
     "Neighbors",
     "Project",
     "RanksConfig",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from job.config.describe import Describe
 from job.config.recipes import expand
 from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
 from job.runtime.secrets import without_password
@@ -28,6 +29,7 @@ class Config(Section):
     cluster: Cluster = Cluster()
     stories: Stories = Stories()
     project: Project = Project()
+    describe: Describe = Describe()
     report: Report = Report()
     ranks: RanksConfig = RanksConfig()
     _notes: tuple[str, ...] = PrivateAttr(())
@@ -90,6 +92,16 @@ class Config(Section):
     def search_k(self) -> int:
         """Hits per query that are asked of Milvus."""
         return self.graph_k + SPARE_HITS
+
+    def shared(self) -> dict[str, str]:
+        """The settings that several processes of one run must share, as text: those that the result depends on, and
+        where Milvus is. Paths may differ: what is read is compared by its content."""
+        sections = (self.input, self.embed, self.store, self.neighbors, self.cluster)
+        names = ("input", "embed", "store", "neighbors", "cluster")
+        shared = {"seed": str(self.seed), "store.uri": without_password(self.store.uri or "")}
+        for name, section in zip(names, sections, strict=True):
+            shared |= {f"{name}.{key}": str(value) for key, value in section.key().items()}
+        return shared
 
     @property
     def keeps_ids(self) -> bool:

@@ -50,7 +50,7 @@ class ClusterStage(Stage):
         logger.info(
             "cluster: %s clusters%s, %.1f%% noise (%s%s)",
             f"{clusters.count:,}",
-            " to be merged" if job.merges else "",
+            " of HDBSCAN beside the stories" if job.merges else "",
             100 * noise["noise_share"],
             implementation,
             ", from the kept tree" if reused else "",

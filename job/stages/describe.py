@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from job.backends.text.keywords import cluster_keywords
-from job.backends.text.names import Name, apart, name_clusters
+from job.backends.text.names import apart, name_clusters
 from job.backends.text.phrases import phrase_name
 from job.context import Job, Stage, StageResult
 from job.data import Ids, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import digest, digest_file
 from job.stages.describe_facts import cluster_facts
+from job.stages.describe_llm import LlmNames, llm_names
 from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save
 
 KEYWORDS = 6
@@ -36,14 +37,21 @@ class DescribeStage(Stage):
         rows = digest_file(job.answer_folder / "rows.parquet") if job.whole_collection else ingest and ingest.key
         themes = [job.output("themes")] if job.merges else []
         clusters = [job.clusters_output, job.config.cluster.assign_within, *themes]
-        return [job.clustered("ingest"), rows, job.clustered("embed"), *clusters]
+        llm = [job.config.describe.llm.key()] if job.config.describe.llm.endpoint else []
+        return [job.clustered("ingest"), rows, job.clustered("embed"), *clusters, *llm]
 
     def files(self, job: Job) -> list[str]:
         return ["topics.parquet", *(["theme_names.parquet"] if job.merges else [])]
 
+    def is_volatile(self, job: Job) -> bool:
+        # stories that a language model gave no answer for are asked for again
+        marker = job.run.marker(self.name)
+        return bool(job.config.describe.llm.endpoint and marker and marker.stats.get("llm_again"))
+
     def run(self, job: Job) -> StageResult:
         titles, themes = job.headlines.column("title"), job.themes
-        names, keywords = _names(job, titles)
+        found, keywords = _names(job, titles)
+        names = found.names
         facts = cluster_facts(job.assigned, job.clusters.count, job.rows)
         topics = [
             Topic(
@@ -68,13 +76,15 @@ class DescribeStage(Stage):
             f"{totals.headlines:,}",
             100 * totals.noise_share,
         )
-        stats = {
+        stats: dict[str, Any] = {
             "clusters": len(topics),
             "noise_headlines": totals.noise_headlines,
             "noise_rows": totals.noise_rows,
             "noise_share": round(totals.noise_share, 4),
         }
-        return StageResult(len(topics), digest(described), stats=stats)
+        if job.config.describe.llm.endpoint:
+            stats |= {"llm": found.stats, "llm_again": found.again}
+        return StageResult(len(topics), digest(described), found.fallbacks, stats=stats)
 
 
 def _members(labels: Ints, count: int) -> list[Ids]:
@@ -84,12 +94,15 @@ def _members(labels: Ints, count: int) -> list[Ids]:
     return [order[starts[c] : starts[c + 1]] for c in range(count)]
 
 
-def _names(job: Job, titles: list[str]) -> tuple[list[Name], list[list[str]]]:
+def _names(job: Job, titles: list[str]) -> tuple[LlmNames, list[list[str]]]:
     """The name and the keywords of each cluster, from its own headlines."""
     members = _members(job.clusters.labels, job.clusters.count)
     keywords = cluster_keywords([[titles[row] for row in rows] for rows in members], KEYWORDS)
     sources = job.rows.first_sources(len(titles))
-    return name_clusters(titles, job.embeddings.vectors, members, keywords, sources), keywords
+    names = name_clusters(titles, job.embeddings.vectors, members, keywords, sources)
+    if job.config.describe.llm.endpoint:
+        return llm_names(job, titles, members, names), keywords
+    return LlmNames(names), keywords
 
 
 def _theme_names(themes: Themes, titles: list[str]) -> list[ThemeName]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.backends.arrays import Device
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
 from job.data import Floats
@@ -52,7 +53,8 @@ class MergeStage(Stage):
         each_by_itself = np.arange(len(near), dtype=np.int32)
         vectors = _story_vectors(job)
         dimensions = vectors.shape[1]
-        tree = average_linkage(vectors, each_by_itself, near.indices, overwrite_vectors=True)
+        device: Device = "cuda" if job.graph_code.value == "cuda" else "cpu"
+        tree = average_linkage(vectors, each_by_itself, near.indices, overwrite_vectors=True, device=device)
         tree.save(job.run.file("merges.npz"))
         # made again: keeping a copy would double the memory
         del vectors
@@ -64,7 +66,12 @@ class MergeStage(Stage):
         return StageResult(
             len(tree.leaves),
             digest(tree.merges, levels.scores),
-            stats={"components": components, "dimensions": dimensions, "best_level": round(levels.best, 4)},
+            stats={
+                "components": components,
+                "dimensions": dimensions,
+                "best_level": round(levels.best, 4),
+                "device": device,
+            },
         )
 
 

@@ -507,3 +507,45 @@ def test_blank_lines_before_the_header_are_skipped(write: Write) -> None:
 
 def test_a_line_of_spaces_before_the_header_is_skipped(write: Write) -> None:
     assert Ingested(write("  \ntitle,description\nA,x\n")).titles() == {"A"}
+
+
+# ---- times and sources
+
+
+def test_each_row_has_its_own_time_and_source_and_a_headline_the_earliest_time(write: Write) -> None:
+    got = Ingested(
+        write("title,published,outlet\nA,2024-04-25T12:00Z,BBC\nA,2024-04-25T11:00Z, CNN \nB,,\n"), time="auto"
+    )
+    noon = 1_714_046_400.0
+    assert [(row["time"], row["source"]) for row in got.rows] == [(noon, "BBC"), (noon - 3600, "CNN"), (None, None)]
+    assert got.headline("A")["time"] == noon - 3600
+    assert (got.stats["time"], got.stats["source"]) == ("published", "outlet")
+
+
+def test_a_source_is_named_or_found_by_a_usual_name_or_left_out(write: Write) -> None:
+    path = write("title,source,desk\nA,BBC,World\n")
+    assert [Ingested(path, source=source).rows[0]["source"] for source in ("auto", "desk", None)] == [
+        "BBC",
+        "World",
+        None,
+    ]
+    assert "input.source = 'paper': no such column" in refused(path, source="paper")
+    without = Ingested(write("title\nA\n"))
+    assert (without.stats["source"], without.rows[0]["source"]) == (None, None)
+
+
+def test_of_a_source_that_is_an_object_its_name_is_taken(write: Write) -> None:
+    rows = [
+        {"title": "A", "source": {"id": None, "name": "The Post"}},
+        {"title": "B", "source": "BBC"},
+        {"title": "C", "source": {"id": 7}},
+        {"title": "D", "source": "{not JSON"},
+        {"title": "E", "source": None},
+    ]
+    got = Ingested(write(rows, "news.jsonl"))
+    assert [row["source"] for row in got.rows] == ["The Post", "BBC", '{"id": 7}', "{not JSON", None]
+
+
+def test_a_source_of_another_type_becomes_text(write: Write) -> None:
+    got = Ingested(write(pa.table({"title": ["A", "B"], "source": pa.array([7, None])}), "news.parquet"))
+    assert [row["source"] for row in got.rows] == ["7", None]

@@ -41,14 +41,19 @@ def joined(names: Sequence[str]) -> str:
     return '(() => {\n"use strict";\n' + "\n".join(static(name) for name in names) + "})();\n"
 
 
-def document(title: str, body: str, style: str, scripts: Sequence[str], data: dict[str, str]) -> str:
+def document(
+    title: str, body: str, style: str, scripts: Sequence[str], data: dict[str, str], later: dict[str, str] | None = None
+) -> str:
     """The page. `body` is trusted markup, `title` is not; `data` are strings in base64, and JSON from `as_json`.
+
+    `later`: scripts by id that do not run by themselves: one of `scripts` runs them when it wants to.
 
     The policy runs only these scripts, by their hashes, not one that a headline would bring. It allows no connection
     and no address outside the page. `unsafe-eval`: Plotly's WebGL layer (regl) makes its draw functions from text.
     """
-    scripts = [script.replace("\r\n", "\n").replace("</script", "<\\/script") for script in scripts]
-    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    scripts = [_inline(script) for script in scripts]
+    later = {name: _inline(script) for name, script in (later or {}).items()}
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in [*scripts, *later.values()])
     policy = (
         f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
         "connect-src 'none'; form-action 'none'; base-uri 'none'"
@@ -58,7 +63,9 @@ def document(title: str, body: str, style: str, scripts: Sequence[str], data: di
         title=html.escape(title),
         style=style,
         body=body,
-        data="\n".join(f'<script type="text/plain" id="{name}">{text}</script>' for name, text in data.items()),
+        data="\n".join(
+            f'<script type="text/plain" id="{name}">{text}</script>' for name, text in (data | later).items()
+        ),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 
@@ -66,6 +73,10 @@ def document(title: str, body: str, style: str, scripts: Sequence[str], data: di
 def as_json(value: Any) -> str:
     """JSON that is safe inside a `script` element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _inline(script: str) -> str:
+    return script.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def _sha256(script: str) -> str:

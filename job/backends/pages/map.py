@@ -39,4 +39,4 @@ def write_map(points: MapPoints, title: str, max_bytes: int, path: Path) -> None
     title = plain(title, _TITLE_CHARS)
     payload = pack(points, max_bytes - fixed)
     data = {"about": as_json({"title": title, **payload.about}), **payload.strings}
-    path.write_text(document(title, body, style, [plotly, script], data), encoding="utf-8")
+    path.write_text(document(title, body, style, [script], data, {"plotly": plotly}), encoding="utf-8")

@@ -6,9 +6,19 @@ const NOISE_COLOR = "#8f949c";
 
 const pointSize = (n) => (n < 1500 ? 8 : n < 8000 ? 6 : n < 40000 ? 4.5 : 3);
 
-// Draws the points and returns their view; `moved` is called whenever it changes.
-async function drawCloud(plot, data, moved) {
-  const view = data.z && data.n ? spaceView(plot, data) : flatView(plot, data);
+const viewOf = (plot, data) => (data.z && data.n ? spaceView(plot, data) : flatView(plot, data));
+
+// Plotly lies in the page as text, because reading it takes a second: the first picture stands before it runs.
+function runPlotly() {
+  const text = byId("plotly");
+  const script = document.createElement("script");
+  script.textContent = text.textContent;
+  text.remove();
+  document.head.append(script);
+}
+
+// Draws the points; `moved` is called whenever the view changes.
+async function drawCloud(plot, data, view, moved) {
   const size = pointSize(data.n) * (view.flat ? 1 : 0.5);
   const traces = [];
   let start = 0;
@@ -46,7 +56,10 @@ async function drawCloud(plot, data, moved) {
   for (const event of ["plotly_relayouting", "plotly_relayout", "plotly_afterplot"]) plot.on(event, frame);
   if (view.watch) view.watch(frame);
   // Plotly looks at the window's size alone
-  new ResizeObserver(oncePerFrame(() => Plotly.Plots.resize(plot))).observe(plot);
+  const resize = oncePerFrame(() => {
+    const { width, height } = plot._fullLayout;
+    if (width !== plot.clientWidth || height !== plot.clientHeight) Plotly.Plots.resize(plot);
+  });
+  new ResizeObserver(resize).observe(plot);
   view.showNoise = (on) => (data.about.noise ? Plotly.restyle(plot, { visible: on }, [traces.length - 1]) : null);
-  return view;
 }

@@ -4,7 +4,7 @@
 const [HOME_X, HOME_Y] = [[-0.05, 1.05], [-0.1, 1.05]];
 
 function flatView(plot, data) {
-  const view = { flat: true, width: 1, height: 1, x0: 0, x1: 1, y0: 0, y1: 1 };
+  const view = { flat: true, width: 1, height: 1, x0: HOME_X[0], x1: HOME_X[1], y0: HOME_Y[0], y1: HOME_Y[1] };
   // a point of a large map is found when a story of a few points fills a part of the screen
   const smallest = data.n > 50000 ? 0.004 : 0.02;
 
@@ -14,9 +14,11 @@ function flatView(plot, data) {
   };
   view.trace = (rows) => ({ type: "scattergl", x: data.x.subarray(...rows), y: data.y.subarray(...rows) });
   view.refresh = () => {
-    const { xaxis, yaxis } = plot._fullLayout;
-    [view.x0, view.x1] = xaxis.range;
-    [view.y0, view.y1] = yaxis.range;
+    if (plot._fullLayout) {
+      const { xaxis, yaxis } = plot._fullLayout;
+      [view.x0, view.x1] = xaxis.range;
+      [view.y0, view.y1] = yaxis.range;
+    }
     view.width = plot.clientWidth;
     view.height = plot.clientHeight;
   };

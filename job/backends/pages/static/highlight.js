@@ -55,18 +55,20 @@ function makeHighlight(canvas, plot, data, view, state) {
     context.putImageData(image, 0, 0);
   }
 
-  return function draw() {
+  // `all`: before Plotly draws them, all points are here.
+  return function draw(all = false) {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [Math.round(view.width * scale), Math.round(view.height * scale)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const filtered = state.shown !== null || state.story >= 0;
     plot.classList.toggle("faded", filtered);
+    canvas.classList.toggle("all", all);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    if (!filtered) return;
+    if (!filtered && !all) return;
     const count = state.story < 0 ? state.count : state.sizeOf(data.stories[state.story]);
     if (count > SHAPES) drawPixels(scale, pointSize(data.n));
-    else drawShapes(scale, Math.max(pointSize(data.n), count < 400 ? 8 : 5));
+    else drawShapes(scale, all ? pointSize(data.n) - 2 : Math.max(pointSize(data.n), count < 400 ? 8 : 5));
   };
 }
 

@@ -1,4 +1,4 @@
-// Puts the parts together: data, then the first picture, then texts and what needs them.
+// Puts the parts together: data, the first picture, Plotly, then texts and what needs them.
 
 async function start() {
   const data = await loadData();
@@ -14,10 +14,20 @@ async function start() {
   const parts = { data, state, map, plot };
   let moved = () => {};
   makeBrush(parts);
-  const view = (parts.view = await drawCloud(plot, data, () => moved()));
+  const view = (parts.view = viewOf(plot, data));
   parts.nearest = makeNearest(data, view, state);
   parts.highlight = makeHighlight(byId("highlight"), plot, data, view, state);
   parts.labels = makeLabels(byId("labels"), data, view, state, () => obstaclesOn(map));
+  if (view.flat) {
+    view.refresh();
+    parts.highlight(true);
+    parts.labels();
+    byId("loading").hidden = true;
+    await painted();
+    performance.mark("map-drawn");
+  }
+  runPlotly();
+  await drawCloud(plot, data, view, () => moved());
   Object.assign(parts, actions(parts));
   const tip = watchPointer(parts);
   moved = () => {
@@ -31,9 +41,7 @@ async function start() {
   moved();
   byId("loading").remove();
 
-  // the first picture stands before the texts are unpacked
-  const drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-  const ready = drawn.then(() => performance.mark("map-drawn")).then(() => loadTexts(data));
+  const ready = painted().then(() => performance.mark("map-live")).then(() => loadTexts(data));
   makeList(parts);
   parts.focusPanel = makePanel(parts, ready);
   watchSearch(parts, ready);
@@ -43,6 +51,9 @@ async function start() {
   await ready;
   document.documentElement.dataset.ready = "true";
 }
+
+// Fulfilled when what was just changed is on the screen.
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 
 function actions(parts) {
   const { data, state, view } = parts;

@@ -1,0 +1,218 @@
+"""Describe's optional step: names from a language model (`describe.llm`), in place of titles where they pass the check.
+
+Batches hold stories of one theme, so that the model tells siblings apart. Answers are kept on disk as they come
+(`names_llm.jsonl`), so a stopped run and a run with another cut ask only for what is new. Whatever goes wrong, a story
+keeps the name that it has from its titles, and the record says how many did and why.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from job.backends.llm import prompt
+from job.backends.llm.cache import NameCache
+from job.backends.llm.check import why_not
+from job.backends.llm.client import Client, LlmError
+from job.backends.text.names import SHORT_CHARS, Name, clip, folded
+from job.config.describe import Llm
+from job.context import Job
+from job.data import Ids, Ints
+from job.runtime import signals
+from job.runtime.log import logger
+from job.runtime.progress import Progress
+from job.runtime.secrets import from_environment
+
+CACHE_FILE = "names_llm.jsonl"
+# batches in a row without an answer, after which nothing more is asked
+_GIVE_UP_AFTER = 3
+# an answer that is not what was asked for is asked for once more
+_QUESTIONS = 2
+_POLL_SECONDS = 0.2
+
+# names, or None where no answer was what was asked for; tokens; requests
+_Reply = tuple[list[str] | None, int, int]
+
+
+@dataclass
+class LlmNames:
+    """`names`: of all clusters. `stats`: for the record. `again`: whether a later run may get answers that this did
+    not."""
+
+    names: list[Name]
+    stats: dict[str, Any] = field(default_factory=dict)
+    fallbacks: list[str] = field(default_factory=list)
+    again: bool = False
+
+
+@dataclass
+class _Asked:
+    """`raw`: the model's names by cluster. `kept`: why clusters have none, and how many."""
+
+    raw: dict[int, str] = field(default_factory=dict)
+    kept: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    tokens: int = 0
+    failed: bool = False
+
+
+def llm_names(
+    job: Job, titles: Sequence[str], members: Sequence[Ids], names: Sequence[Name], pause: float = 2.0
+) -> LlmNames:
+    """Ask for the names of the largest clusters; `names`: those that they have. `pause`: as `Client` has it."""
+    settings = job.config.describe.llm
+    assert settings.endpoint is not None and settings.model is not None
+    count = min(settings.largest, len(names))
+    cache = NameCache(job.run.file(CACHE_FILE), settings.model)
+    shown = [prompt.shown([titles[row] for row in name.exemplars]) for name in names[:count]]
+    asked = _Asked({cluster: name for cluster in range(count) if (name := cache.get(shown[cluster])) is not None})
+    cached = len(asked.raw)
+    todo = [cluster for cluster in range(count) if cluster not in asked.raw]
+    if todo:
+        themes = job.themes.cluster_themes if job.themes else None
+        client = _client(settings, pause)
+        try:
+            with Progress("describe", len(todo), "stories asked for") as progress:
+                _Questions(client, settings, shown, cache, asked).ask(_batches(todo, themes, settings.batch), progress)
+        finally:
+            client.close()
+    result = _checked(asked, titles, members, names)
+    named = sum(a.name != b.name for a, b in zip(result, names, strict=True))
+    about = {"model": settings.model, "stories": count, "named": named, "cached": cached}
+    stats = {**about, "requests": asked.requests, "tokens": asked.tokens, "kept_titles": dict(asked.kept)}
+    logger.info("describe: %s named %d of %d stories, %d tokens", settings.model, named, count, asked.tokens)
+    return LlmNames(result, stats, _fallbacks(asked, count), asked.failed)
+
+
+def _client(settings: Llm, pause: float) -> Client:
+    assert settings.endpoint is not None and settings.model is not None
+    names = ["LLM_API_KEY"]
+    if urlsplit(settings.endpoint).hostname == "api.openai.com":
+        names.append("OPENAI_API_KEY")
+    keys = from_environment(*names)
+    key = next((keys[name] for name in names if name in keys), None)
+    return Client(settings.endpoint, settings.model, key, settings.timeout, pause)
+
+
+def _batches(clusters: Sequence[int], themes: Ints | None, size: int) -> Iterator[tuple[int, ...]]:
+    """Clusters of one theme at a time, in order of the themes' first clusters."""
+    groups: dict[int, list[int]] = {}
+    for cluster in clusters:
+        groups.setdefault(int(themes[cluster]) if themes is not None else 0, []).append(cluster)
+    for group in groups.values():
+        yield from (tuple(group[start : start + size]) for start in range(0, len(group), size))
+
+
+class _Questions:
+    """Asks for batches of clusters, several at once, within the budget; what comes goes to `asked` and to the cache."""
+
+    def __init__(
+        self, client: Client, settings: Llm, shown: Sequence[Sequence[str]], cache: NameCache, asked: _Asked
+    ) -> None:
+        self._client, self._settings, self._shown, self._cache = client, settings, shown, cache
+        self._asked = asked
+        self._pending: dict[Future[_Reply], tuple[tuple[int, ...], int]] = {}
+        self._failures = 0
+        self._why_stopped = ""
+
+    def ask(self, batches: Iterator[tuple[int, ...]], progress: Progress) -> None:
+        pool = ThreadPoolExecutor(self._settings.parallel)
+        try:
+            while True:
+                self._send(batches, pool)
+                if not self._pending:
+                    break
+                done, _ = wait(self._pending, _POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    progress.update(self._take(future))
+                signals.check()
+        finally:
+            self._client.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+        for batch in batches:
+            self._asked.kept[self._why_stopped] += len(batch)
+
+    def _send(self, batches: Iterator[tuple[int, ...]], pool: ThreadPoolExecutor) -> None:
+        """Send as many batches as may be asked for now."""
+        budget = self._settings.budget_tokens
+        while not self._why_stopped and len(self._pending) < self._settings.parallel:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            question = prompt.messages([self._shown[cluster] for cluster in batch])
+            cost = prompt.estimate(question, len(batch))
+            if self._asked.tokens + sum(cost for _, cost in self._pending.values()) + cost > budget:
+                self._why_stopped = f"describe.llm.budget_tokens = {budget:,} is spent"
+                self._asked.kept[self._why_stopped] += len(batch)
+                return
+            self._pending[pool.submit(_ask, self._client, question, len(batch), cost)] = (batch, cost)
+
+    def _take(self, future: Future[_Reply]) -> int:
+        """Keep what came of a batch; returns its size."""
+        asked, (batch, _) = self._asked, self._pending.pop(future)
+        try:
+            names, tokens, requests = future.result()
+        except LlmError as error:
+            asked.kept[str(error)] += len(batch)
+            asked.failed = True
+            self._failures += 1
+            if error.final or self._failures >= _GIVE_UP_AFTER:
+                self._why_stopped = self._why_stopped or f"not asked, after: {error}"
+            return len(batch)
+        self._failures = 0
+        asked.tokens += tokens
+        asked.requests += requests
+        if names is None:
+            asked.kept["an answer that is not what was asked for"] += len(batch)
+            asked.failed = True
+        else:
+            asked.raw.update(zip(batch, names, strict=True))
+            self._cache.put([self._shown[cluster] for cluster in batch], names)
+        return len(batch)
+
+
+def _ask(client: Client, question: list[dict[str, str]], count: int, cost: int) -> _Reply:
+    """The names, or None where no answer was what was asked for; the tokens and the requests that it took."""
+    tokens = 0
+    for number in range(1, _QUESTIONS + 1):
+        answer = client.ask(question, prompt.SCHEMA, prompt.max_tokens(count))
+        tokens += cost if answer.tokens is None else answer.tokens
+        names = prompt.read(answer.text, count)
+        if names is not None:
+            return names, tokens, number
+    return None, tokens, _QUESTIONS
+
+
+def _checked(asked: _Asked, titles: Sequence[str], members: Sequence[Ids], names: Sequence[Name]) -> list[Name]:
+    """The names with those of the model that may stand; what keeps others from it is counted."""
+    result = list(names)
+    taken = {folded(name.name) for name in names}
+    taken_short = {folded(name.short_name) for name in names}
+    for cluster in sorted(asked.raw):
+        name, before = asked.raw[cluster].strip().strip('"“”').rstrip("."), result[cluster]
+        if name == before.name:
+            continue
+        reason = why_not(name, [titles[row] for row in members[cluster]])
+        if reason is None and folded(name) in taken - {folded(before.name)}:
+            reason = "the name of another story"
+        if reason is not None:
+            asked.kept[reason] += 1
+            continue
+        taken = taken - {folded(before.name)} | {folded(name)}
+        short = clip(name, SHORT_CHARS)
+        if folded(short) in taken_short - {folded(before.short_name)}:
+            short = before.short_name
+        taken_short = taken_short - {folded(before.short_name)} | {folded(short)}
+        result[cluster] = replace(before, name=name, short_name=short)
+    return result
+
+
+def _fallbacks(asked: _Asked, count: int) -> list[str]:
+    if not asked.kept:
+        return []
+    reasons = "; ".join(f"{number} {reason}" for reason, number in asked.kept.most_common())
+    said = f"describe.llm: {asked.kept.total()} of {count} stories keep their titles as names: {reasons}"
+    logger.warning("describe: %s", said)
+    return [said]

@@ -1,0 +1,35 @@
+"""The rows of the answer, read back with the headlines that they have."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from job.data import ROWS
+from job.rows import Rows
+
+
+def rows_of(folder: Path, ids: list[int], sources: list[str | None], headlines: list[int]) -> Rows:
+    n = len(ids)
+    columns = [ids, [0] * n, list(range(n)), [None] * n, sources]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, ROWS, strict=True)]
+    pq.write_table(pa.table(arrays, schema=ROWS), folder / "rows.parquet")
+    return Rows.load(folder / "rows.parquet", np.array(headlines, np.int64))
+
+
+def test_rows_know_their_headline_and_rows_left_out_have_none(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, [30, 10, 30, 20], ["b", None, "a", "b"], [10, 30])
+    assert rows.headlines.tolist() == [1, 0, 1, -1]
+    assert [rows.source_names[code] if code >= 0 else None for code in rows.sources] == ["b", None, "a", "b"]
+    assert np.isnan(rows.times).all()
+
+
+def test_a_headlines_source_is_that_of_its_first_row_that_has_one(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, [30, 10, 30, 10, 20], [None, "x", "a", "y", "z"], [10, 30])
+    assert rows.first_sources(2) == ["x", "a"]
+
+
+def test_without_rows_or_headlines_nothing_breaks(tmp_path: Path) -> None:
+    assert len(rows_of(tmp_path, [], [], [1])) == 0
+    assert rows_of(tmp_path, [5], ["a"], []).headlines.tolist() == [-1]
