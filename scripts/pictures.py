@@ -1,4 +1,4 @@
-"""Take the README's picture of the map, in Chromium, from a finished run of the demo.
+"""Take the README's pictures of the map and of the report, in Chromium, from a finished run of the demo.
 
 bash scripts/demo.sh
 .venv/bin/python scripts/pictures.py runs/demo
@@ -17,14 +17,17 @@ WIDTH, HEIGHT = 1280, 760
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a finished run")
-    page_file = parser.parse_args().run / "map.html"
-    if not page_file.is_file():
-        raise SystemExit(f"there is no file {page_file}: run the demo first, with bash scripts/demo.sh")
+    run = parser.parse_args().run
+    ready = {"map": "document.documentElement.dataset.ready", "report": "document.querySelector('#over-time .trace')"}
+    for name in ready:
+        if not (run / f"{name}.html").is_file():
+            raise SystemExit(f"there is no file {run}/{name}.html: run the demo first, with bash scripts/demo.sh")
     with tempfile.TemporaryDirectory() as folder, Browser(Path(folder)) as browser:
-        page = browser.open(page_file, WIDTH, HEIGHT)
-        page.wait("document.documentElement.dataset.ready")
-        browser.listen(1)
-        page.screenshot(SAMPLE / "map.png")
+        for name, condition in ready.items():
+            page = browser.open(run / f"{name}.html", WIDTH, HEIGHT)
+            page.wait(condition)
+            browser.listen(1)
+            page.screenshot(SAMPLE / f"{name}.png")
 
 
 if __name__ == "__main__":

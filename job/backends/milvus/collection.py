@@ -1,5 +1,7 @@
 """`Milvus`, what the stages use: creates, writes, indexes and loads one collection, and reads it (`reader`)."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from job.backends.milvus import messages
@@ -24,6 +26,7 @@ class Milvus(CollectionReader):
             BadInput: it has another dimension or schema; the message shows both.
         """
         if not self.exists():
+            self._clear_half_made()
             schema = make_schema(self._client, self.fields, dim)
             self._call(
                 "creating the collection",
@@ -37,6 +40,19 @@ class Milvus(CollectionReader):
                 f"store.collection = '{self.collection}' at '{self.uri}' already exists with the schema "
                 f"({self.schema.text}); this run needs ({ours}){separator} set store.collection to another name"
             )
+
+    def _clear_half_made(self) -> None:
+        """Remove what a process left that was killed while Milvus Lite created the collection: a folder without a
+        schema, which Lite neither lists nor creates again."""
+        folder = Path(self.uri) / "collections" / self.collection
+        if (
+            self.lite
+            and folder.is_dir()
+            and not (folder / "schema.json").exists()
+            and not any(folder.rglob("*.parquet"))
+        ):
+            logger.warning("store: removing the half-made collection %s", folder)
+            shutil.rmtree(folder)
 
     def adopt(self, dim: int | None = None, writes: bool = False) -> None:
         """Check that any program's collection can be clustered and, with `writes`, that this run can write to it.

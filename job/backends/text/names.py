@@ -48,8 +48,9 @@ def name_clusters(
 
     `titles`, `sources` and unit `vectors` [n] of all headlines; `members` and `keywords` of each cluster, in the order
     in which they choose. The name is the best of the ten most central titles that is not cut off (`_distinctive`); the
-    short name the shortest of the three best. An outlet's tail is removed where it recurs, or is the headline's source.
-    What another cluster has taken is passed over; where nothing else is left, a keyword is added.
+    short name the shortest of the three best that is short enough, or the next best. An outlet's tail is removed where
+    it recurs, or is the headline's source. What another cluster has taken is passed over; where nothing else is left, a
+    keyword is added.
     """
     tails = recurring_tails(titles)
     taken: set[str] = set()
@@ -62,7 +63,8 @@ def name_clusters(
         whole = [clip(text, NAME_CHARS) for text in whole]
         shortest = sorted(whole[:_SHORT_CANDIDATES], key=len) + whole[_SHORT_CANDIDATES:]
         name = _free(whole, words, taken)
-        short_name = _free([clip(text, SHORT_CHARS) for text in shortest], words, taken_short)
+        fitting = [text for text in shortest if len(text) <= SHORT_CHARS] or [clip(shortest[0], SHORT_CHARS)]
+        short_name = _free(fitting, words, taken_short)
         result.append(Name(name, short_name, [int(row) for row in rows[:EXEMPLARS]]))
     return result
 

@@ -1,6 +1,7 @@
 """One collection in a real Milvus Lite: written, read, and searched."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
     client.upsert(rows())
     client.build_index(Index("FLAT", "IP", {}, ""))
     yield client
+    client.close()
+
+
+def test_a_collection_that_was_half_made_when_its_process_was_killed_is_made_again(tmp_path: Path) -> None:
+    half = tmp_path / "milvus.db" / "collections" / "news_data"
+    (half / "partitions").mkdir(parents=True)
+    client = Milvus(str(tmp_path / "milvus.db"), None, "news_data")
+    client.prepare(DIM)
+    client.upsert(rows())
+    client.build_index(Index("FLAT", "IP", {}, ""))
+    assert client.ids().tolist() == IDS.tolist()
     client.close()
 
 
