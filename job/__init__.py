@@ -2,17 +2,21 @@
 
 import job
 
-job.run(job.load("configs/demo.yaml", "input.path=news.csv", "run_dir=runs/mine"))
+result = job.run(job.load("configs/demo.yaml", "input.path=news.csv", "run_dir=runs/mine"))
+result.headlines().to_pandas()
+
+`Result("runs/mine")` opens a finished run again.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from job.config import Config
+    from job.result import Result
 
 __version__ = "0.1.0"
-__all__ = ["load", "run"]
+__all__ = ["Result", "load", "run"]
 
 
 def load(path: str | Path, *settings: str) -> "Config":
@@ -26,13 +30,26 @@ def load(path: str | Path, *settings: str) -> "Config":
     return load(Path(path), list(settings))
 
 
-def run(config: "Config") -> Path:
-    """Run the whole job, as `python -m job run`; returns the run folder.
+def run(config: "Config") -> "Result":
+    """Run the whole job, as `python -m job run`, also in a notebook or in a thread; returns what it found.
+
+    In a thread other than the main one, stop signals are not handled: they end the process, and the same call again
+    continues the run.
 
     Raises:
         job.runtime.errors.JobError: see there for what each kind means.
     """
     from job.pipeline import run
+    from job.result import Result
 
     run(config)
-    return config.run_dir
+    return Result(config.run_dir)
+
+
+def __getattr__(name: str) -> Any:
+    """`Result`, whose import is left to its first use."""
+    if name == "Result":
+        from job.result import Result
+
+        return Result
+    raise AttributeError(f"module 'job' has no attribute '{name}'")

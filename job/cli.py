@@ -5,10 +5,13 @@ import sys
 import traceback
 
 from job import __version__
+from job.commands.assign import AssignCommand
 from job.commands.command import Command
 from job.commands.doctor import DoctorCommand
+from job.commands.export import ExportCommand
 from job.commands.fetch_model import FetchModelCommand
 from job.commands.recut import RecutCommand
+from job.commands.requeue import RequeueCommand
 from job.commands.run import RunCommand
 from job.commands.stage import StageCommand
 from job.commands.status import StatusCommand
@@ -21,7 +24,10 @@ COMMANDS: tuple[Command, ...] = (
     ValidateCommand(),
     StageCommand(),
     StatusCommand(),
+    RequeueCommand(),
     RecutCommand(),
+    AssignCommand(),
+    ExportCommand(),
     DoctorCommand(),
     FetchModelCommand(),
 )

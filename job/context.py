@@ -1,7 +1,7 @@
 """What a stage is, and what the stages of one run share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
+from job.backends.stories.story_state import StoryIds
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
 from job.rows import Rows
@@ -36,8 +37,15 @@ class Job:
         self.rapids = resolve_rapids(self.device)
         self.graph_code = resolve_graph_code(self.device)
         self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
+        self._made: dict[str, str] = {}
         # names of the stages that this process has carried out
         self.done: list[str] = []
+
+    def once(self, what: str, make: Callable[[], str]) -> str:
+        """The result of `make()`, which is called once per run: for digests that are asked for many times."""
+        if what not in self._made:
+            self._made[what] = make()
+        return self._made[what]
 
     @property
     def has_input(self) -> bool:
@@ -105,16 +113,10 @@ class Job:
         return self.config.cluster.merge_above is not None
 
     @cached_property
-    def fine_clusters(self) -> Clusters:
-        """HDBSCAN's clusters."""
-        return Clusters.load(self.run.file("clusters.parquet"), self.run.file("tree.npz"))
-
-    @cached_property
     def clusters(self) -> Clusters:
         """The clusters of the answer: stories where clusters are merged, else HDBSCAN's."""
-        if self.merges:
-            return Clusters.load(self.run.file("stories.parquet"), self.run.file("stories.npz"))
-        return self.fine_clusters
+        table, arrays = ("stories.parquet", "stories.npz") if self.merges else ("clusters.parquet", "tree.npz")
+        return Clusters.load(self.run.file(table), self.run.file(arrays))
 
     @cached_property
     def assigned(self) -> Ints:
@@ -133,6 +135,11 @@ class Job:
     @cached_property
     def theme_names(self) -> list[ThemeName]:
         return load_theme_names(self.run.file("theme_names.parquet")) if self.merges else []
+
+    @cached_property
+    def story_ids(self) -> StoryIds | None:
+        """The ids of the stories that stay from run to run; None where they are not kept."""
+        return StoryIds.load(self.run.file("story_ids.parquet")) if self.config.keeps_ids else None
 
     @cached_property
     def layout(self) -> Floats:
@@ -174,8 +181,9 @@ class Job:
             self.milvus.close()
 
 
-def open_milvus(config: Config) -> Milvus:
-    """A connection to the configured collection; see `job.backends.milvus.Connection` for its errors."""
+def open_milvus(config: Config, patience: float | None = None) -> Milvus:
+    """A connection to the configured collection; see `job.backends.milvus.Connection` for its errors. `patience`
+    replaces `store.patience`."""
     store = config.store
     return Milvus(
         config.store_uri,
@@ -190,7 +198,7 @@ def open_milvus(config: Config) -> Milvus:
         ),
         db_name=store.db_name,
         tls_ca=store.tls_ca,
-        patience=store.patience,
+        patience=store.patience if patience is None else patience,
     )
 
 

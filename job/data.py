@@ -230,6 +230,12 @@ class Clusters:
             return self.labels
         return np.where((self.labels >= 0) | (self.nearest_distance < within), self.nearest, -1).astype(np.int32)
 
+    def noise_figures(self, within: float | None) -> dict[str, float]:
+        """The share of headlines that a reader sees as noise; where noise is assigned, also the one before that."""
+        seen = self.assigned(within)
+        figures = {"noise_share": round(float((seen < 0).mean()), 4) if len(seen) else 0.0}
+        return figures if within is None else figures | {"noise_share_before_nearest": round(self.noise_share, 4)}
+
     @property
     def noise_share(self) -> float:
         return float((self.labels < 0).mean()) if len(self.labels) else 0.0

@@ -1,6 +1,7 @@
 """READ FIRST: the stages in order, and the loop that carries them out.
 
-    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> themes -> project -> describe -> report
+    ingest -> embed -> store -> neighbors -> cluster -> merge -> stories -> ids -> themes -> project -> describe
+    -> report
 
 Each stage has a key: its settings and the results that it starts from. A stage whose marker in the run folder has
 that key, with its files in place, is up to date and is skipped; anything else is done again.
@@ -13,13 +14,16 @@ from job.config import Config
 from job.context import Job, Stage
 from job.runtime import log, signals
 from job.runtime.errors import BadInput
+from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.ranks import wait_for
 from job.runtime.record import note_config, write_record
+from job.runtime.team import Team
 from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
 from job.stages.embed import EmbedStage
+from job.stages.ids import IdsStage
 from job.stages.ingest import IngestStage
 from job.stages.merge import MergeStage
 from job.stages.neighbors import NeighborsStage
@@ -37,6 +41,7 @@ STAGES: tuple[Stage, ...] = (
     ClusterStage(),
     MergeStage(),
     StoriesStage(),
+    IdsStage(),
     ThemesStage(),
     ProjectStage(),
     DescribeStage(),
@@ -55,9 +60,10 @@ def run(config: Config, only: str | None = None) -> None:
     last = len(STAGES) if only is None else NAMES.index(only) + 1
     stages = [stage for stage in STAGES[:last] if stage.applies(config)]
     if only is not None and not STAGES[last - 1].applies(config):
-        raise BadInput(f"stage {only} has nothing to do with these settings: it needs cluster.merge_above")
+        needs = "cluster.previous" if only == "ids" else "cluster.merge_above"
+        raise BadInput(f"stage {only} has nothing to do with these settings: it needs {needs}")
 
-    def work() -> None:
+    def work(team: Team) -> None:
         if job.ranks.rank == 0:
             note_config(job.run, config.public())
         for note in config.notes:
@@ -67,16 +73,24 @@ def run(config: Config, only: str | None = None) -> None:
         if only is None:
             for stage in stages:
                 stage.check(job)
+            if not job.ranks.single:
+                model = job.model.identity if job.has_input else ""
+                team.note({"input (digest)": STAGES[0].digest(job), "embed.model (digest)": model})
+                wait_for("run", team.missing_leader, config.ranks.wait, job.ranks)
         for stage in stages:
             if only not in (None, stage.name):
                 _require(stage, job)
                 continue
-            _do_share(stage, job, waits=only is None)
+            _do_share(stage, job, None if only else team)
             signals.check()
             if not _has_share_after(stage, job):
                 break
 
-    in_run_folder(job, work)
+    meter = Meter()
+    with job.run.locked(
+        job.ranks, {**config.shared(), "device": job.device.value, "embed.precision": job.precision.value}
+    ) as lock:
+        in_locked_folder(job, meter, lambda: work(Team(job.run.path, job.ranks, lock)))
 
 
 def carry_out(stages: Sequence[Stage], job: Job) -> None:
@@ -116,18 +130,25 @@ def do(stage: Stage, job: Job) -> bool:
     return True
 
 
-def _do_share(stage: Stage, job: Job, waits: bool) -> None:
+def _do_share(stage: Stage, job: Job, team: Team | None) -> None:
     """This rank's share of the stage. In `run` all ranks work at once and wait for each other's shares where a stage
-    needs them; `stage NAME` waits for nobody, so that ranks can also run one after the other."""
+    needs them; `stage NAME` (no `team`) waits for nobody, so that ranks can also run one after the other."""
     shared = stage.is_shared(job)
     if shared or job.ranks.rank == 0:
         complete = do(stage, job)
     else:
         complete = False
         logger.info("%s: is not split over ranks: rank 0 does it", stage.name)
-    if complete or not waits or not _has_share_after(stage, job):
+    if complete or team is None or not _has_share_after(stage, job):
         return
-    wait_for(stage.name, lambda: _still_missing(stage, job), job.config.ranks.wait)
+
+    def missing() -> list[str]:
+        found = _still_missing(stage, job)
+        if found:
+            team.check(stage.name)
+        return found
+
+    wait_for(stage.name, missing, job.config.ranks.wait, job.ranks)
     if shared:
         do(stage, job)
 
@@ -159,8 +180,13 @@ def _require(stage: Stage, job: Job) -> None:
 def in_run_folder(job: Job, work: Callable[[], None]) -> None:
     """Do `work` with the run folder locked, the log also in its file, and stop signals handled; write `run.json`."""
     meter = Meter()
-    log_file = job.run.file("job.log" if job.ranks.rank == 0 else f"job.rank-{job.ranks.rank}.log")
-    with job.run.locked(job.ranks), log.to_file(log_file), signals.stop_signals():
+    with job.run.locked(job.ranks):
+        in_locked_folder(job, meter, work)
+
+
+def in_locked_folder(job: Job, meter: Meter, work: Callable[[], None]) -> None:
+    """As `in_run_folder`, in a folder that this process has locked."""
+    with log.to_file(job.run.file(log_name(job.ranks.rank))), signals.stop_signals():
         try:
             work()
         except Exception as error:

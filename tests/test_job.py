@@ -225,6 +225,7 @@ def test_doctor_says_what_there_is(job: Run) -> None:
     assert "minilm" in said.stdout
     assert "Milvus Lite" in said.stdout
     assert "1,000,000" in said.stdout
+    assert "GPU        " in said.stdout
     assert "384 dimensions, k = 50" in said.stdout
 
 
@@ -263,10 +264,13 @@ def test_a_token_is_in_no_file_and_no_log(job: Run, tmp_path: Path) -> None:
         f"run_dir={folder}",
         f"input.path={SAMPLE}",
         f"store.uri=http://u:{secret}@127.0.0.1:1",
+        "store.patience=1",
         env=clean_environment() | {"MILVUS_TOKEN": secret},
     )
-    assert done.returncode == 2
+    # it may be down and come back
+    assert done.returncode == 75
     assert "no Milvus server answers" in done.stderr
+    assert "waited 1 s (store.patience)" in done.stderr
     assert secret not in done.stderr + done.stdout
     assert all(secret.encode() not in file.read_bytes() for file in folder.rglob("*") if file.is_file())
 

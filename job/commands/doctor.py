@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job.commands.command import Command, add_config, load_config
-from job.runtime.device import Choice, installed, resolve_device, resolve_precision, resolve_rapids
+from job.runtime.device import Choice, resolve_device, resolve_precision, resolve_rapids
 from job.runtime.errors import JobError
+from job.runtime.gpu_packages import installed_packages, verdict
 from job.runtime.record import machine, versions
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def examine(config: "Config | None") -> Iterator[str]:
     about = machine()
     yield f"machine    {about['platform']}, {about['processor']}, {about['cores']} cores, {_memory_gib():.1f} GiB"
     yield "packages   " + ", ".join(f"{name} {version}" for name, version in versions().items())
-    for name in ("cuml-cu13", "cupy-cuda13x"):
-        if installed(name) is None:
-            yield f"packages   {name} is not installed: needed only on a GPU (environment.yml)"
+    yield f"GPU        {verdict(installed_packages())}"
     yield from _device(config)
     model, dim = None, _DIM
     try:
@@ -118,7 +117,7 @@ def _milvus(config: "Config") -> Iterator[str]:
         yield f"Milvus Lite, a new file at {uri}: {kinds}, up to about 100,000 headlines"
         return
     try:
-        milvus = open_milvus(config)
+        milvus = open_milvus(config, patience=0)
     except JobError as error:
         yield str(error)
         return

@@ -93,6 +93,21 @@ class Config(Section):
         """Hits per query that are asked of Milvus."""
         return self.graph_k + SPARE_HITS
 
+    def shared(self) -> dict[str, str]:
+        """The settings that several processes of one run must share, as text: those that the result depends on, and
+        where Milvus is. Paths may differ: what is read is compared by its content."""
+        sections = (self.input, self.embed, self.store, self.neighbors, self.cluster)
+        names = ("input", "embed", "store", "neighbors", "cluster")
+        shared = {"seed": str(self.seed), "store.uri": without_password(self.store.uri or "")}
+        for name, section in zip(names, sections, strict=True):
+            shared |= {f"{name}.{key}": str(value) for key, value in section.key().items()}
+        return shared
+
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether stories have ids that stay: after a previous run, or in a collection that grows."""
+        return self.cluster.previous is not None or self.store.scope == "collection"
+
     def public(self) -> dict[str, Any]:
         """The resolved configuration as JSON values, without the token, a password in the uri, and the ranks."""
         values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})

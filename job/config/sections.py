@@ -167,6 +167,9 @@ class Cluster(Section):
     their similarity is at least this; `auto`: the level that parts the stories of this run best; None: they are not
     merged, and HDBSCAN's clusters are the answer. `smallest_story`: headlines of a story; those of a smaller one are
     noise.
+
+    `previous`: the run folder of the day before: its stories keep their ids. What is in it is part of a key, not where
+    it lies.
     """
 
     recipe: Annotated[Literal["stories", "topics"] | None, NO_EFFECT] = None
@@ -185,6 +188,7 @@ class Cluster(Section):
     noise_distance: float = Field(default=1.1, gt=0.0)
     merge_above: Annotated[Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["auto"] | None, NO_EFFECT] = None
     smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
+    previous: Annotated[Path | None, NO_EFFECT] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -255,10 +259,10 @@ class Project(Section):
 
 
 class Report(Section):
-    """The map's page. Above `hover_rows` headlines only a sample of that many has hover text."""
+    """The map's page. `map_mb`: its largest size in MB; above it, it has no descriptions, or the texts of a sample."""
 
     title: Name = "Headline clusters"
-    hover_rows: int = Field(default=200_000, ge=1)
+    map_mb: float = Field(default=25.0, ge=6.0)
 
 
 class RanksConfig(Section):

@@ -62,7 +62,9 @@ def resolve_device(asked: str, why_unusable: Callable[[], str | None] = lambda: 
     if not missing:
         return Choice("cuda", f"{count} CUDA device{'s' if count > 1 else ''}")
     if asked == "cuda":
-        raise BadInput(f"device = 'cuda': {missing}; fix that (environment.yml), or set device=auto or device=cpu")
+        raise BadInput(
+            f"device = 'cuda': {missing}; fix that (`python -m job doctor` says how), or set device=auto or device=cpu"
+        )
     return Choice("cpu", missing)
 
 
@@ -72,7 +74,7 @@ def resolve_rapids(device: Choice) -> Choice:
         return Choice("cpu", device.reason)
     # `import cuml` succeeds without a GPU too, so the device is checked first
     if importlib.util.find_spec("cuml") is None or importlib.util.find_spec("cupy") is None:
-        return Choice("cpu", "cuML is not installed (environment.yml)")
+        return Choice("cpu", "cuML is not installed (bash scripts/setup.sh --gpu)")
     return Choice("rapids", f"{device.reason}, cuML found")
 
 
@@ -81,7 +83,7 @@ def resolve_graph_code(device: Choice) -> Choice:
     if device.value != "cuda":
         return Choice("cpu", device.reason)
     if importlib.util.find_spec("cupy") is None:
-        return Choice("cpu", "CuPy is not installed (environment.yml)")
+        return Choice("cpu", "CuPy is not installed (bash scripts/setup.sh --gpu)")
     return Choice("cuda", f"{device.reason}, CuPy found")
 
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from job.runtime import signals
 from job.runtime.errors import BadInput, Resumable
@@ -88,8 +88,21 @@ def resolve_ranks(
     return ONE_PROCESS
 
 
-def wait_for(what: str, missing: Callable[[], list[str]], patience: float) -> None:
-    """Return once `missing()` is empty; it is called about once per second.
+def launch(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What tells one start of all ranks from a start before: `id`, equal for all tasks of a Slurm step, and empty where
+    nobody numbers starts (torchrun's run id is not unique); under Slurm also `slurm` (cluster:job) and `start`, which
+    counts requeues."""
+    if "SLURM_JOB_ID" in environment:
+        job = f"{environment.get('SLURM_CLUSTER_NAME', '')}:{environment['SLURM_JOB_ID']}"
+        start = _read_number(environment, "SLURM_RESTART_COUNT") if "SLURM_RESTART_COUNT" in environment else 0
+        step = environment.get("SLURM_STEP_ID", "")
+        found = f"{job}.{step} start {start}" if _is_task_of_step(environment) else ""
+        return {"id": found, "slurm": job, "start": start}
+    return {"id": ""}
+
+
+def wait_for(what: str, missing: Callable[[], list[str]], patience: float, ranks: Ranks = ONE_PROCESS) -> None:
+    """Return once `missing()` is empty; it is called about once per second, more rarely where many ranks ask.
 
     Raises:
         Resumable: a stop signal came, or `missing()` has not changed for `patience` seconds; the message lists it.
@@ -99,7 +112,7 @@ def wait_for(what: str, missing: Callable[[], list[str]], patience: float) -> No
         logger.info("%s: waiting for other ranks: %s", what, "; ".join(seen))
     while seen:
         signals.check()
-        time.sleep(min(_POLL_SECONDS, patience))
+        time.sleep(min(_POLL_SECONDS * max(1.0, ranks.world / 8), patience))
         now = missing()
         if now != seen:
             seen, since = now, time.monotonic()

@@ -5,13 +5,12 @@ itself (`output`). The keys of later stages are made from `output`, so a changed
 later stages only if the result has changed.
 """
 
-import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from job.runtime.errors import BadInput, JobError
+from job.runtime.errors import EXIT_DONE, EXIT_FAILED, BadInput, JobError
+from job.runtime.holders import Holder, holders
+from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.ranks import ONE_PROCESS, Ranks
+
+# who writes, for the names of temporary files
+_writer = "single"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def digest_file(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name next to `path`; if the block succeeds, fsync the file and rename it to `path`."""
     # several ranks may write the same file at once, with the same content, so each needs its own temporary name
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{_writer}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -82,17 +86,13 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _lock_holder(file: Path) -> str | None:
-    """The process that holds the lock on a file, as that process described itself, or None."""
-    try:
-        with file.open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return lock.read().strip() or "another process"
-    except FileNotFoundError:
-        pass
-    return None
+def _writer_of(temporary: Path, world: int) -> int | None:
+    """The rank that removes this file of `atomic` if it was left over; None: no process among others may."""
+    found = re.search(r"\.(single|rank-\d+)\.[0-9a-f]{8}\.tmp", temporary.name)
+    if found is None:
+        return None
+    rank = int(found[1].removeprefix("rank-")) if found[1] != "single" else 0
+    return rank if rank < world else 0
 
 
 class RunDir:
@@ -104,68 +104,52 @@ class RunDir:
     def file(self, name: str) -> Path:
         return self.path / name
 
-    @property
-    def _lock_file(self) -> Path:
-        return self.path / "lock"
-
-    def _rank_lock_files(self) -> list[Path]:
-        return sorted(self.path.glob("lock.rank-*"))
+    def holders(self) -> list[Holder]:
+        """The processes that run or ran here: of each rank the last one."""
+        return holders(self.path)
 
     def holder(self) -> str | None:
-        """The processes that are running in this folder now, or None."""
-        holders = [
-            who for file in (self._lock_file, *self._rank_lock_files()) if (who := _lock_holder(file)) is not None
-        ]
-        return "; ".join(holders) or None
+        """The processes that are running in this folder now, as far as one look can tell, or None."""
+        running = [str(holder) for holder in self.holders() if holder.state() in ("running", "unsure")]
+        return "; ".join(running) or None
 
     @contextmanager
-    def locked(self, ranks: Ranks = ONE_PROCESS) -> Iterator[None]:
-        """Lock the folder for this process; the kernel releases the lock even after `kill -9`.
+    def locked(self, ranks: Ranks = ONE_PROCESS, settings: Mapping[str, str] | None = None) -> Iterator[Lock]:
+        """Lock the folder for this process, and note in the lock how it ends; see `job.runtime.locks`.
 
-        Ranks of one world share the folder, each with its own lock file. A single process next to ranks, ranks of
-        different worlds, and the same rank twice are refused.
+        Ranks of one world share the folder, each with its own lock file, which has the rank's `settings`. A single
+        process next to ranks, ranks of different worlds, and the same rank twice are refused.
 
         Raises:
             BadInput: the folder cannot be created or written.
             JobError: another run holds it; the message names the holder.
         """
+        global _writer
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if ranks.single:
-                file = self._lock_file.open("a+")
-            else:
-                file = self.file(f"lock.rank-{ranks.rank}-of-{ranks.world}").open("a+")
+            lock = acquire(self.path, ranks, settings or {})
         except OSError as error:
             raise BadInput(
                 f"run_dir = '{self.path}': cannot write there ({error.strerror}); choose another folder"
             ) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                self._refuse(file.read().strip() or "another process")
-            for other in (self._lock_file, *self._rank_lock_files()):
-                same_world = not ranks.single and other.name.endswith(f"-of-{ranks.world}")
-                if other != Path(file.name) and not same_world and (who := _lock_holder(other)) is not None:
-                    self._refuse(who)
-            file.truncate(0)
-            which = "" if ranks.single else f"{ranks}, "
-            now = time.strftime("%Y-%m-%d %H:%M:%S")
-            file.write(f"{which}process {os.getpid()} on {socket.gethostname()} since {now}\n")
-            file.flush()
-            if ranks.single:
-                self._remove_leftovers()
-            yield
+        _writer = "single" if ranks.single else f"rank-{ranks.rank}"
+        code, message, others = EXIT_DONE, "", False
+        try:
+            self._remove_leftovers(ranks)
+            yield lock
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, JobError) else EXIT_FAILED
+            message, others = str(error) or type(error).__name__, isinstance(error, OthersFailed)
+            raise
+        finally:
+            lock.end(code, message, others)
 
-    def _refuse(self, holder: str) -> None:
-        raise JobError(
-            f"run_dir = '{self.path}' is in use by {holder}: wait for that run to end, or give this one another run_dir"
-        )
-
-    def _remove_leftovers(self) -> None:
-        """Remove the temporary files of killed runs."""
+    def _remove_leftovers(self, ranks: Ranks) -> None:
+        """Remove the temporary files of killed processes; a rank removes its own, since others may be writing theirs.
+        Rank 0 also removes those of ranks that there are no more."""
         for leftover in self.path.rglob(".*.tmp*"):
+            if not ranks.single and _writer_of(leftover, ranks.world) != ranks.rank:
+                continue
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import atomic, write_json
 
 Array = npt.NDArray[Any]
+
+# in a folder of shards: what is to be made there, for `status`
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Shards:
         """The shards of this rank's share that must be made; existing ones are read and their checksums compared."""
         self._folder.mkdir(exist_ok=True)
         self._remove_other_files()
+        rows = sum(map(len, self.all))
+        write_json(self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world})
         return [shard for shard in ranks.share_of(self.all) if self._load_valid(shard) is None]
 
     def missing(self) -> list[Shard]:
@@ -80,6 +86,7 @@ class Shards:
 
     def _remove_other_files(self) -> None:
         keep = {path for shard in self.all for path in (self._array_file(shard), self._marker_file(shard))}
+        keep.add(self._folder / PLAN)
         for path in self._folder.iterdir():
             # another rank may be writing a temporary file; `RunDir` removes those of killed runs
             if path not in keep and path.is_file() and not path.name.startswith("."):
@@ -105,7 +112,8 @@ class Shards:
         self._marker_file(shard).unlink(missing_ok=True)
         with atomic(self._array_file(shard)) as temporary:
             np.save(temporary, array)
-        write_json(self._marker_file(shard), {"key": self.key, "rows": len(shard), "crc32": zlib.crc32(array.data)})
+        made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3)}
+        write_json(self._marker_file(shard), {"key": self.key, **made})
 
     def checksums(self) -> list[int]:
         """The CRC-32 checksums of the shards with a valid marker, in order."""
@@ -126,6 +134,17 @@ class Shards:
     def remove(self) -> None:
         """Delete the folder, once its content is saved elsewhere."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def progress(folder: Path) -> dict[str, Any] | None:
+    """How far the shards of a folder are, from its plan and markers: `shards` and `rows` in all, `done` and
+    `rows_done`, and `marks`, the markers of those that are done; None: none were planned."""
+    plan = _read_marker(folder / PLAN)
+    if not plan:
+        return None
+    marks = [_read_marker(path) | {"shard": int(path.stem)} for path in sorted(folder.glob("[0-9]*.json"))]
+    marks = [mark for mark in marks if mark.get("key") == plan["key"]]
+    return {**plan, "done": len(marks), "rows_done": sum(mark["rows"] for mark in marks), "marks": marks}
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ signal the current piece of work finishes and is saved; a second Ctrl-C stops at
 """
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """Within this block the stop signals set a flag instead of ending the process."""
+    """Within this block the stop signals set a flag instead of ending the process.
+
+    Only the main thread can handle signals: in another thread the block changes nothing.
+    """
     global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _received = None
     previous = {number: signal.signal(number, _handle) for number in _STOP_SIGNALS}
     try:
@@ -37,6 +44,8 @@ def stop_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        # a later run in a thread does not reset it
+        _received = None
 
 
 def check(after: float = 0.0) -> None:

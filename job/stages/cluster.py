@@ -46,7 +46,7 @@ class ClusterStage(Stage):
         nearest, distance = nearest_cluster(found.labels, graph.indices, graph.distances)
         clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
         clusters.save(job.run.file("clusters.parquet"), job.run.file("tree.npz"), job.headlines.ids)
-        noise = noise_figures(config, clusters)
+        noise = clusters.noise_figures(config.assign_within)
         logger.info(
             "cluster: %s clusters%s, %.1f%% noise (%s%s)",
             f"{clusters.count:,}",
@@ -161,15 +161,6 @@ def _vectors(job: Job) -> Floats:
     neighbors = min(REDUCE_NEIGHBORS, len(vectors) - 1)
     reduced: Floats = library.umap_from_graph(job.graph, vectors, dimensions, neighbors, 0.0, job.config.seed)
     return reduced
-
-
-def noise_figures(config: Cluster, clusters: Clusters) -> dict[str, float]:
-    """The share of headlines that a reader sees as noise; with `cluster.noise: nearest` also the one before that."""
-    seen = clusters.assigned(config.assign_within)
-    figures = {"noise_share": round(float((seen < 0).mean()), 4) if len(seen) else 0.0}
-    if config.assign_within is not None:
-        figures["noise_share_before_nearest"] = round(clusters.noise_share, 4)
-    return figures
 
 
 def _warnings(config: Cluster, clusters: Clusters) -> list[str]:

@@ -29,7 +29,7 @@ class DescribeStage(Stage):
     """
 
     name = "describe"
-    version = 3
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         # of the rows, not only of the distinct texts: their copies, times and sources count

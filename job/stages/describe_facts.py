@@ -1,11 +1,13 @@
 """Describe's figures: rows, headlines, sources, times and growth of each cluster, and what they add up to.
 
-Growth of a cluster with `rows` in the bins, of which `late` are in the last quarter of the bins (a share `q` of them):
+Growth of a cluster with `rows` rows in the bins, of which `late` are in the last bins, which hold a share `q` of all
+clusters' rows:
 
     growth = (late + 2) / (q rows + 2)
 
-That is the last quarter's rate against the mean rate, drawn towards 1 by two rows of each: 1 is even, above 1 is
-growing, and three late rows do not outdo three hundred.
+The last bins are as many as hold a quarter of all rows. So growth is the share of late rows against that of all
+clusters together, drawn towards 1 by two rows of each: 1 is as all others, above 1 is growing, and three late rows do
+not outdo three hundred.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ _WIDTHS = (
 )
 # the share of rows at either end whose times may be wrong: they do not stretch the bins
 _OUTER, _STRETCH = 0.01, 4.0
-_PRIOR = 2.0
+_PRIOR, _LATE = 2.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,15 @@ def _bins(low: float, high: float, width: float) -> int:
 
 
 def growth(counts: npt.NDArray[np.int64]) -> list[float | None]:
-    """See the module's docstring. `counts` int64 [c, bins]; None where there are fewer than two bins."""
-    bins = counts.shape[1]
-    if bins < 2:
+    """See the module's docstring. `counts` int64 [c, bins]; None where no bin lies before the last ones."""
+    totals = counts.sum(axis=0)
+    rows = int(totals.sum())
+    # rows from each bin on
+    from_here = totals[::-1].cumsum()[::-1]
+    first = int(np.flatnonzero(from_here >= _LATE * rows).max(initial=0))
+    if not rows or not totals[:first].any():
         return [None] * len(counts)
-    last = -(-bins // 4)
-    late, even = counts[:, -last:].sum(axis=1), counts.sum(axis=1) * last / bins
+    late, even = counts[:, first:].sum(axis=1), counts.sum(axis=1) * from_here[first] / rows
     return [round(float(value), 4) for value in (late + _PRIOR) / (even + _PRIOR)]
 
 

@@ -84,6 +84,23 @@ def check_fingerprint(
     write_json(_file(run), now)
 
 
+def differs_from_run(run: RunDir, encoder: FlagEncoder, model: Model) -> str | None:
+    """What differs between an encoder and the one that embedded a finished run, in words; None: nothing that matters,
+    or the run has no fingerprint."""
+    try:
+        fields = dict(json.loads(_file(run).read_text(encoding="utf-8")))
+        before = Fingerprint(
+            fields, np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4"), 1
+        )
+        if not {"model_digest", "pooling", "tokens"} <= fields.keys():
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    tokens = encoder.tokenize(TEXTS).lists()
+    now = {"model_digest": model.identity, "pooling": model.pooling, "tokens": tokens}
+    return _difference(before, now, encoder.encode(TEXTS))
+
+
 def _file(run: RunDir) -> Path:
     return run.file("embed_fingerprint.json")
 

@@ -57,7 +57,7 @@ class IngestStage(Stage):
     version = 3
 
     def key(self, job: Job) -> list[Any]:
-        return [job.config.input.key(), input_digest(job.config.input)]
+        return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input))]
 
     def files(self, job: Job) -> list[str]:
         return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []

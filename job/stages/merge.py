@@ -1,14 +1,18 @@
 """Merge: headlines merged by average linkage of their story vectors, over the neighbor graph."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.backends.arrays import Device
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
 from job.data import Floats
 from job.runtime.log import logger
 from job.runtime.rundir import digest
+
+if TYPE_CHECKING:
+    from job.backends.stories.vectors import Shares
 
 
 class MergeStage(Stage):
@@ -49,7 +53,8 @@ class MergeStage(Stage):
         each_by_itself = np.arange(len(near), dtype=np.int32)
         vectors = _story_vectors(job)
         dimensions = vectors.shape[1]
-        tree = average_linkage(vectors, each_by_itself, near.indices, overwrite_vectors=True)
+        device: Device = "cuda" if job.graph_code.value == "cuda" else "cpu"
+        tree = average_linkage(vectors, each_by_itself, near.indices, overwrite_vectors=True, device=device)
         tree.save(job.run.file("merges.npz"))
         # made again: keeping a copy would double the memory
         del vectors
@@ -61,18 +66,39 @@ class MergeStage(Stage):
         return StageResult(
             len(tree.leaves),
             digest(tree.merges, levels.scores),
-            stats={"components": components, "dimensions": dimensions, "best_level": round(levels.best, 4)},
+            stats={
+                "components": components,
+                "dimensions": dimensions,
+                "best_level": round(levels.best, 4),
+                "device": device,
+            },
         )
 
 
 def _story_vectors(job: Job) -> Floats:
-    from job.backends.embedding.lexical_shards import load_lexical_weights
-    from job.backends.stories.vectors import Shares, story_vectors
+    from job.backends.stories.vectors import story_vectors
+
+    headlines = job.headlines
+    texts, times = headlines.table["text"], headlines.times
+    return story_vectors(job.embeddings.vectors, texts, times, shares(job), lexical_weights(job))
+
+
+def shares(job: Job) -> "Shares":
+    """How much each kind of evidence counts in this run."""
+    from job.backends.stories.vectors import Shares
 
     settings = job.config.stories
-    shares = Shares(settings.words, settings.time, settings.hours)
-    # lexical weights are this input's; of other rows in the collection they are not known
-    own = job.config.embed.sparse and not job.whole_collection
-    lexical = load_lexical_weights(job.run.path) if own else None
-    headlines = job.headlines
-    return story_vectors(job.embeddings.vectors, headlines.table["text"], headlines.times, shares, lexical)
+    return Shares(settings.words, settings.time, settings.hours)
+
+
+def uses_lexical_weights(job: Job) -> bool:
+    """Whether words are compared by BGE-M3's lexical weights: these are this input's, and not known of other rows in
+    the collection."""
+    return job.config.embed.sparse and not job.whole_collection
+
+
+def lexical_weights(job: Job) -> Any:
+    """The lexical weights as a SciPy CSR array, None where they are not used."""
+    from job.backends.embedding.lexical_shards import load_lexical_weights
+
+    return load_lexical_weights(job.run.path) if uses_lexical_weights(job) else None

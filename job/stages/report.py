@@ -7,26 +7,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from job.backends.pages.map import MapPoints, write_map
-from job.backends.tables.csv_answer import CsvAnswer
+from job.backends.pages.map import write_map
+from job.backends.pages.report import write_report
+from job.backends.tables.answer_rows import WRITERS, AnswerRows
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest_file
+from job.stages.report_map import map_points
+from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics
 from job.topics import Topic
 
-_ROWS = 65_536
-
 
 class ReportStage(Stage):
-    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv` and `map.html`; and `themes.csv` where clusters are
-    merged into stories."""
+    """Write `headlines_clustered.parquet` and `.csv`, `topics.csv`, `map.html` and `report.html`.
+
+    And `themes.csv` where clusters are merged into stories.
+    """
 
     name = "report"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts
@@ -36,13 +38,21 @@ class ReportStage(Stage):
             ingest.key if ingest else "",
             job.clusters_output,
             *(job.output(stage) for stage in ("project", "describe", *(["themes"] if job.merges else []))),
+            *([job.output("ids")] if job.config.keeps_ids else []),
             job.config.cluster.assign_within,
             job.config.report.key(),
         ]
 
     def files(self, job: Job) -> list[str]:
         themes = ["themes.csv"] if job.merges else []
-        return ["headlines_clustered.parquet", "headlines_clustered.csv", "topics.csv", *themes, "map.html"]
+        return [
+            "headlines_clustered.parquet",
+            "headlines_clustered.csv",
+            "topics.csv",
+            *themes,
+            "map.html",
+            "report.html",
+        ]
 
     def run(self, job: Job) -> StageResult:
         headlines, topics = job.headlines, job.topics
@@ -53,22 +63,18 @@ class ReportStage(Stage):
         if job.config.cluster.noise == "nearest":
             ours = ours.add_column(2, "assigned", pa.array(job.assigned))
             ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
+        if job.story_ids is not None:
+            for name, column in job.story_ids.columns(job.assigned).items():
+                ours = ours.append_column(name, column)
         rows = _write_answer(ours, job.run, job.answer_folder)
-        titles = headlines.column("title")
         write_topics(job)
         if job.merges:
             write_themes(job)
-        points = MapPoints(
-            job.layout,
-            job.assigned,
-            [topic.name for topic in topics],
-            titles,
-            headlines.column("description"),
-            headlines.table["copies"].to_numpy(),
-        )
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(points, job.config.report.title, job.config.report.hover_rows, temporary)
+            write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
+        with atomic(job.run.file("report.html")) as temporary:
+            write_report(report_page(job), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))
@@ -96,43 +102,10 @@ def _names(topics: list[Topic], labels: Ints) -> pa.Array:
 
 
 def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
-    """Join the input's own columns with ours, one block of rows at a time; returns the number of rows.
-
-    `folder` has `rows.parquet` and `input.parquet`. An input row that `store.filter` left out has its id and nulls.
-    """
-    ids = ours["id"].to_numpy()
-    row_ids = pq.read_table(folder / "rows.parquet", columns=["id"])["id"].to_numpy()
-    source = pq.ParquetFile(folder / "input.parquet")
-    names = _renamed(source.schema_arrow.names, set(ours.schema.names))
-    schema = pa.schema(
-        [item.with_name(name) for item, name in zip(source.schema_arrow.remove_metadata(), names, strict=True)]
-        + list(ours.schema)
-    )
-    done = 0
+    """Write the input's rows with our columns as Parquet and CSV; returns their number. `folder`: as `AnswerRows`."""
+    rows = AnswerRows(folder, ours)
     with ExitStack() as stack:
-        parquet_file = stack.enter_context(atomic(run.file("headlines_clustered.parquet")))
-        csv_file = stack.enter_context(atomic(run.file("headlines_clustered.csv")))
-        parquet = stack.enter_context(pq.ParquetWriter(parquet_file, schema, compression="zstd"))
-        as_csv = stack.enter_context(CsvAnswer(csv_file, schema))
-        for batch in source.iter_batches(_ROWS):
-            here = row_ids[done : done + batch.num_rows]
-            place = np.minimum(np.searchsorted(ids, here), len(ids) - 1)
-            mine = ours.take(pa.array(place, mask=ids[place] != here)).set_column(0, "id", pa.array(here))
-            done += batch.num_rows
-            block = pa.Table.from_arrays([*batch.columns, *(c.combine_chunks() for c in mine.columns)], schema=schema)
-            parquet.write_table(block)
-            as_csv.write(block)
-    return done
-
-
-def _renamed(names: list[str], ours: set[str]) -> list[str]:
-    """The input's column names; one that is also ours becomes `input_NAME`."""
-    taken = set(names) | ours
-    result = []
-    for name in names:
-        new = name
-        while new in ours or (new != name and new in taken):
-            new = f"input_{new}"
-        taken.add(new)
-        result.append(new)
-    return result
+        for suffix in (".parquet", ".csv"):
+            file = stack.enter_context(atomic(run.file(f"headlines_clustered{suffix}")))
+            rows.writers.append(stack.enter_context(WRITERS[suffix](file, rows.schema)))
+        return rows.write()

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from job.backends.tables.csv_answer import without_formula
 from job.context import Job
 from job.runtime.rundir import atomic
@@ -47,7 +49,13 @@ def write_topics(job: Job) -> None:
     ]
     none = [-1, totals.noise_rows, totals.noise_headlines, NO_STORY]
     lines.append(none + [None] * (len(_TOPICS) - len(none)))
-    _write(job.run.file("topics.csv"), _TOPICS, lines)
+    names: tuple[str, ...] = _TOPICS
+    if job.story_ids is not None:
+        numbers = np.append(np.arange(len(job.topics)), -1).astype(np.int32)
+        for name, column in job.story_ids.columns(numbers).items():
+            names = (*names, name)
+            lines = [[*line, value] for line, value in zip(lines, column.to_pylist(), strict=True)]
+    _write(job.run.file("topics.csv"), names, lines)
 
 
 def write_themes(job: Job) -> None:

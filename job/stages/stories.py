@@ -9,7 +9,6 @@ from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, digest
-from job.stages.cluster import noise_figures
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
@@ -31,7 +30,7 @@ class StoriesStage(Stage):
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.cluster
-        return [job.output("merge"), settings.merge_above, settings.smallest_story, settings.assign_within]
+        return [job.output("merge"), settings.merge_above, settings.smallest_story, [settings.assign_within]]
 
     def files(self, job: Job) -> list[str]:
         return ["stories.parquet", "stories.npz"]
@@ -57,10 +56,9 @@ class StoriesStage(Stage):
             distance,
         )
         stories.save(job.run.file("stories.parquet"), job.run.file("stories.npz"), job.headlines.ids)
-        noise = noise_figures(config, stories)
-        logger.info(
-            "stories: %s stories above %.3f, %.1f%% noise", f"{stories.count:,}", above, 100 * noise["noise_share"]
-        )
+        noise = stories.noise_figures(config.assign_within)
+        share = 100 * noise["noise_share"]
+        logger.info("stories: %s stories above %.3f, %.1f%% noise", f"{stories.count:,}", above, share)
         return StageResult(
             len(labels),
             digest(stories.labels, stories.probabilities, stories.nearest),

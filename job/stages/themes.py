@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from job.backends.arrays import Device
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
 from job.runtime.log import logger
@@ -15,6 +16,8 @@ class ThemesStage(Stage):
     """
 
     name = "themes"
+    # 2: the products with the largest groups are those of rounded vectors
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.stories
@@ -37,12 +40,20 @@ class ThemesStage(Stage):
         themes, topics = default_counts(job.clusters.count or len(labels))
         themes = settings.themes or themes
         topics = max(settings.topics or max(topics, themes), themes)
-        found = find_themes(job.embeddings.vectors, labels, counts=(themes, topics), ranks=job.headlines.ids)
+        device: Device = "cuda" if job.graph_code.value == "cuda" else "cpu"
+        found = find_themes(
+            job.embeddings.vectors, labels, counts=(themes, topics), ranks=job.headlines.ids, device=device
+        )
         found.save(job.run.file("themes.npz"), job.headlines.ids)
         without = float((found.themes < 0).mean()) if len(labels) else 0.0
         logger.info("themes: %d themes of %d topics, %.1f%% of headlines in none", *found.counts, 100 * without)
         return StageResult(
             len(labels),
             digest(found.themes, found.topics, found.cluster_topics, found.parents),
-            stats={"themes": found.counts[0], "topics": found.counts[1], "without_share": round(without, 4)},
+            stats={
+                "themes": found.counts[0],
+                "topics": found.counts[1],
+                "without_share": round(without, 4),
+                "device": device,
+            },
         )

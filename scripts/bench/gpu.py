@@ -4,8 +4,8 @@
     python scripts/bench/gpu.py embed --rows 300000 --out DIR    # one part
     python scripts/bench/gpu.py all --quick --device cpu         # tests the benchmark itself, anywhere, in a minute
 
-Parts: peaks, embed, knn, graph, cluster, umap, job, store; `table` prints the results in `DIR/results.jsonl`. Every
-result is appended there as soon as it is measured. Texts are synthetic, with the lengths of real headlines
+Parts: peaks, embed, job, knn, graph, stories, cluster, umap, store; `table` prints the results in `DIR/results.jsonl`.
+Every result is appended there as soon as it is measured. Texts are synthetic, with the lengths of real headlines
 (gpu_parts/texts.py); the model has BGE-M3's shape and random weights: it is as fast as BGE-M3, but its clusters mean
 nothing.
 """
@@ -21,7 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from gpu_parts import embedding, graph, neighbors, vectors, whole  # noqa: E402
+from gpu_parts import embedding, graph, neighbors, stories, vectors, whole  # noqa: E402
 from gpu_parts.measure import Bench, in_words, machine  # noqa: E402
 
 
@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "job": whole.run,
     "knn": neighbors.run,
     "graph": graph.run,
+    "stories": stories.run,
     "cluster": vectors.cluster,
     "umap": vectors.layout,
     "store": whole.store,
@@ -48,6 +49,7 @@ ROWS = {
     "job": (1_000_000, 20_000, 400),
     "knn": (1_000_000, 20_000, 2_000),
     "graph": (1_000_000, 20_000, 2_000),
+    "stories": (1_000_000, 20_000, 2_000),
     "cluster": (1_000_000, 20_000, 2_000),
     "umap": (1_000_000, 20_000, 2_000),
     "store": (100_000, 5_000, 300),

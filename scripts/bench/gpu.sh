@@ -4,9 +4,13 @@
 #   bash scripts/bench/gpu_pack.sh                  # first, on a machine with a network: packs .whl and .rapids
 #   bash scripts/bench/gpu.sh tests embed           # needs .whl                   (each line ends within 9 minutes)
 #   bash scripts/bench/gpu.sh rapids job knn graph  # needs .rapids, on the same machine: $SITE has what .whl held
-#   bash scripts/bench/gpu.sh umap cluster          # on the same machine
+#   bash scripts/bench/gpu.sh stories umap cluster  # on the same machine
 #   bash scripts/bench/gpu.sh store profile         # on the same machine; profile: kernel counters, by ncu
-#   bash scripts/bench/gpu.sh                       # all parts until the time is over, where everything is installed
+#   bash scripts/bench/gpu.sh                       # where everything is installed: all parts until the time is over
+#   bash scripts/bench/gpu.sh                       # ... the same again: the parts that are not done yet
+#
+# Without names, a part that has ended well on this machine is not done again (its mark is in $SCRATCH/done; FRESH=1
+# forgets the marks). `job` goes on in its run folder after the last stage that was finished.
 #
 # Results are written to $OUT (runs/gpu) as soon as they are measured: results.jsonl (one result per line), log.txt,
 # tests.xml, profile.txt, run.json. If a part fails or reaches its time limit, its results stay, and the next part
@@ -20,7 +24,8 @@ export OUT="${OUT:-$PWD/runs/gpu}" SITE="${SITE:-/tmp/site}" SCRATCH="${SCRATCH:
 export PYTHONUNBUFFERED=1 TQDM_DISABLE=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
 python="${PYTHON:-python3}"
 end=$((SECONDS + ${LIMIT:-530}))
-mkdir -p "$OUT" "$SCRATCH"
+[ -z "${FRESH:-}" ] || rm -rf "$SCRATCH/done"
+mkdir -p "$OUT" "$SCRATCH/done"
 exec > >(tee -a "$OUT/log.txt") 2>&1
 echo "gpu: $(date -u +%FT%TZ) $* on $(hostname), $("$python" --version), results in $OUT"
 
@@ -66,12 +71,14 @@ part() {
         job) bench 330 "$1" || rc=$? ;;
         knn) bench 150 "$1" || rc=$? ;;
         graph) bench 120 "$1" || rc=$? ;;
+        stories) bench 300 "$1" || rc=$? ;;
         cluster) bench 400 "$1" || rc=$? ;;
         umap) bench 200 "$1" || rc=$? ;;
         store) bench 120 "$1" || rc=$? ;;
         *) echo "gpu: no part '$1'; there are: ${all[*]}" && rc=2 ;;
     esac
     echo "gpu: ==== $1: exit code $rc after $((SECONDS - began)) s"
+    [ "$rc" -ne 0 ] || touch "$SCRATCH/done/$1"
 }
 
 bench() {
@@ -89,9 +96,16 @@ counters() {
     tail -20 "$OUT/ncu.csv"
 }
 
-all=(tests embed job knn graph umap cluster store profile peaks rapids)
+all=(tests embed job knn graph stories umap cluster store profile peaks rapids)
 setup || echo "gpu: not everything could be unpacked; continuing without it"
 # the last two are left out: the part tests includes the tests of rapids, and other parts measure the peaks
-[ $# -gt 0 ] || set -- "${all[@]:0:9}"
-for name in "$@"; do part "$name"; done
+chosen=("$@")
+[ $# -gt 0 ] || chosen=("${all[@]:0:10}")
+for name in "${chosen[@]}"; do
+    if [ $# -eq 0 ] && [ -f "$SCRATCH/done/$name" ]; then
+        echo "gpu: ==== $name: done before on this machine"
+    else
+        part "$name"
+    fi
+done
 "$python" scripts/bench/gpu.py table --out "$OUT"

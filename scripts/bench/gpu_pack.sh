@@ -2,7 +2,7 @@
 # Packs the packages that scripts/bench/gpu.sh needs on a GPU machine without a network. That machine already has Python
 # 3.12, torch, CuPy, transformers, sentence-transformers, numba, scikit-learn and pyarrow. At most 64 MiB can be sent
 # there at once, the repository included, so there are two archives, sent one after the other:
-#   .whl/                  FlagEmbedding, pymilvus, Milvus Lite, hdbscan, umap-learn, plotly, pydantic, in the
+#   .whl/                  FlagEmbedding, pymilvus, Milvus Lite, hdbscan, umap-learn, plotly, pydantic and others, in the
 #                          versions of scripts/constraints.txt
 #   .rapids/rapids.tar.xz  cuML and cuVS for that GPU only, made by the script $RAPIDS_PACK (../shared/gpu/pack.sh; ten minutes)
 #
@@ -13,7 +13,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 most=$((58 * 1024 * 1024))
 packages=(FlagEmbedding datasets dill multiprocess lz4 pymilvus cachetools orjson python-dotenv milvus-lite faiss-cpu
-    hdbscan umap-learn pynndescent plotly pydantic pydantic_core annotated-types typing-inspection stopwordsiso)
+    hdbscan umap-learn pynndescent plotly pydantic pydantic_core annotated-types typing-inspection stopwordsiso
+    snowballstemmer)
 
 repository_bytes() { git ls-files -z --cached --others --exclude-standard | xargs -0 cat 2>/dev/null | wc -c; }
 

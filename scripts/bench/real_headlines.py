@@ -8,6 +8,7 @@ TUTORIAL = FOLDER / "tutorial_news_2024.csv"
 
 UCI_SOURCE = "the UCI News Aggregator data set (https://archive.ics.uci.edu/dataset/359/news+aggregator)"
 ALLSIDES_SOURCE = "the AllSides articles of Baly et al. 2020 (https://github.com/ramybaly/Article-Bias-Prediction)"
+NBA_SOURCE = "nba2020, Event Registry's events about basketball with silver labels"
 TUTORIAL_SOURCE = (
     "the tutorial's news_data_dedup.csv (https://www.kaggle.com/datasets/dylanjcastillo/news-headlines-2024)"
 )

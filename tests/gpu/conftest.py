@@ -46,7 +46,7 @@ def _device_memory(request: pytest.FixtureRequest, record_property: Callable[[st
 
 @pytest.fixture(scope="session")
 def rapids() -> None:
-    """Skips where cuML is not installed: it is no dependency, and comes by conda (environment.yml)."""
+    """Skips where cuML is not installed: it is no dependency, and comes by `scripts/setup.sh --gpu`."""
     pytest.importorskip("cuml", reason="cuML is not installed", exc_type=ImportError)
 
 

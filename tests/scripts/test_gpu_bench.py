@@ -84,7 +84,7 @@ def test_a_failure_is_a_result_and_the_benchmark_goes_on(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["embed", "job", "store", "cluster", "umap"])
+@pytest.mark.parametrize("part", ["embed", "job", "store", "stories", "cluster", "umap"])
 def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
     words = [sys.executable, "-W", "ignore", "scripts/bench/gpu.py", part, "--quick", "--device", "cpu"]
     done = subprocess.run(
@@ -127,6 +127,57 @@ def test_the_script_goes_on_after_a_failed_part_and_keeps_the_results(tmp_path: 
         text=True,
     )
     assert "no time left" in out_of_time.stdout
+
+
+def gpu_sh(tmp_path: Path, *parts: str, **environment: str) -> str:
+    """What `gpu.sh` prints, on a CPU, with its folders in `tmp_path`."""
+    folders = {name: str(tmp_path / name.lower()) for name in ("OUT", "SITE", "SCRATCH")}
+    settings = {"QUICK": "1", "DEVICE": "cpu", "ROWS": "300", "PYTHON": sys.executable} | folders | environment
+    command = ["bash", "scripts/bench/gpu.sh", *parts]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment() | settings, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_a_part_that_ended_well_is_not_done_again_unless_it_is_named(tmp_path: Path) -> None:
+    assert "nothing: exit code 2" in gpu_sh(tmp_path, "nothing")
+    done = tmp_path / "scratch" / "done"
+    assert not list(done.iterdir())
+    gpu_sh(tmp_path, "peaks")
+    assert [file.name for file in done.iterdir()] == ["peaks"]
+    for name in ("tests", "embed", "job", "knn", "graph", "stories", "umap", "cluster", "store"):
+        (done / name).touch()
+    said = gpu_sh(tmp_path, PYTHON="true")
+    assert said.count("done before on this machine") == 9
+    assert "profile: exit code" in said
+    assert "peaks: exit code 0" in gpu_sh(tmp_path, "peaks")
+    assert "embed: done before" not in gpu_sh(tmp_path, FRESH="1", LIMIT="5", PYTHON="true")
+
+
+def test_a_job_that_was_stopped_goes_on_after_the_last_finished_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpu_parts import whole
+
+    from job.stages.cluster import ClusterStage
+
+    bench = Bench("job", "cpu", 120, 32, 15, "tiny", tmp_path / "out", tmp_path / "scratch")
+
+    def stopped(self: ClusterStage, job: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whole, "_warm_up", lambda bench: None)
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(ClusterStage, "run", stopped)
+        whole.run(bench)
+    before = [line["name"] for line in results(bench.out)]
+    assert "embed" in before and "cluster" not in before
+    whole.run(bench)
+    after = results(bench.out)[len(before) :]
+    names = [line["name"] for line in after]
+    assert "embed" not in names
+    assert {"cluster", "merge", "stories", "themes", "project", "report"} <= set(names)
+    assert after[-1]["name"] == "all except store, from texts to files"
+    assert after[-1]["resumed"] is True
 
 
 def test_every_packed_package_has_a_version() -> None:

@@ -77,12 +77,19 @@ def test_a_wrong_time_far_from_all_others_does_not_stretch_the_bins() -> None:
     assert facts.columns["first_seen"] == [86_400.0]
 
 
-def test_growth_is_the_last_quarter_against_the_mean_and_needs_evidence() -> None:
+def test_growth_is_measured_against_all_rows_and_needs_evidence() -> None:
+    # 243 rows; the last two bins hold 103 of them, the last one 53
     counts = np.array([[10] * 8, [0] * 6 + [40, 40], [40, 40] + [0] * 6, [0] * 7 + [3]])
     even, late, early, small = growth(counts)
-    assert even == 1
-    assert late == pytest.approx(82 / 22, abs=1e-3)
-    assert early == pytest.approx(2 / 22, abs=1e-3)
+    share = 103 / 243
+    assert even == pytest.approx((20 + 2) / (80 * share + 2), abs=1e-3)
+    assert late == pytest.approx((80 + 2) / (80 * share + 2), abs=1e-3)
+    assert early == pytest.approx(2 / (80 * share + 2), abs=1e-3)
     assert small is not None and late is not None
     assert 1 < small < late
     assert growth(np.array([[5]])) == [None]
+
+
+def test_a_story_that_follows_all_others_is_even_however_they_run() -> None:
+    busy = np.array([1, 2, 4, 8, 200, 30, 0, 0])
+    assert growth(np.array([busy, 3 * busy])) == [1.0, 1.0]

@@ -1,5 +1,6 @@
 """Store and neighbors on a real Milvus server, also one that is killed and started again."""
 
+import socket
 import threading
 import time
 from pathlib import Path
@@ -237,6 +238,28 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
     finally:
         server.stop()
         milvus.close()
+
+
+def test_a_server_that_is_down_at_the_start_is_waited_for_and_then_the_run_is_resumable() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(Resumable, match=r"no Milvus server answers.*waited 1 s \(store\.patience\).*same command"):
+            Milvus(uri, None, "news_data", patience=1.0)
+
+
+@pytest.mark.slow
+def test_a_server_that_starts_late_is_reached(serve: Any, tmp_path: Path) -> None:
+    server = serve.Server(tmp_path / "server")
+    late = threading.Timer(3, server.start)
+    late.start()
+    try:
+        milvus = Milvus(server.uri, None, "news_data", patience=120)
+        assert "2.3.5" in milvus.version
+        milvus.close()
+    finally:
+        late.join()
+        server.stop()
 
 
 @pytest.mark.slow

@@ -103,7 +103,8 @@ def test_without_merging_the_clusters_are_the_answer(tmp_path: Path) -> None:
     job, _ = clustered(tmp_path / "run", *made([20, 12]), merge_above=None)
     assert job.clusters_output == job.output("cluster")
     assert not job.run.file("stories.parquet").exists()
-    assert job.clusters.labels.tolist() == job.fine_clusters.labels.tolist()
+    own = Clusters.load(job.run.file("clusters.parquet"), job.run.file("tree.npz"))
+    assert job.clusters.labels.tolist() == own.labels.tolist()
 
 
 def test_times_part_what_words_and_vectors_hold_together(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from job.backends.arrays import to_host
 from job.backends.graph_hdbscan.spanning_forest import Edges, join_components
 from job.data import Floats, Ints
 
@@ -41,9 +42,9 @@ def spanning_edges(xp: Any, scatter_min: Any, indices: Any, distances: Any, m: i
     sets, chosen = _boruvka(xp, scatter_min, n, left, right, keys)
     chosen = xp.sort(chosen)
     edges = (chosen & xp.uint64(0xFFFFFFFF)).astype(xp.int64)
-    _, smallest_points = np.unique(_to_host(sets), return_index=True)
+    _, smallest_points = np.unique(to_host(sets), return_index=True)
     return join_components(
-        _to_host(left[edges]), _to_host(right[edges]), _to_host(weights[edges]), np.sort(smallest_points)
+        to_host(left[edges]), to_host(right[edges]), to_host(weights[edges]), np.sort(smallest_points)
     )
 
 
@@ -112,7 +113,3 @@ def _boruvka(xp: Any, scatter_min: Any, n: int, left: Any, right: Any, keys: Any
         different = left_sets != right_sets
         left_sets, right_sets, remaining = left_sets[different], right_sets[different], remaining[different]
     return sets, xp.concatenate(chosen)
-
-
-def _to_host(array: Any) -> Any:
-    return array.get() if hasattr(array, "get") else array

@@ -55,3 +55,14 @@ def nearest_cluster(labels: Ints, indices: Ints, distances: Floats) -> tuple[Int
     """
     winner, distance = _majority_vote(labels, indices, distances)
     return winner, distance
+
+
+def nearest_cluster_of_new(labels: Ints, indices: Ints, distances: Floats) -> tuple[Ints, Floats]:
+    """`nearest_cluster` of m rows that are not among the n with `labels`.
+
+    `indices` int32 [m, k]: their neighbors among the n, nearest first, -1 = none; `distances` float32 [m, k].
+    """
+    m = len(indices)
+    everything = np.concatenate([np.full(m, -1, np.int32), labels])
+    winner, distance = _majority_vote(everything, np.where(indices >= 0, indices + m, -1).astype(np.int32), distances)
+    return winner[:m], distance

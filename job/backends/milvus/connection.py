@@ -49,8 +49,11 @@ class Connection:
     ) -> None:
         """Connect.
 
+        A server that does not answer is waited for, for `patience` seconds.
+
         Raises:
-            BadInput: no server answers at the uri, it refuses the token, or another process has the file open.
+            BadInput: the server refuses the token or has no such database, or another process has the file open.
+            Resumable: no server answered for `patience` seconds, or a stop signal arrived.
         """
         client_class = _client_class()
         self.uri, self.db_name, self.patience = without_password(uri), db_name, patience
@@ -63,15 +66,40 @@ class Connection:
         tls = {"secure": True, "server_pem_path": str(tls_ca)} if tls_ca else {}
         if tls_ca and not tls_ca.is_file():
             raise BadInput(f"store.tls_ca = '{tls_ca}': no such file; set the certificate that signed the server's")
-        try:
-            self.client = client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
-            server = f"Lite {installed('milvus-lite')}" if self.lite else self.client.get_server_version()
-            self.version = f"Milvus {server}"
-            if db_name:
-                # connecting succeeds even if the database does not exist
-                self.client.list_collections()
-        except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
-            raise BadInput(_connect_error(self.uri, self.lite, db_name, error)) from None
+
+        def connect() -> Any:
+            return client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
+
+        self.client = self._first_answer(connect)
+        server = f"Lite {installed('milvus-lite')}" if self.lite else self._version
+        self.version = f"Milvus {server}"
+
+    def _first_answer(self, connect: Callable[[], Any]) -> Any:
+        """The client of `connect`, once the server answers."""
+        since, wait = time.monotonic(), _FIRST_WAIT
+        while True:
+            try:
+                client = connect()
+                if not self.lite:
+                    self._version = client.get_server_version()
+                if self.db_name:
+                    # connecting succeeds even if the database does not exist
+                    client.list_collections()
+                return client
+            except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
+                message = _connect_error(self.uri, self.lite, self.db_name, error)
+                if self.lite or not _is_down(error):
+                    raise BadInput(message) from None
+                waited = time.monotonic() - since
+                if waited >= self.patience:
+                    raise Resumable(
+                        f"{message}; waited {waited:.0f} s (store.patience). Finished work is kept: the same command "
+                        "continues"
+                    ) from None
+                if wait == _FIRST_WAIT:
+                    logger.warning("%s; waiting for it for up to %.0f s", message, self.patience)
+            _sleep(min(wait, self.patience - waited))
+            wait = min(2 * wait, _LONGEST_WAIT)
 
     @property
     def has_sparse(self) -> bool:
@@ -180,6 +208,19 @@ def is_unavailable(error: BaseException) -> bool:
     return code in _UNAVAILABLE_CODES or bool(_UNAVAILABLE_WORDS.search(str(getattr(error, "message", ""))))
 
 
+def _is_down(error: Exception) -> bool:
+    """Whether a server that could not be connected to may answer later: not one that refuses us."""
+    import grpc
+
+    cause: Any = error.__cause__
+    code = cause.code() if callable(getattr(cause, "code", None)) else None
+    if code is grpc.StatusCode.UNAUTHENTICATED or "auth" in str(error).lower():
+        return False
+    if "handshake" in str(cause).lower():
+        return False
+    return is_unavailable(error)
+
+
 def _connect_error(uri: str, lite: bool, db_name: str, error: BaseException) -> str:
     """The message for a connection that failed."""
     if lite:
@@ -191,8 +232,8 @@ def _connect_error(uri: str, lite: bool, db_name: str, error: BaseException) -> 
         return f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})"
     if db_name and "database" in str(error).lower():
         return f"store.db_name = '{db_name}': {one_line(error)}: create that database, or set another name"
-    cause = error.__cause__
-    code = cause.code().name if cause is not None and hasattr(cause, "code") else ""
+    cause: Any = error.__cause__
+    code = cause.code().name if callable(getattr(cause, "code", None)) else ""
     if code == "UNAUTHENTICATED" or "auth" in str(error).lower():
         return f"store.uri = '{uri}': the server refuses the token: set MILVUS_TOKEN (user:password, or an API key)"
     return (

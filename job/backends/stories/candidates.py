@@ -38,7 +38,11 @@ def candidate_pairs(labels: Ints, indices: Ints, threads: int) -> tuple[Ints, In
     per_range = map_row_ranges(
         lambda start, stop: _distinct(_edges_between_clusters(labels, indices, start, stop)), len(labels), threads
     )
-    keys = _distinct(np.concatenate(per_range))
+    return split_keys(_distinct(np.concatenate(per_range)))
+
+
+def split_keys(keys: Keys) -> tuple[Ints, Ints]:
+    """The two clusters of each key, int32 [p]."""
     return (keys >> 32).astype(np.int32), keys.astype(np.int32)
 
 

@@ -36,8 +36,9 @@ agglomerative graph clustering in nearly-linear time".
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import Device, array_module
 from job.backends.graph_hdbscan.row_ranges import usable_cores
-from job.backends.stories import candidates, greedy, pair_queue
+from job.backends.stories import arrays, candidates, greedy, pair_queue
 from job.backends.stories.merge_tree import MergeTree, cut, cut_count, descending
 from job.data import Floats, Ints
 
@@ -55,11 +56,13 @@ def average_linkage(
     ranks: Ranks | None = None,
     threads: int | None = None,
     overwrite_vectors: bool = False,
+    device: Device = "cpu",
 ) -> MergeTree:
     """Merge clusters by average linkage over the candidates of the graph; see the module's contract.
 
     `ranks` [n]: different integers, to break ties. `threads` None: all usable cores. `overwrite_vectors`: the contents
-    of `vectors` are lost, and their memory is used for the means.
+    of `vectors` are lost, and their memory is used for the means. `device` cuda: the candidates and their first
+    similarities come from the GPU, with the same result.
 
     Raises:
         ValueError: the arrays do not match, a cluster has no row, a rank occurs twice, or a number is not finite.
@@ -72,13 +75,19 @@ def average_linkage(
     tree = MergeTree(len(vectors), labels.copy(), np.zeros((0, 4)))
     if not indices.size:
         return tree
-    left, right = candidates.candidate_pairs(labels, indices, threads)
+    if device == "cuda":
+        left, right = candidates.split_keys(arrays.candidate_keys(array_module(device), labels, indices))
+    else:
+        left, right = candidates.candidate_pairs(labels, indices, threads)
     if not len(left):
         return tree
     clusters, means = _clusters(vectors, labels, ranks, overwrite_vectors, threads)
     largest_norm = float(clusters["norm"].max())
     quantum = _quantum(largest_norm**2)
-    similarities = greedy.similarities(clusters, means, quantum, left, right, threads)
+    if device == "cuda":
+        similarities = arrays.pair_similarities(array_module(device), means, clusters["row"], quantum, left, right)
+    else:
+        similarities = greedy.similarities(clusters, means, quantum, left, right, threads)
     pairs = pair_queue.loose_pairs(left, right, similarities)
     del left, right, similarities
     sizes = clusters["size"].copy()

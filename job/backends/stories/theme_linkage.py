@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
+_PARTS = 2.0**18
 
 
 def size_penalized_linkage(distances: Doubles, weights: Doubles, power: float) -> Numbers:
@@ -27,6 +28,34 @@ def cut_merges(merges: Numbers, count: int) -> Numbers:
     for a, b in merges[: max(m - count, 0)][::-1]:
         roots[b] = roots[a]
     return roots
+
+
+def join_small(
+    roots: Numbers, within: Numbers, rows: Doubles, weights: Doubles, sizes: Numbers, smallest: float
+) -> Numbers:
+    """The cluster int64 [m] of each point, where clusters of fewer than `smallest` rows have joined a large one.
+
+    `roots` [m] as `cut_merges` gives them; `within` [m]: a number for each coarser cluster, which is not left, and
+    whose largest cluster counts as large. `sizes` [m]: the rows of each point. `rows` float64 [m, d]: unit vectors with
+    `weights` [m]. The large cluster is the one at the smallest mean squared distance; the first of equal ones.
+    """
+    m = len(roots)
+    found, total = np.unique(roots), np.bincount(roots, sizes, m)
+    large = total[found] >= smallest
+    by_size = np.argsort(-total[found], kind="stable")
+    large[by_size[np.unique(within[found[by_size]], return_index=True)[1]]] = True
+    big, small = found[large], found[~large]
+    means = np.zeros(rows.shape)
+    np.add.at(means, roots, rows * weights[:, None])
+    means /= np.maximum(np.bincount(roots, weights, m), 1e-12)[:, None]
+    # rounded, which hides the order in which a library adds
+    products = np.rint(means[small] @ means[big].T * _PARTS)
+    products[within[small][:, None] != within[big]] = -np.inf
+    joined = np.arange(m)
+    if len(small):
+        joined[small] = big[products.argmax(axis=1)]
+    result: Numbers = joined[roots]
+    return result
 
 
 @nb.njit(cache=True)

@@ -14,7 +14,9 @@ The contract
 - Linkage: average linkage of squared distances (weights size^0.25), where the distance of two clusters of weights v and
   w is multiplied by (v w / (v + w))^0.25. With power 0 this is average linkage, whose largest theme takes up to half of
   the headlines; with power 1 it behaves as Ward's method, which splits large topics to make themes of equal size.
-- Both levels are cuts of the same tree: each topic lies in one theme, and each story in one topic.
+- Both levels are cuts of the same tree: each topic lies in one theme, and each story in one topic. A theme of fewer
+  than 0.5% of the headlines then joins the larger theme at the smallest mean distance, and so does a topic of fewer
+  than 0.1% in its theme, unless it is the largest there. So there can be fewer of both than asked for.
 - A lone headline has no theme (-1) if the cosine to the nearest other group is not positive: it is not more alike than
   two average headlines.
 - Ties: products are rounded; of equal ones the larger group comes first, then the one with the smaller first rank.
@@ -24,11 +26,15 @@ Cost: O(n d), plus one product of the remaining groups with 5,000 centroids, plu
 (some 500 MB). Sums are taken in order of rank.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import Device, array_module
 from job.backends.graph_hdbscan import by_size
-from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
+from job.backends.stories import arrays
+from job.backends.stories.theme_linkage import cut_merges, join_small, size_penalized_linkage
 from job.data import Floats, Ints, Vectors
 from job.topics import Themes
 
@@ -42,6 +48,8 @@ _STEPS = 20
 _TOWARDS_NEIGHBORS = 0.95
 _WEIGHT = 0.25
 _SIZE_PENALTY = 0.25
+# the smallest theme's and the smallest topic's share of all headlines
+_SMALLEST = (0.005, 0.001)
 # products are rounded to multiples of 1 / _PARTS, which hides the order in which a library adds
 _PARTS = 2.0**18
 
@@ -63,11 +71,13 @@ def find_themes(
     counts: tuple[int, int] | None = None,
     ranks: npt.NDArray[np.integer] | None = None,
     max_groups: int = GROUPS,
+    device: Device = "cpu",
 ) -> Themes:
     """Themes of all stories and headlines; see the module's contract.
 
     `counts`: how many themes and topics, by default `default_counts` of the stories, or of the lone headlines if
-    there is no story. There are fewer if there are fewer groups. `ranks` [n]: a different integer for each row.
+    there is no story. There are fewer if there are fewer groups, or small themes. `ranks` [n]: a different integer for
+    each row. `device` cuda: the groups beyond the largest find theirs on the GPU, with the same result.
 
     Raises:
         ValueError: the arrays do not match, a story has no headline, or a number is out of range.
@@ -80,16 +90,19 @@ def find_themes(
         return Themes(*(np.zeros(0, np.int32) for _ in range(5)))
     means, center = _centroids(vectors, order, groups, sizes, min(max(stories, max_groups), len(sizes)))
     nodes = _unit(means[:max_groups] - center)
-    joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes)
+    joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes, array_module(device))
     weights: Doubles = np.bincount(joined, sizes, len(nodes)).astype(np.float64) ** _WEIGHT
     neighbors, cosines = _nearest_nodes(nodes)
     lonely[: len(nodes)] = cosines.max(axis=1, initial=0) <= 0
     lone = np.zeros(len(sizes), np.bool_)
     lone[groups[labels[order] < 0]] = True
-    distances = _squared_distances(_smooth(nodes, neighbors, cosines, weights))
-    merges = size_penalized_linkage(distances, weights, _SIZE_PENALTY)
-    wanted = counts or default_counts(stories or n)
-    return _themes(labels, order, groups, joined, lonely & lone, [cut_merges(merges, count) for count in wanted])
+    smoothed, headlines = _smooth(nodes, neighbors, cosines, weights), np.bincount(joined, sizes).astype(np.int64)
+    merges = size_penalized_linkage(_squared_distances(smoothed), weights, _SIZE_PENALTY)
+    levels, within = [], np.zeros(len(nodes), np.int64)
+    for count, share in zip(counts or default_counts(stories or n), _SMALLEST, strict=True):
+        within = join_small(cut_merges(merges, count), within, smoothed, weights, headlines, share * n)
+        levels.append(within)
+    return _themes(labels, order, groups, joined, lonely & lone, levels)
 
 
 def _groups(labels: Ints, stories: int) -> tuple[Numbers, Numbers]:
@@ -141,8 +154,10 @@ def _join(
     means: Floats,
     center: Floats,
     nodes: Floats,
+    xp: Any = np,
 ) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     """The node of each group int64 [count], and whether its cosine to that node is not positive."""
+    on_device = arrays.rounded(xp, nodes)
     joined = np.arange(count)
     lonely = np.zeros(count, np.bool_)
     position_of = np.empty(count, np.int64)
@@ -154,9 +169,8 @@ def _join(
         own = np.empty((len(rows), nodes.shape[1]), np.float32)
         own[~alone] = means[rows[~alone]]
         own[alone] = vectors[order[position_of[rows[alone]]]]
-        products = _rounded(_unit(own - center) @ nodes.T)
-        joined[rows] = products.argmax(axis=1)
-        lonely[rows] = products.max(axis=1) <= 0
+        joined[rows], cosines = arrays.most_similar(xp, _unit(own - center), on_device)
+        lonely[rows] = cosines <= 0
     return joined, lonely
 
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.backends.graph_hdbscan.row_ranges import map_row_ranges, usable_cores
-from job.backends.stories.words import lexical_terms, project, text_terms
+from job.backends.stories.words import Terms, lexical_terms, project, text_terms
 from job.data import Floats, Vectors
 
 WIDTH = 256
@@ -70,26 +70,67 @@ def story_vectors(
     The vector of a headline depends on the order of rows in nothing. Time: O(n d). Memory: the result, 32 bytes per
     term, and blocks.
     """
-    n, d = dense.shape
-    if len(texts) != n or times.shape != (n,):
-        raise ValueError(f"{n} embeddings with {len(texts)} texts and times {times.shape}: expected as many of each")
     threads = usable_cores() if threads is None else threads
-    result = np.empty((n, d + WIDTH), np.float32)
-    _write_centered(dense, np.sqrt(1 - shares.words), result[:, :d], threads)
     terms = text_terms(texts, threads) if lexical is None else lexical_terms(lexical)
-    project(terms, np.sqrt(shares.words), result[:, d:], threads)
-    if np.isfinite(times).any() and shares.time > 0:
-        _turn_by_time(result, times / 3600, shares, threads)
-    return result
+    return StorySpace.of(dense, times, shares).vectors(dense, terms, times, threads)
 
 
-def _write_centered(dense: Vectors, length: float, out: Floats, threads: int) -> None:
-    """Write the vectors, centered and of the given length, into `out`; zeros for a vector that equals the mean."""
-    starts = range(0, len(dense), _BLOCK_ROWS)
+@dataclass(frozen=True)
+class StorySpace:
+    """What the story vectors of a corpus depend on beside the headline itself and its terms, so that later headlines
+    get theirs.
+
+    `mean` float64 [d]: of the embeddings. `first_hour`, `mean_turn`: the earliest time in hours, and the mean of
+    `_mean_turn`; None where times are not used.
+    """
+
+    shares: Shares
+    mean: npt.NDArray[np.float64]
+    first_hour: float = 0.0
+    mean_turn: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, dense: Vectors, times: Times, shares: Shares) -> "StorySpace":
+        """The space of a corpus with these embeddings [n, d] and times [n]."""
+        hours = times[np.isfinite(times)] / 3600
+        if not len(hours) or shares.time <= 0:
+            return cls(shares, _mean(dense))
+        first = float(hours.min())
+        frequencies, _ = _frequencies(0, shares)
+        return cls(shares, _mean(dense), first, _mean_turn(hours - first, frequencies))
+
+    def vectors(self, dense: Vectors, terms: Terms, times: Times, threads: int = 1) -> Floats:
+        """Story vectors float32 [m, d + WIDTH] of headlines with these embeddings, terms and times."""
+        n, d = dense.shape
+        if len(terms.offsets) != n + 1 or times.shape != (n,):
+            raise ValueError(
+                f"{n} embeddings with {len(terms.offsets) - 1} texts and times {times.shape}: expected as many of each"
+            )
+        result = np.empty((n, d + WIDTH), np.float32)
+        _write_centered(dense, self.mean, np.sqrt(1 - self.shares.words), result[:, :d], threads)
+        project(terms, np.sqrt(self.shares.words), result[:, d:], threads)
+        if self.mean_turn is not None:
+            self._turn_by_time(result, times / 3600, threads)
+        return result
+
+    def _turn_by_time(self, vectors: Floats, hours: Times, threads: int) -> None:
+        frequencies, of_pair = _frequencies(vectors.shape[1] // 2, self.shares)
+        since = np.where(np.isfinite(hours), hours - self.first_hour, np.nan)
+        mean = self.mean_turn
+        map_row_ranges(
+            lambda start, stop: _turn(vectors, since, frequencies, of_pair, mean, start, stop), len(vectors), threads
+        )
+
+
+def _mean(dense: Vectors) -> npt.NDArray[np.float64]:
     total = np.zeros(dense.shape[1], np.int64)
-    for start in starts:
+    for start in range(0, len(dense), _BLOCK_ROWS):
         total += np.rint(dense[start : start + _BLOCK_ROWS] * np.float64(_UNIT)).astype(np.int64).sum(axis=0)
-    mean = total / (_UNIT * max(len(dense), 1))
+    return np.asarray(total / (_UNIT * max(len(dense), 1)))
+
+
+def _write_centered(dense: Vectors, mean: npt.NDArray[np.float64], length: float, out: Floats, threads: int) -> None:
+    """Write the vectors, centered and of the given length, into `out`; zeros for a vector that equals the mean."""
 
     def write(first: int, last: int) -> None:
         for start in range(first, last, _BLOCK_ROWS):
@@ -97,16 +138,6 @@ def _write_centered(dense: Vectors, length: float, out: Floats, threads: int) ->
             _center(np.ascontiguousarray(dense[start:stop], np.float32), mean, length, out[start:stop])
 
     map_row_ranges(write, len(dense), threads)
-
-
-def _turn_by_time(vectors: Floats, hours: Times, shares: Shares, threads: int) -> None:
-    known = np.isfinite(hours)
-    frequencies, of_pair = _frequencies(vectors.shape[1] // 2, shares)
-    since = np.where(known, hours - hours[known].min(), np.nan)
-    mean = _mean_turn(since[known], frequencies)
-    map_row_ranges(
-        lambda start, stop: _turn(vectors, since, frequencies, of_pair, mean, start, stop), len(vectors), threads
-    )
 
 
 def _frequencies(pairs: int, shares: Shares) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

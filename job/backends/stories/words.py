@@ -51,20 +51,52 @@ class Terms:
     offsets: npt.NDArray[np.int64]
 
 
-def text_terms(texts: Sequence[str] | pa.Array, threads: int = 1) -> Terms:
-    """The terms of texts and their TF-IDF weights.
+@dataclass(frozen=True)
+class Frequencies:
+    """In how many of `texts` texts each term is: `hashes` uint64 [t], ascending, and `counts` int64 [t]."""
+
+    hashes: Hashes
+    counts: npt.NDArray[np.int64]
+    texts: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str] | pa.Array, threads: int = 1) -> "Frequencies":
+        """Those of a corpus."""
+        hashes, counts = np.unique(_count_all(texts, threads)[0], return_counts=True)
+        return cls(hashes, counts.astype(np.int64), len(texts))
+
+    def of_terms(self, hashes: Hashes) -> npt.NDArray[np.int64]:
+        """The count of each of these terms; of one that no text has, 1: the text that it stands in."""
+        if not len(self.hashes):
+            return np.ones(len(hashes), np.int64)
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[place] == hashes, self.counts[place], 1)
+
+
+def text_terms(texts: Sequence[str] | pa.Array, threads: int = 1, corpus: Frequencies | None = None) -> Terms:
+    """The terms of texts and their TF-IDF weights. `corpus`: that of other texts, None: these are the corpus.
 
     The weight of a term that stands f times in a text and in df of the n texts is
     (1 + ln f) (1 + ln((1 + n) / (1 + df))), as in scikit-learn's `TfidfVectorizer(sublinear_tf=True)`.
     """
+    hashes, counts, lengths = _count_all(texts, threads)
+    if corpus is None:
+        n, df = len(texts), _document_frequencies(hashes)
+    else:
+        n, df = corpus.texts, corpus.of_terms(hashes)
+    weights = (1 + np.log(counts)) * (1 + np.log((1 + n) / (1 + df)))
+    return Terms(hashes, weights, np.cumsum(lengths))
+
+
+def _count_all(
+    texts: Sequence[str] | pa.Array, threads: int
+) -> tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """`_count_terms` of all texts; the lengths with a 0 in front."""
     column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
-    n = len(column)
-    ranges = map_row_ranges(lambda start, stop: _count_terms(column[start:stop]), n, threads)
+    ranges = map_row_ranges(lambda start, stop: _count_terms(column[start:stop]), len(column), threads)
     hashes = np.concatenate([np.zeros(0, np.uint64), *(found[0] for found in ranges)])
     counts = np.concatenate([np.zeros(0, np.int32), *(found[1] for found in ranges)])
-    lengths = np.concatenate([np.zeros(1, np.int64), *(found[2] for found in ranges)])
-    weights = (1 + np.log(counts)) * (1 + np.log((1 + n) / (1 + _document_frequencies(hashes))))
-    return Terms(hashes, weights, np.cumsum(lengths))
+    return hashes, counts, np.concatenate([np.zeros(1, np.int64), *(found[2] for found in ranges)])
 
 
 def lexical_terms(lexical: Any) -> Terms:

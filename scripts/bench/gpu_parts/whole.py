@@ -1,4 +1,4 @@
-"""The whole job, from texts to files, by its own pipeline with `neighbors.backend: exact`; Milvus is measured apart.
+"""The whole job, from texts to files, by its own pipeline with the recipe `stories` and `neighbors.backend: exact`.
 
 Milvus Lite takes minutes for a million rows, and no server can be started on the GPU machine. So the store stage is
 left out of the job here (its marker says so), and part `store` measures it on fewer rows. All other stages are the
@@ -9,6 +9,8 @@ import shutil
 import signal
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from gpu_parts.measure import Bench, device_peak_mb, has_rapids
 from gpu_parts.model import SHAPES, checkpoint
@@ -26,19 +28,23 @@ def run(bench: Bench) -> None:
     from job.runtime.measure import Meter, peak_mb
 
     job = Job(_config(bench, bench.rows))
+    resumed = job.run.file("headlines.parquet").exists()
     _warm_up(bench)
     device_peak_mb(reset=True)
     rapids = has_rapids(bench)
     total = Meter()
+    finished: list[bool] = []
 
     def work() -> None:
         _stop_at_once()
-        for stage in (stage for stage in pipeline.STAGES if stage.applies(job.config)):
+        for stage in job_stages(job):
             if stage.name == "project" and not rapids and bench.cuda and bench.rows > _LAID_OUT_ON_CPU:
                 bench.add("project", left_out="umap-learn takes an hour for a million rows: install cuML")
                 break
             if stage.name == "store":
                 _mark_done(stage, job)
+                continue
+            if stage.up_to_date(job) is not None:
                 continue
             meter = Meter()
             pipeline.do(stage, job)
@@ -51,13 +57,26 @@ def run(bench: Bench) -> None:
                 device_peak_mb=device_peak_mb(reset=True),
             )
         complete = "report" in job.done
-        what = "all except store, from texts to files" if complete else "from texts to clusters, without store"
-        bench.add(what, total.seconds, rows=bench.rows, stages=len(job.done))
+        what = "all except store, from texts to files" if complete else "without store, project and what follows"
+        # of a run that was stopped, the stages' own seconds count, which the markers keep
+        seconds = sum(marker.seconds for stage in job_stages(job) if (marker := job.run.marker(stage.name)))
+        bench.add(what, seconds if resumed else total.seconds, rows=bench.rows, resumed=resumed)
+        finished.append(complete)
 
     try:
         pipeline.in_run_folder(job, work)
     finally:
         shutil.copy(job.run.file("run.json"), bench.out / "run.json")
+    if finished:
+        # the next call measures a new run
+        shutil.rmtree(job.run.path)
+
+
+def job_stages(job: Any) -> list[Any]:
+    """The stages that apply."""
+    from job import pipeline
+
+    return [stage for stage in pipeline.STAGES if stage.applies(job.config)]
 
 
 def store(bench: Bench) -> None:
@@ -67,7 +86,7 @@ def store(bench: Bench) -> None:
     from job.runtime.measure import Meter
 
     rows = min(STORED, bench.rows)
-    job = Job(_config(bench, rows))
+    job = Job(_config(bench, rows, keep=False))
 
     def work() -> None:
         _stop_at_once()
@@ -85,9 +104,9 @@ def _warm_up(bench: Bench) -> None:
     from job import pipeline
     from job.context import Job
 
-    job = Job(_config(bench, 400, "warm-up"))
+    job = Job(_config(bench, 400, "warm-up", keep=False))
     with job.run.locked():
-        for stage in (stage for stage in pipeline.STAGES if stage.applies(job.config)):
+        for stage in job_stages(job):
             if stage.name == "store":
                 _mark_done(stage, job)
             else:
@@ -105,23 +124,32 @@ def _stop_at_once() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
-    """The configuration of a run of `rows` synthetic headlines in a new folder, with its input written there."""
+def _config(bench: Bench, rows: int, name: str = "timed", keep: bool = True) -> Any:
+    """The configuration of a run of `rows` synthetic headlines, with its input in a folder of its own.
+
+    `keep`: a run that was stopped there is continued; one that was completed has been removed.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from job.config import resolve
 
     model = checkpoint(bench.scratch / f"model-{bench.shape}", bench.shape)
-    folder = bench.scratch / f"{bench.part}-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    titles, descriptions = headlines(rows, SHAPES[bench.shape][-1], bench.seed)
-    pq.write_table(pa.table({"title": titles, "description": descriptions}), folder / "news.parquet")
+    folder = bench.scratch / f"{bench.part}-{name}-{rows}"
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "news.parquet").exists():
+        titles, descriptions = headlines(rows, SHAPES[bench.shape][-1], bench.seed)
+        published = 1_700_000_000 + np.random.default_rng(bench.seed).integers(0, 30 * 86_400, rows)
+        table = pa.table({"title": titles, "description": descriptions, "published": published})
+        pq.write_table(table, folder / "part.parquet")
+        (folder / "part.parquet").rename(folder / "news.parquet")
     settings: dict[str, Any] = {
         "run_dir": str(folder / "run"),
         "device": bench.device,
-        "input": {"path": str(folder / "news.parquet")},
+        "input": {"path": str(folder / "news.parquet"), "time": "published"},
+        "cluster": {"recipe": "stories"},
         "embed": {"model": str(model)},
         "neighbors": {"k": bench.k, "backend": "exact"},
     }
@@ -130,5 +158,6 @@ def _config(bench: Bench, rows: int, name: str = "timed") -> Any:
 
 def _short(stats: Mapping[str, Any]) -> dict[str, Any]:
     """The important figures of a stage's record."""
-    wanted = ("rows", "implementation", "backend", "precision", "recall", "clusters", "noise_share", "fallbacks")
+    wanted = ("rows", "implementation", "backend", "device", "precision", "recall", "clusters", "noise_share")
+    wanted += ("merge_above", "themes", "fallbacks")
     return {name: stats[name] for name in wanted if stats.get(name) not in (None, [])}

@@ -1,5 +1,6 @@
 """Core distances and the spanning forest: kernels against SciPy, array operations (the GPU code) against kernels."""
 
+import device_arrays
 import numpy as np
 import pytest
 from graphs import ALL, Graph, random_graph, reference_forest
@@ -93,6 +94,18 @@ def test_array_operations_give_the_core_distances_and_weights_of_the_kernels(nam
         edges = by_arrays(graph, m)
         check_tree(edges, len(graph[0]))
         np.testing.assert_array_equal(edges.weights, spanning_forest.spanning_edges(*graph, cores).weights)
+
+
+@EVERY
+def test_array_operations_keep_the_hosts_and_the_devices_arrays_apart(name: str) -> None:
+    """The stand-in refuses what CuPy refuses, and gives the same edges."""
+    indices, distances = ALL[name]()
+    on_device = [device_arrays.xp.asarray(array) for array in (indices, distances)]
+    edges = boruvka.spanning_edges(device_arrays.xp, device_arrays.scatter_min, *on_device, 3)
+    expected = by_arrays((indices, distances), 3)
+    for there, here in zip(vars(edges).values(), vars(expected).values(), strict=True):
+        assert type(there) is np.ndarray
+        np.testing.assert_array_equal(there, here)
 
 
 @EVERY

@@ -6,7 +6,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
 from job.backends.stories import themes as module
-from job.backends.stories.theme_linkage import cut_merges, size_penalized_linkage
+from job.backends.stories.theme_linkage import cut_merges, join_small, size_penalized_linkage
 from job.backends.stories.themes import default_counts, find_themes
 from job.data import Floats, Ints
 
@@ -168,3 +168,28 @@ def test_linkage_takes_weights_as_copies() -> None:
     single = size_penalized_linkage(full[np.ix_(rows, rows)].copy(), np.ones(len(rows)), 0.25)
     for count in (2, 6, 15):
         assert same_partition(cut_merges(merged, count)[rows], cut_merges(single, count))
+
+
+def test_small_themes_and_topics_join_larger_ones() -> None:
+    vectors, labels, truth = corpus(4, 100, 20, seed=11)
+    # one more topic with a single story of three headlines, of some 2,500: a theme by itself in a cut at five
+    own = np.random.default_rng(12).normal(size=64)
+    rows = (own + 0.05 * np.random.default_rng(13).normal(size=(3, 64))).astype(np.float32)
+    vectors = np.concatenate([vectors, rows / np.linalg.norm(rows, axis=1, keepdims=True)])
+    labels = np.append(labels, np.full(3, labels.max() + 1, np.int32))
+    found = find_themes(vectors, labels, counts=(5, 40))
+    assert same_partition(found.themes[:-3], truth)
+    assert found.themes.max() == 3
+    assert len(set(found.themes[-3:].tolist())) == 1
+    assert np.bincount(found.topics[found.topics >= 0]).min() >= 0.001 * len(labels)
+    has = found.topics >= 0
+    np.testing.assert_array_equal(found.parents[found.topics[has]], found.themes[has])
+
+
+def test_a_small_cluster_stays_inside_its_coarser_one() -> None:
+    rows = np.eye(3)[[0, 0, 1, 2, 2]]
+    roots, within = np.array([0, 0, 2, 3, 4]), np.array([0, 0, 0, 1, 1])
+    sizes = np.array([9, 1, 1, 2, 1])
+    joined = join_small(roots, within, rows, np.ones(5), sizes, 5)
+    # 2 joins 0; of 3 and 4, which are both small, the larger one stays and takes the other
+    assert joined.tolist() == [0, 0, 0, 3, 3]

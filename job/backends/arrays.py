@@ -1,0 +1,26 @@
+"""One code for arrays on the host and on a CUDA device: the module of array operations is a parameter, `xp`."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+Device = Literal["cpu", "cuda"]
+
+
+def array_module(device: Device) -> Any:
+    """CuPy for `cuda`, NumPy for `cpu`. Arrays of CuPy are on the device that is current in the calling thread."""
+    if device == "cpu":
+        return np
+    import cupy
+
+    return cupy
+
+
+def to_host(array: Any) -> Any:
+    """The array as NumPy's."""
+    return array.get() if hasattr(array, "get") else array
+
+
+def free_bytes(xp: Any) -> int:
+    """Bytes of memory that are free on the current CUDA device; of the host nothing is known here: 1 TiB."""
+    return 1 << 40 if xp is np else int(xp.cuda.runtime.memGetInfo()[0])

@@ -1,0 +1,205 @@
+"""The map's data as a few short strings: what a page of limited size can hold of it.
+
+The points are put in the order noise last, then hue, story, newest first. So each story and each hue is a range of
+rows, and alike texts lie next to each other, which compresses well. Each column is split into bytes of equal weight
+(all high bytes, then all middle ones, ...), and everything is gzip in base64, which browsers unpack by themselves
+(`DecompressionStream`).
+"""
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from job.backends.pages.plain import plain
+from job.backends.pages.points import MapPoints, MapStory, MapTheme
+from job.backends.pages.story_times import map_bins, with_times
+from job.data import Ids, Ints
+
+HUES = 10
+TITLE_CHARS, DESCRIPTION_CHARS, NAME_CHARS, SOURCE_CHARS = 400, 300, 400, 80
+# texts that a page has even where its points alone exceed the limit
+MIN_TEXTS = 1_000
+# coordinates and times as whole numbers of this many bytes
+_PLACE_BYTES, _TIME_BYTES, _NUMBER_BYTES = 3, 4, 3
+
+Columns = list[tuple[str, int, npt.NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Payload:
+    """`about`: small JSON values, `strings`: gzip in base64 by name. `texts`: rows with a text; `whole`: all of them
+    with their descriptions."""
+
+    about: dict[str, Any]
+    strings: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.strings.values()))
+
+
+def pack(points: MapPoints, limit: int) -> Payload:
+    """Pack a map into at most `limit` bytes: all texts, else all titles, else a sample of titles, as `about` says.
+
+    The points are always whole, so that a page can be larger than `limit`.
+    """
+    bins = map_bins(points)
+    stories = with_times(points, bins)
+    hues = _story_hues(points)
+    order = _order(points, hues)
+    labels = points.labels[order]
+    titles = [plain(points.titles[row], TITLE_CHARS) or "(no title)" for row in order]
+    descriptions = [plain(points.descriptions[row], DESCRIPTION_CHARS) for row in order]
+    columns, times = _columns(points, order)
+    about = {
+        "points": len(points),
+        "dimensions": points.dimensions,
+        "noise": int((labels < 0).sum()),
+        "rows": int(points.copies.sum()),
+        "times": times,
+        "bins": vars(bins) if bins else None,
+        "hues": np.bincount(np.where(labels < 0, HUES, hues[labels]), minlength=HUES + 1).tolist(),
+    }
+    data = {
+        "stories": _stories(points, stories, labels, hues, order),
+        "themes": [_theme(theme, points.stories) for theme in points.themes],
+        "sources": [plain(name, SOURCE_CHARS) for name in points.source_names],
+    }
+    strings = {"data": _packed(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())}
+    cloud = _packed(_planes(columns))
+    texts, kept = _texts(titles, descriptions, labels, limit - len(strings["data"]) - len(cloud))
+    if kept is not None:
+        columns.append(("text", 1, kept.astype(np.int64)))
+        cloud = _packed(_planes(columns))
+    about["columns"] = [[name, size] for name, size, _ in columns]
+    about["texts"] = len(points) if kept is None else int(kept.sum())
+    about["descriptions"] = "descriptions" in texts or not any(descriptions)
+    return Payload(about, strings | {"cloud": cloud} | texts)
+
+
+def _order(points: MapPoints, hues: Ints) -> Ids:
+    """Row numbers in the page's order."""
+    times = np.zeros(len(points)) if points.times is None else np.nan_to_num(-points.times, nan=np.inf)
+    hue = np.where(points.labels < 0, HUES, hues[points.labels])
+    return np.lexsort((np.arange(len(points)), times, points.labels, hue)).astype(np.int64)
+
+
+def _story_hues(points: MapPoints) -> Ints:
+    """The hue of each story, int32 [c + 1]: that of its theme, or by number; the last one serves noise's label -1."""
+    numbers = [story.theme if story.theme >= 0 else story.number for story in points.stories]
+    return np.array([*(number % HUES for number in numbers), 0], np.int32)
+
+
+def _columns(points: MapPoints, order: Ids) -> tuple[Columns, dict[str, float] | None]:
+    """The columns of whole numbers, and what times are measured in: seconds = `start` + (value - 1) `unit`."""
+    columns: Columns = []
+    for axis, values in zip("xyz", points.layout[order].T.astype(np.float64), strict=False):
+        low = values.min(initial=np.inf)
+        span = max(values.max(initial=-np.inf) - low, 1e-12)
+        steps = 256**_PLACE_BYTES - 1
+        columns.append((axis, _PLACE_BYTES, np.round((values - low) / span * steps).astype(np.int64)))
+    if (points.copies > 1).any():
+        columns.append(("copies", _NUMBER_BYTES, points.copies[order].astype(np.int64)))
+    if points.sources is not None:
+        columns.append(("source", _NUMBER_BYTES, points.sources[order].astype(np.int64) + 1))
+    if points.times is None or not np.isfinite(points.times).any():
+        return columns, None
+    times = points.times[order]
+    known = np.isfinite(times)
+    start = float(times[known].min())
+    unit = max(1.0, float(times[known].max() - start) / (256**_TIME_BYTES - 2))
+    values = np.zeros(len(times), np.int64)
+    values[known] = 1 + np.floor((times[known] - start) / unit).astype(np.int64)
+    columns.append(("time", _TIME_BYTES, values))
+    return columns, {"start": start, "unit": unit}
+
+
+def _planes(columns: Columns) -> bytes:
+    """Each column's bytes, those of the highest weight first."""
+    parts = []
+    for _, size, values in columns:
+        values = np.clip(values, 0, 256**size - 1)
+        parts += [((values >> 8 * place) & 255).astype(np.uint8).tobytes() for place in reversed(range(size))]
+    return b"".join(parts)
+
+
+def _stories(points: MapPoints, stories: list[MapStory], labels: Ints, hues: Ints, order: Ids) -> list[dict[str, Any]]:
+    """Each story's range of rows (`start`, `size`), its place, and what is known of it; without what is not."""
+    by_label = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_label], np.arange(len(stories) + 1))
+    result = []
+    for story in stories:
+        first, last = starts[story.number], starts[story.number + 1]
+        name = plain(story.name, NAME_CHARS) or f"story {story.number}"
+        facts = {
+            "start": int(by_label[first]) if last > first else 0,
+            "size": int(last - first),
+            "hue": int(hues[story.number]),
+            "name": name,
+            "label": _label(story),
+            "keywords": [plain(word, SOURCE_CHARS) for word in story.keywords],
+            "rows": story.rows,
+            "sources": story.sources,
+            "first": story.first_seen,
+            "last": story.last_seen,
+            "counts": list(story.counts) if story.counts is not None else None,
+            "growth": story.growth,
+            "theme": story.theme,
+            "topic": story.topic,
+        }
+        result.append({key: value for key, value in facts.items() if value is not None and value != ""})
+    return result
+
+
+def _label(story: MapStory) -> str:
+    """The name on the map: one that is not cut; keywords where all are."""
+    names = [plain(name, NAME_CHARS) for name in (story.short_name, story.name)]
+    whole = [name for name in names if name and not name.endswith(("…", "..."))]
+    return [*whole, plain(" · ".join(story.keywords[:3]), NAME_CHARS), ""][0]
+
+
+def _theme(theme: MapTheme, stories: Any) -> dict[str, Any]:
+    mine = [story.number for story in stories if getattr(story, theme.level) == theme.number]
+    name = plain(theme.name, NAME_CHARS)
+    return {"level": theme.level, "number": theme.number, "parent": theme.parent, "name": name, "stories": mine}
+
+
+def _texts(
+    titles: list[str], descriptions: list[str], labels: Ints, limit: int
+) -> tuple[dict[str, str], npt.NDArray[np.bool_] | None]:
+    """The packed texts, and a mask of the rows that have one (None: all)."""
+    all_titles = _packed("\n".join(titles).encode())
+    left = limit - len(all_titles)
+    if left >= 0:
+        packed = _packed("\n".join(descriptions).encode()) if any(descriptions) else ""
+        return {"titles": all_titles} | ({"descriptions": packed} if packed and len(packed) <= left else {}), None
+    count = int(len(titles) * limit / len(all_titles))
+    while True:
+        count = min(max(count, MIN_TEXTS), len(titles))
+        kept = stratified_sample(labels, count)
+        packed = _packed("\n".join(titles[row] for row in np.flatnonzero(kept)).encode())
+        # the mask itself takes a bit per point at most
+        if len(packed) + len(labels) // 6 <= limit or count <= MIN_TEXTS:
+            return {"titles": packed}, kept
+        count = int(count * min(0.95, limit / (len(packed) + len(labels) // 6)))
+
+
+def stratified_sample(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
+    """A mask of `count` rows: first one of every story (while they last), then in proportion to size."""
+    order = np.argsort(labels, kind="stable")
+    firsts = np.flatnonzero(np.diff(labels[order], prepend=labels.min() - 1))[:count]
+    chosen = np.zeros(len(labels), np.bool_)
+    chosen[order[firsts]] = True
+    others = np.delete(order, firsts)
+    chosen[others[np.linspace(0, len(others) - 1, count - len(firsts)).astype(np.int64)]] = True
+    return chosen
+
+
+def _packed(data: bytes) -> str:
+    # without a time stamp: the same points make the same bytes
+    return base64.b64encode(gzip.compress(data, 9 if len(data) < 1 << 22 else 6, mtime=0)).decode("ascii")

@@ -1,0 +1,221 @@
+"""The report: one offline HTML page that says what was run, what was found, and how far to trust it."""
+
+import html
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from job.backends.pages.document import as_json, document, static
+from job.backends.pages.plain import plain
+
+_TITLE_CHARS = 200
+_SPARK_WIDTH, _SPARK_HEIGHT = 132, 26
+
+
+@dataclass(frozen=True)
+class Line:
+    """A headline as the report quotes it. `when`: seconds since 1970 UTC."""
+
+    title: str
+    source: str | None = None
+    when: float | None = None
+
+
+@dataclass(frozen=True)
+class ReportStory:
+    """A story. `rows`: input rows; `headlines`: distinct ones. `sources`: how many publish it. `counts`: rows in each
+    of the report's time bins. `growing`: whether it is among those that grow."""
+
+    number: int
+    name: str
+    rows: int
+    headlines: int
+    exemplars: Sequence[Line]
+    keywords: Sequence[str] = ()
+    theme: str | None = None
+    sources: int | None = None
+    first_seen: float | None = None
+    last_seen: float | None = None
+    counts: Sequence[int] | None = None
+    growing: bool = False
+
+
+@dataclass(frozen=True)
+class ReportTheme:
+    """A theme: its name, keywords, number of stories and of headlines."""
+
+    name: str
+    keywords: Sequence[str]
+    stories: int
+    headlines: int
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """Everything that the page says. `facts`: label and value. `bins`: start and width of the time bins, in seconds.
+
+    `stories`: largest first, of `story_count`; `largest`, `growing`: indices into them. `odd`: headlines that resemble
+    no other. `stages`: name, seconds, rows per second. `hints`: what to try.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    stories: Sequence[ReportStory]
+    story_count: int
+    growing: Sequence[int]
+    odd: Sequence[Line]
+    themes: Sequence[ReportTheme]
+    total_counts: Sequence[int] | None
+    bins: tuple[float, float] | None
+    quality: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    hints: Sequence[str]
+    stages: Sequence[tuple[str, float, float | None]]
+
+
+def write_report(page: ReportPage, path: Path) -> None:
+    """Write the page. Plotly is inside; the texts are data, never markup."""
+    from plotly.offline import get_plotlyjs
+
+    title = plain(page.title, _TITLE_CHARS)
+    data = {"figures": as_json(_figures(page))}
+    scripts = [get_plotlyjs(), static("report.js")]
+    path.write_text(document(title, _body(page), static("report.css"), scripts, data), encoding="utf-8")
+
+
+def _body(page: ReportPage) -> str:
+    parts = [
+        f"<header><h1>{_text(page.title)}</h1><p>Stories in the news, and how they were found. "
+        '<a href="map.html">Open the map</a> · tables: <a href="topics.csv">topics.csv</a>, '
+        '<a href="headlines_clustered.csv">headlines_clustered.csv</a></p></header><main>',
+        _facts(page.facts, "facts"),
+        _glance(page),
+    ]
+    if page.total_counts:
+        parts.append('<section><h2>Over time</h2><div id="over-time" class="figure"></div></section>')
+    if page.themes:
+        parts.append(f"<section><h2>Themes</h2>{_themes(page.themes)}</section>")
+    parts += [f"<section><h2>Stories</h2>{_stories(page)}</section>", _trust(page), _run(page), "</main>"]
+    return "\n".join(parts)
+
+
+def _glance(page: ReportPage) -> str:
+    largest = [_brief(story) for story in page.stories[:5]]
+    columns = [("Largest", largest or ["<li class='none'>No story was found.</li>"])]
+    if page.bins:
+        growing = [_brief(page.stories[i]) for i in page.growing[:5]]
+        columns.append(("Growing", growing or ["<li class='none'>No story is growing.</li>"]))
+    odd = [f"<li>{_text(line.title)}{_meta(line)}</li>" for line in page.odd[:5]]
+    columns.append(("Like no other headline", odd or ["<li class='none'>Every headline is in a story.</li>"]))
+    lists = (f"<div><h2>{name}</h2><ol>{''.join(items)}</ol></div>" for name, items in columns)
+    return f'<section class="glance">{"".join(lists)}</section>'
+
+
+def _brief(story: ReportStory) -> str:
+    return f'<li><a href="#story-{story.number}">{_text(story.name)}</a><span class="meta">{_sizes(story)}</span></li>'
+
+
+def _sizes(story: ReportStory) -> str:
+    parts = [f"{story.headlines:,} headlines"]
+    if story.rows != story.headlines:
+        parts.append(f"{story.rows:,} rows")
+    if story.sources is not None:
+        parts.append(f"{story.sources:,} source{'s' if story.sources != 1 else ''}")
+    return " · ".join(parts)
+
+
+def _stories(page: ReportPage) -> str:
+    items = []
+    for story in page.stories:
+        spark = _sparkline(story.counts) if story.counts else ""
+        span = f" · {_span(story.first_seen, story.last_seen)}" if story.first_seen is not None else ""
+        growing = ' <span class="growing">growing</span>' if story.growing else ""
+        theme = f'<span class="theme">{_text(story.theme)}</span>' if story.theme else ""
+        keywords = f'<p class="keywords">{_text(", ".join(story.keywords))}</p>' if story.keywords else ""
+        quotes = "".join(f"<li>{_text(line.title)}{_meta(line)}</li>" for line in story.exemplars)
+        items.append(
+            f'<li id="story-{story.number}"><div class="head"><h3>{_text(story.name)}</h3>{spark}</div>'
+            f'<p class="meta">{_sizes(story)}{span}{growing} {theme}</p>{keywords}<ul>{quotes}</ul></li>'
+        )
+    more = page.story_count - len(page.stories)
+    rest = f"<p>{more:,} smaller stories are in topics.csv and on the map.</p>" if more > 0 else ""
+    return f'<ol class="stories">{"".join(items)}</ol>{rest}'
+
+
+def _themes(themes: Sequence[ReportTheme]) -> str:
+    rows = [
+        f"<tr><td>{_text(theme.name)}</td><td>{theme.stories:,}</td><td>{theme.headlines:,}</td>"
+        f"<td>{_text(', '.join(theme.keywords))}</td></tr>"
+        for theme in themes
+    ]
+    head = "<thead><tr><th>Theme</th><th>Stories</th><th>Headlines</th><th>Keywords</th></tr></thead>"
+    return f"<div class='wide'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _trust(page: ReportPage) -> str:
+    warnings = _list("Warnings", page.warnings) if page.warnings else "<p>No warnings.</p>"
+    return (
+        f"<section><h2>How far to trust it</h2>{_facts(page.quality)}{warnings}{_list('To try', page.hints)}</section>"
+    )
+
+
+def _run(page: ReportPage) -> str:
+    rows = [
+        f"<tr><td>{_text(name)}</td><td>{seconds:,.1f}</td><td>{'' if rate is None else f'{rate:,.0f}'}</td></tr>"
+        for name, seconds, rate in page.stages
+    ]
+    head = "<thead><tr><th>Stage</th><th>Seconds</th><th>Rows per second</th></tr></thead>"
+    return f"<section><h2>The run</h2><table class='numbers'>{head}<tbody>{''.join(rows)}</tbody></table></section>"
+
+
+def _facts(facts: Iterable[tuple[str, str]], kind: str = "") -> str:
+    items = "".join(f"<div><dt>{_text(label)}</dt><dd>{_text(value)}</dd></div>" for label, value in facts)
+    return f'<dl class="{kind}">{items}</dl>'
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    return f"<h3>{title}</h3><ul>{''.join(f'<li>{_text(line)}</li>' for line in lines)}</ul>"
+
+
+def _text(text: str | None) -> str:
+    return f'<bdi dir="auto">{html.escape(plain(text, 400))}</bdi>'
+
+
+def _meta(line: Line) -> str:
+    parts = [html.escape(plain(line.source, 80))] if line.source else []
+    parts += [_time(line.when)] if line.when is not None else []
+    return f' <span class="meta">{" · ".join(parts)}</span>' if parts else ""
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%d %b %Y %H:%M", time.gmtime(seconds))
+
+
+def _span(first: float | None, last: float | None) -> str:
+    if first is None or last is None:
+        return ""
+    return _time(first) if first == last else f"{_time(first)} – {_time(last)}"
+
+
+def _sparkline(counts: Sequence[int]) -> str:
+    largest, step = max(1, *counts), _SPARK_WIDTH / len(counts)
+    tops = (_SPARK_HEIGHT - 1 - (_SPARK_HEIGHT - 3) * count / largest for count in counts)
+    points = " ".join(f"{(i + 0.5) * step:.1f},{top:.1f}" for i, top in enumerate(tops))
+    size = f'width="{_SPARK_WIDTH}" height="{_SPARK_HEIGHT}" viewBox="0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}"'
+    return f'<svg class="spark" {size} aria-hidden="true"><polyline points="{points}"/></svg>'
+
+
+def _figures(page: ReportPage) -> dict[str, Any]:
+    """What the script draws: rows over time, of all stories and of the largest ones."""
+    if not page.total_counts or not page.bins:
+        return {}
+    start, width = page.bins
+    days = [time.strftime("%Y-%m-%dT%H:%M", time.gmtime(start + i * width)) for i in range(len(page.total_counts))]
+    stories = [
+        {"name": plain(story.name, 60), "counts": list(story.counts)} for story in page.stories[:5] if story.counts
+    ]
+    return {"times": days, "all": list(page.total_counts), "stories": stories, "width": width}

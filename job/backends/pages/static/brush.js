@@ -1,0 +1,109 @@
+// Headlines over time, and a range of it that a drag or the arrow keys choose.
+
+const HEIGHT = 46;
+
+function makeBrush({ data, state }) {
+  const { bins } = data.about;
+  if (!bins || !data.seconds) return;
+  const box = byId("brush");
+  box.hidden = false;
+  const { start, width, count } = bins;
+  const counts = new Float64Array(count);
+  for (const time of data.seconds) {
+    const bin = Math.floor((time - start) / width);
+    if (bin >= 0 && bin < count) counts[bin]++;
+  }
+  const largest = Math.max(1, ...counts);
+  const chart = svg("svg", { viewBox: `0 0 ${count} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const bars = Array.from(counts, (value, i) => {
+    const height = value ? Math.max(1, (value / largest) * (HEIGHT - 2)) : 0;
+    return chart.appendChild(svg("rect", { x: i + 0.06, y: HEIGHT - height, width: 0.88, height }));
+  });
+  const window_ = el("div", { class: "window", hidden: "" });
+  const text = el("p", { class: "meta", role: "status" });
+  const clear = el("button", { type: "button", hidden: "", click: () => choose(null) }, "All times");
+  const ends = ["first", "last"].map((end, i) =>
+    el("div", { class: `handle ${end}`, role: "slider", tabindex: "0", "aria-label": `${i ? "End" : "Start"} of the time range`, "aria-valuemin": 0, "aria-valuemax": count }),
+  );
+  const track = el("div", { class: "track" }, chart, window_, ...ends);
+  box.append(track, el("div", { class: "ends" }, text, clear));
+
+  let chosen = null;
+  const apply = oncePerFrame(() => {
+    const whole = !chosen;
+    // a bin ends one instant before the next one begins
+    state.change({ range: whole ? null : [start + chosen[0] * width, start + chosen[1] * width - 1e-6] });
+  });
+
+  function choose(range) {
+    chosen = range && range[1] - range[0] < count ? range : null;
+    const [first, last] = chosen || [0, count];
+    const percent = (bin) => `${(100 * bin) / count}%`;
+    bars.forEach((bar, i) => bar.classList.toggle("out", i < first || i >= last));
+    window_.hidden = clear.hidden = !chosen;
+    Object.assign(window_.style, { left: percent(first), width: percent(last - first) });
+    [first, last].forEach((bin, i) => {
+      ends[i].style.left = percent(bin);
+      ends[i].setAttribute("aria-valuenow", bin);
+      ends[i].setAttribute("aria-valuetext", moment(start + bin * width));
+    });
+    text.textContent = `${moment(start + first * width).replace(" UTC", "")} – ${moment(start + last * width)}`;
+    apply();
+  }
+
+  const at = (event) => {
+    const { left, width: pixels } = track.getBoundingClientRect();
+    return Math.min(count, Math.max(0, ((event.clientX - left) / pixels) * count));
+  };
+  watchDrags(track, at, () => chosen || [0, count], choose, count);
+  ends.forEach((end, i) =>
+    end.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -5, PageUp: 5, Home: -count, End: count }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const range = (chosen || [0, count]).slice();
+      range[i] = i ? Math.min(count, Math.max(range[0] + 1, range[1] + step)) : Math.max(0, Math.min(range[1] - 1, range[0] + step));
+      choose(range);
+    }),
+  );
+  choose(null);
+}
+
+// A drag makes a range, moves one that it starts in, or moves an end that it starts on; a click clears it.
+function watchDrags(track, at, current, choose, count) {
+  let drag = null;
+  track.addEventListener("pointerdown", (event) => {
+    track.setPointerCapture(event.pointerId);
+    const [first, last] = current();
+    const from = at(event);
+    const near = (12 / track.clientWidth) * count;
+    const whole = last - first >= count;
+    let kind = "new";
+    if (!whole && Math.abs(from - first) < near) kind = "first";
+    else if (!whole && Math.abs(from - last) < near) kind = "last";
+    else if (!whole && from > first && from < last) kind = "move";
+    drag = { kind, from, first, last, moved: false };
+  });
+  track.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    const { kind, from, first, last } = drag;
+    const now = at(event);
+    if (!drag.moved && Math.abs(now - from) * track.clientWidth < 3 * count) return;
+    drag.moved = true;
+    if (kind === "move") {
+      const by = Math.round(Math.min(Math.max(now - from, -first), count - last));
+      choose([first + by, last + by]);
+      return;
+    }
+    const other = kind === "first" ? last : kind === "last" ? first : from;
+    const [low, high] = [Math.floor(Math.min(now, other)), Math.ceil(Math.max(now, other))];
+    choose([low, Math.max(high, low + 1)]);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    track.addEventListener(end, () => {
+      if (drag && !drag.moved) choose(null);
+      drag = null;
+    });
+  }
+}

@@ -1,0 +1,100 @@
+// The list of stories: largest, newest or growing first; those that a search or a time range leaves.
+
+const PAGE = 60;
+const SORTS = {
+  largest: { label: "Largest", of: (story, state) => state.sizeOf(story) },
+  newest: { label: "Newest", of: (story) => story.last },
+  growing: { label: "Growing", of: (story) => story.growth },
+};
+// what is called growing (as in the report's page): late rows against those of all stories, and some rows
+const [GROWS, FEW_ROWS] = [1.25, 5];
+
+function grows(story) {
+  return story.growth >= GROWS && story.rows >= FEW_ROWS;
+}
+
+function makeList({ data, state, open, find }) {
+  const [list, sorts] = [byId("list"), byId("sorts")];
+  let [sort, items, drawn] = ["largest", [], 0];
+
+  for (const [key, { label, of }] of Object.entries(SORTS)) {
+    if (key !== "largest" && !data.stories.some((story) => Number.isFinite(of(story)))) continue;
+    const button = el("button", { type: "button", "aria-pressed": key === sort, click: () => choose(key) }, label);
+    button.dataset.sort = key;
+    sorts.append(button);
+  }
+  sorts.hidden = sorts.children.length < 2;
+
+  function choose(key) {
+    sort = key;
+    for (const button of sorts.children) button.setAttribute("aria-pressed", button.dataset.sort === key);
+    draw();
+  }
+
+  function draw() {
+    const value = (story) => SORTS[sort].of(story, state) ?? -Infinity;
+    const stories = data.stories.filter((story) => state.sizeOf(story) > 0);
+    stories.sort((a, b) => value(b) - value(a) || state.sizeOf(b) - state.sizeOf(a) || a.number - b.number);
+    items = [...stories.map((story) => () => storyItem(data, state, story, open)), ...loneItems(data, state, find)];
+    drawn = 0;
+    list.replaceChildren();
+    list.scrollTop = 0;
+    more();
+    if (!items.length) list.append(el("li", { class: "none" }, state.shown ? "No headline is left" : "There are no stories"));
+  }
+
+  function more() {
+    list.append(...items.slice(drawn, drawn + PAGE).map((item) => item()));
+    drawn += PAGE;
+  }
+  list.addEventListener("scroll", () => {
+    if (drawn < items.length && list.scrollTop + list.clientHeight > list.scrollHeight - 600) more();
+  });
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const buttons = [...list.querySelectorAll("button")];
+    const next = step && buttons[buttons.indexOf(document.activeElement) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+  state.onChange((changes) => ("hits" in changes || "range" in changes) && draw());
+  draw();
+}
+
+function storyItem(data, state, story, open) {
+  const facts = [counted(state.sizeOf(story), "headline")];
+  if (story.sources) facts.push(counted(story.sources, "source"));
+  const when = daysOf(data, story);
+  if (when) facts.push(when);
+  const growth = grows(story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
+  const text = el(
+    "span",
+    { class: "about" },
+    foreign(story.name, "span", { class: "story-name" }),
+    el("span", { class: "meta" }, facts.join(" · "), ...growth),
+  );
+  const dot = el("span", { class: "dot", "aria-hidden": "true" });
+  dot.style.background = COLORS[story.hue];
+  const line = story.counts && story.counts.length > 1 ? [sparkline(story.counts, 64, 26)] : [];
+  const button = el("button", { type: "button", class: "story", click: () => open(story.number, true) }, dot, text, ...line);
+  button.dataset.story = story.number;
+  return el("li", {}, button);
+}
+
+// Headlines in no story that the search found: at most 200, below the stories.
+function loneItems(data, state, find) {
+  if (!state.hits || !state.noise) return [];
+  const rows = [];
+  for (let row = data.noiseStart; row < data.n && rows.length < 200; row++) {
+    if (state.shown[row] && titleOf(data, row) !== null) rows.push(row);
+  }
+  const heading = rows.length ? [() => el("li", { class: "heading" }, "In no story")] : [];
+  return [...heading, ...rows.map((row) => () => el("li", {}, headlineButton(data, row, find)))];
+}
+
+function headlineButton(data, row, find) {
+  const title = titleOf(data, row);
+  const text = title === null ? el("span", { class: "none" }, missingText(data)) : foreign(title, "span", { class: "headline" });
+  return el("button", { type: "button", class: "row", click: () => find(row) }, text, factsOf(data, row));
+}

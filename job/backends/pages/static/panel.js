@@ -1,0 +1,78 @@
+// One story: its name, what is known of it, and its headlines, newest first.
+
+const HEADLINES = 80;
+
+// Returns a function that puts the keyboard's focus into the panel.
+function makePanel({ data, state, close, find }, ready) {
+  const [panel, list, sorts] = [byId("panel"), byId("list"), byId("sorts")];
+  const severalSorts = !sorts.hidden;
+  let opener = null;
+
+  function draw() {
+    const story = data.stories[state.story];
+    panel.hidden = !story;
+    list.hidden = Boolean(story);
+    sorts.hidden = Boolean(story) || !severalSorts;
+    if (!story) return;
+    const back = el("button", { type: "button", class: "back", click: close }, "All stories");
+    panel.replaceChildren(back, ...headOf(data, story), headlinesOf(story));
+    panel.scrollTop = 0;
+  }
+
+  function headlinesOf(story) {
+    const list = el("ol", { class: "headlines" });
+    let next = story.start;
+    const more = el("button", { type: "button", class: "more", click: add }, "More headlines");
+    const inside = (row) => !state.shown || state.shown[row];
+    function add() {
+      const end = story.start + story.size;
+      for (let added = 0; next < end && added < HEADLINES; next++) {
+        if (!inside(next)) continue;
+        list.append(el("li", {}, headlineButton(data, next, find)));
+        added++;
+      }
+      more.hidden = next >= end;
+    }
+    add();
+    const count = state.sizeOf(story);
+    const title = count < story.size ? `${number(count)} of ${counted(story.size, "headline")}` : counted(story.size, "headline");
+    return el("section", {}, el("h3", {}, title), list, more);
+  }
+
+  state.onChange((changes) => {
+    if ("story" in changes && state.story >= 0 && panel.hidden) opener = state.story;
+    const reopened = !panel.hidden && state.story < 0;
+    draw();
+    // the keyboard goes on where it was
+    if (reopened && hadFocus) list.querySelector(`[data-story="${opener}"]`)?.focus();
+  });
+  let hadFocus = false;
+  document.addEventListener("focusin", () => (hadFocus = panel.contains(document.activeElement)));
+  ready.then(() => state.story >= 0 && draw());
+  return () => panel.querySelector(".back")?.focus({ preventScroll: true });
+}
+
+function headOf(data, story) {
+  const facts = [];
+  if (story.rows && story.rows !== story.size) facts.push(counted(story.rows, "row"));
+  if (story.sources) facts.push(counted(story.sources, "source"));
+  const when = period(story.first, story.last);
+  if (when) facts.push(when);
+  const parts = [foreign(story.name, "h2")];
+  const theme = data.themes.find((item) => item.level === "theme" && item.number === story.theme);
+  if (theme) parts.push(el("p", { class: "theme" }, foreign(theme.name)));
+  const growth = grows(story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
+  if (facts.length) parts.push(el("p", { class: "meta" }, facts.join(" · "), ...growth));
+  if (story.counts && story.counts.length > 1) parts.push(timeline(data, story));
+  if (story.keywords && story.keywords.length) {
+    parts.push(el("p", { class: "keywords" }, ...separated(story.keywords.map((word) => foreign(word)))));
+  }
+  return parts;
+}
+
+// The sparkline with the dates of its ends.
+function timeline(data, story) {
+  const { start, width, count } = data.about.bins;
+  const ends = el("p", { class: "meta ends" }, el("span", {}, day(start)), el("span", {}, day(start + width * count - 1)));
+  return el("div", { class: "timeline" }, sparkline(story.counts, 320, 44), ends);
+}

@@ -1,0 +1,91 @@
+// The search: every word must stand in a headline's title, its description or its story's name.
+
+// Lower case, without accents: what is typed on any keyboard finds what is written in any way.
+function folded(text) {
+  if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+// All texts in one string, a line per row with text, and where each line starts: one scan of it takes milliseconds.
+function makeHaystack(data) {
+  const lines = data.titles.map((title, i) => {
+    const description = data.descriptions ? data.descriptions[i] : "";
+    return folded(description ? `${title} ${description}` : title);
+  });
+  const starts = new Uint32Array(lines.length + 1);
+  lines.forEach((line, i) => (starts[i + 1] = starts[i] + line.length + 1));
+  let rows = null;
+  if (data.textOf) {
+    rows = new Uint32Array(lines.length);
+    data.textOf.forEach((at, row) => at >= 0 && (rows[at] = row));
+  }
+  return { text: lines.join("\n"), starts, rows };
+}
+
+const storyText = (story) => folded([story.name, story.label || "", ...(story.keywords || [])].join(" "));
+
+// Of each row whether all words of `query` are found; null where there is no word.
+function search(data, haystack, query) {
+  const words = folded(query).split(/\s+/).filter(Boolean);
+  if (!words.length) return null;
+  let hits = null;
+  for (const word of words) {
+    const found = rowsWith(data, haystack, word);
+    if (hits) for (let i = 0; i < found.length; i++) hits[i] &= found[i];
+    else hits = found;
+  }
+  return hits;
+}
+
+function rowsWith(data, { text, starts, rows }, word) {
+  const found = new Uint8Array(data.n);
+  let line = 0;
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, starts[line])) {
+    line = lineAt(starts, at, line);
+    found[rows ? rows[line] : line] = 1;
+    if (++line + 1 >= starts.length) break;
+  }
+  for (const story of data.stories) {
+    story.folded = story.folded || storyText(story);
+    if (story.folded.includes(word)) found.fill(1, ...rangeOf(story));
+  }
+  return found;
+}
+
+// The line that holds a position: hits lie close together or far apart, so steps that double, then halves.
+function lineAt(starts, at, from) {
+  let step = 1;
+  while (from + step < starts.length && starts[from + step] <= at) step *= 2;
+  let [low, high] = [from + (step >> 1), Math.min(from + step, starts.length - 1)];
+  while (low + 1 < high) {
+    const middle = (low + high) >> 1;
+    if (starts[middle] <= at) low = middle;
+    else high = middle;
+  }
+  return starts[high] <= at ? high : low;
+}
+
+function watchSearch({ data, state }, ready) {
+  const field = byId("query");
+  let haystack = null;
+  const run = () => {
+    haystack = haystack || makeHaystack(data);
+    state.change({ hits: search(data, haystack, field.value), story: NOISE });
+  };
+  field.addEventListener("input", async () => {
+    await ready;
+    run();
+  });
+  ready.then(() => setTimeout(() => (haystack = haystack || makeHaystack(data)), 200));
+  const found = byId("found");
+  state.onChange(() => {
+    found.textContent = state.shown ? foundText(data, state) : "";
+  });
+}
+
+function foundText(data, state) {
+  const stories = state.perStory.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+  const where = stories ? ` in ${counted(stories, "story")}` : "";
+  const sample = state.hits && data.textOf ? `, among the ${number(data.about.texts)} with text` : "";
+  return state.count ? `${counted(state.count, "headline")}${where}${sample}` : `Nothing found${sample}`;
+}

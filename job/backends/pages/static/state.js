@@ -1,0 +1,36 @@
+// What the reader has chosen, and which points are left by it.
+
+// `hits`: rows that the search found, null = no search. `range`: [first, last] second, null = all times.
+// `shown`: rows that hits and range leave, null = all. `perStory`: how many of each story.
+function makeState(data) {
+  const state = { story: NOISE, hits: null, range: null, noise: true, shown: null, count: data.n, perStory: null };
+  const listeners = [];
+  state.onChange = (listener) => listeners.push(listener);
+  state.change = (changes) => {
+    Object.assign(state, changes);
+    if ("hits" in changes || "range" in changes || "noise" in changes) filter(data, state);
+    listeners.forEach((listener) => listener(changes));
+  };
+  state.sizeOf = (story) => (state.perStory ? state.perStory[story.number] : story.size);
+  filter(data, state);
+  return state;
+}
+
+function filter(data, state) {
+  const { hits, range } = state;
+  const end = state.noise ? data.n : data.noiseStart;
+  state.count = end;
+  state.shown = state.perStory = null;
+  if (!hits && !range) return;
+  const shown = new Uint8Array(data.n);
+  const perStory = new Uint32Array(data.stories.length);
+  let count = 0;
+  for (let row = 0; row < end; row++) {
+    if (hits && !hits[row]) continue;
+    if (range && !(data.seconds[row] >= range[0] && data.seconds[row] <= range[1])) continue;
+    shown[row] = 1;
+    count++;
+    if (data.labels[row] >= 0) perStory[data.labels[row]]++;
+  }
+  Object.assign(state, { shown, perStory, count });
+}

@@ -1,0 +1,209 @@
+"""`assign`: new headlines to the stories of a finished run, by the run's own measure and limit."""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from job.commands.command import Command
+from job.runtime.errors import BadInput
+from job.runtime.log import logger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from job.backends.stories.assign import Texts
+    from job.context import Job
+    from job.data import Floats, Headlines, Ids, Ints, Vectors
+
+_SECTIONS = ("input", "embed", "store")
+
+
+class AssignCommand(Command):
+    name = "assign"
+    help = "assign new headlines to the stories of a finished run; writes a table and changes nothing else"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+        parser.add_argument("new", type=Path, metavar="NEW", help="a file of headlines, with the columns of the run's")
+        parser.add_argument(
+            "settings", nargs="*", metavar="key=value", help=f"over the run's: device, or of {', '.join(_SECTIONS)}"
+        )
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help=".csv, .jsonl or .parquet; default: NEW_assigned.csv, here"
+        )
+
+    def run(self, arguments: argparse.Namespace) -> Iterator[str]:
+        return assign(arguments.run_dir, arguments.new, arguments.output, arguments.settings)
+
+
+def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str] | None = None) -> Iterator[str]:
+    """Write the table of `new` with the story of each headline to `output`; yields lines to print.
+
+    Rows that cannot be used go to `OUTPUT_rejects.csv`. The run folder is only read.
+
+    Raises:
+        BadInput: no finished run, a setting that is not the input's or the model's, or an input that `run` refuses too.
+    """
+    for word in words or []:
+        key = word.partition("=")[0].strip()
+        if key != "device" and key.partition(".")[0] not in _SECTIONS:
+            raise BadInput(
+                f"'{word}': assign takes device, and settings of {', '.join(_SECTIONS)}; it clusters nothing"
+            )
+    from job.backends.tables.answer_rows import AnswerRows, writer_of
+    from job.commands.finished import open_finished
+    from job.runtime.rundir import RunDir, atomic
+
+    output = output or Path(f"{_stem(new)}_assigned.csv")
+    writer = writer_of(output, "--output")
+    if not output.parent.is_dir():
+        raise BadInput(f"--output '{output}': there is no folder '{output.parent}': make it first")
+    job = open_finished(run_dir, words)
+    with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name:
+        scratch = RunDir(Path(name))
+        headlines = _read(job, new, scratch, words or [])
+        found = _find(job, headlines, scratch)
+        with atomic(output) as temporary:
+            rows = AnswerRows(scratch.path, _columns(job, headlines, found))
+            with writer(temporary, rows.schema) as file:
+                rows.writers.append(file)
+                count = rows.write()
+        rejects = scratch.file("rejects.csv").read_bytes()
+    beside = output.with_name(f"{output.stem}_rejects.csv")
+    beside.unlink(missing_ok=True)
+    rejected = rejects.count(b"\n") - 1
+    if rejected:
+        with atomic(beside) as temporary:
+            temporary.write_bytes(rejects)
+    assigned = int((found.labels >= 0).sum())
+    yield (
+        f"{output}: {count:,} rows, {len(headlines):,} headlines: {assigned:,} assigned, "
+        f"{len(headlines) - assigned:,} new"
+    )
+    if rejected:
+        yield f"{beside}: {rejected:,} rows that could not be used"
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
+    """The headlines of the file, read as the run read its own; ingest's files go to `scratch`."""
+    from job.data import Headlines
+    from job.stages.ingest import ingest
+
+    marker = job.run.marker("ingest")
+    stats = dict(marker.stats) if marker is not None else {}
+    given = {word.partition("=")[0].strip() for word in words}
+    # the columns that the run found, so that the texts are made as its own
+    kept = [key for key in ("description", "time") if key in stats and f"input.{key}" not in given]
+    if job.config.input.time == "auto" and stats.get("time") is not None and "time" in kept:
+        # found again by its name, or not: then the times are unknown
+        kept.remove("time")
+    used: dict[str, Any] = {key: stats[key] for key in kept}
+    ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch)
+    return Headlines.load(scratch.file("headlines.parquet"))
+
+
+@dataclass
+class _Found:
+    """Of each headline the `labels` int32, `similarity` (NaN = none), `distance` and `probability` float32."""
+
+    labels: "Ints"
+    similarity: "Floats"
+    distance: "Floats"
+    probability: "Floats"
+
+
+def _find(job: "Job", headlines: "Headlines", scratch: Any) -> _Found:
+    """The story of each headline; one that the run has itself keeps the run's answer."""
+    n = len(headlines)
+    none = np.full(n, np.nan, np.float32)
+    found = _Found(np.full(n, -1, np.int32), none, none.copy(), np.zeros(n, np.float32))
+    clusters = job.clusters
+    place = np.minimum(np.searchsorted(job.headlines.ids, headlines.ids), len(job.headlines) - 1)
+    known = job.headlines.ids[place] == headlines.ids
+    found.labels[known] = job.assigned[place[known]]
+    found.probability[known] = clusters.probabilities[place[known]]
+    found.distance[known] = clusters.nearest_distance[place[known]]
+    new = np.flatnonzero(~known)
+    if known.any():
+        logger.info("assign: %s of %s headlines are in the run already", f"{int(known.sum()):,}", f"{n:,}")
+    if len(new):
+        _find_new(job, headlines, new, found, scratch)
+    return found
+
+
+def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scratch: Any) -> None:
+    from job.backends.knn.brute_force import nearest_to
+    from job.backends.knn.vote import nearest_cluster_of_new
+    from job.backends.stories.assign import Texts
+    from job.commands.assign_vectors import embed_new, run_vectors
+
+    texts = headlines.table["text"].take(new).to_pylist()
+    vectors, lexical = embed_new(job, texts, scratch)
+    dense = run_vectors(job)
+    settings, limit = job.config.cluster, job.config.cluster.noise_distance
+    indices, distances = nearest_to(vectors, dense, job.graph.columns)
+    k = settings.k or job.graph.columns
+    labels = np.full(len(new), -1, np.int32)
+    if job.merges:
+        some = Texts(vectors, texts, headlines.times[new], lexical)
+        labels, found.similarity[new], found.probability[new] = _by_stories(job, some, dense, indices)
+    if not job.merges or settings.noise == "nearest":
+        voted, near = nearest_cluster_of_new(job.clusters.labels, indices[:, :k], distances[:, :k])
+        given = (labels < 0) & (near < limit)
+        labels = np.where(given, voted, labels).astype(np.int32)
+        found.probability[new[given]] = 1 - near[given] / limit
+    found.labels[new] = labels
+    found.distance[new] = _nearest_distance(job.clusters.labels, labels, indices, distances)
+
+
+def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -> tuple["Ints", "Floats", "Floats"]:
+    """Labels, similarities and probabilities by the measure of the stages `merge` and `stories`."""
+    from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
+    from job.backends.stories.merge_tree import MergeTree, cut
+    from job.stages.merge import lexical_weights, shares
+    from job.stages.stories import merge_level
+
+    headlines = job.headlines
+    limit = merge_level(job.run, job.config.cluster.merge_above)
+    groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)
+    known = StoryCorpus(Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job)), shares(job))
+    result = assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
+    return result.labels, result.similarity, result.probability
+
+
+def _nearest_distance(labels: "Ints", mine: "Ints", indices: "Ints", distances: "Floats") -> "Floats":
+    """To the nearest neighbor in the headline's story; of a new one, to the nearest neighbor of all."""
+    own = (labels[indices] == mine[:, None]) & (indices >= 0)
+    own |= (mine < 0)[:, None] & (indices >= 0)
+    result = np.where(own, distances, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(result), result, np.nan).astype(np.float32)
+
+
+def _columns(job: "Job", headlines: "Headlines", found: _Found) -> "pa.Table":
+    """The job's columns, one row per distinct headline of the file."""
+    import pyarrow as pa
+
+    names = np.array([topic.name for topic in job.topics] + [None], dtype=object)
+    status = np.where(found.labels >= 0, "assigned", "new")
+    columns = {
+        "id": pa.array(headlines.ids),
+        "cluster": pa.array(found.labels),
+        "status": pa.array(status.tolist(), pa.string()),
+        "cluster_name": pa.array(names[found.labels], pa.string()),
+        "probability": pa.array(found.probability),
+    }
+    if job.merges:
+        columns["similarity"] = pa.array(found.similarity, from_pandas=True)
+    columns["distance"] = pa.array(found.distance, from_pandas=True)
+    if job.story_ids is not None:
+        columns["story_id"] = job.story_ids.columns(found.labels)["story_id"]
+    return pa.table(columns)

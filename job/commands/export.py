@@ -1,0 +1,64 @@
+"""`export`: a finished run's answer in the form that another program reads."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from job.commands.command import Command
+from job.runtime.errors import BadInput
+
+if TYPE_CHECKING:
+    from job.context import Job
+
+FORMS = {
+    "atlas": "Parquet files for embedding-atlas: points with neighbors, labels, stories",
+    "bertopic": "the tables of BERTopic's get_topic_info and get_document_info, as Parquet and CSV",
+    "jsonl": "JSON Lines: every input row, every story",
+    "csv": "CSV that a spreadsheet opens without losing digits or running a formula",
+}
+
+
+class ExportCommand(Command):
+    name = "export"
+    help = "write a finished run's answer for another program: " + ", ".join(FORMS)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+        about = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
+        parser.add_argument("--to", required=True, choices=FORMS, help=about)
+        parser.add_argument("--output", type=Path, metavar="DIR", help="default: RUN_DIR-FORM, beside the run folder")
+
+    def run(self, arguments: argparse.Namespace) -> Iterator[str]:
+        return export(arguments.run_dir, arguments.to, arguments.output)
+
+
+def export(run_dir: Path, to: str, output: Path | None = None) -> Iterator[str]:
+    """Write the files of the form `to` into the folder `output`; yields lines to print.
+
+    Raises:
+        BadInput: no finished run, or the folder cannot be made.
+    """
+    from job.commands.finished import open_finished
+
+    job = open_finished(run_dir)
+    folder = output or run_dir.resolve().with_name(f"{run_dir.resolve().name}-{to}")
+    if folder.resolve() == run_dir.resolve():
+        raise BadInput(f"--output '{folder}' is the run folder: choose another one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--output '{folder}': cannot be made ({error.strerror}); choose another folder") from None
+    return _writer(to)(job, folder)
+
+
+def _writer(to: str) -> Callable[["Job", Path], Iterator[str]]:
+    from job.commands import export_atlas, export_tables
+
+    writers = {
+        "atlas": export_atlas.write,
+        "bertopic": export_tables.write_bertopic,
+        "jsonl": export_tables.write_jsonl,
+        "csv": export_tables.write_csv,
+    }
+    return writers[to]

@@ -1,0 +1,185 @@
+"""Tables of a finished run for `export`: BERTopic's, JSON Lines, and CSV for spreadsheets."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from job.backends.tables.answer_rows import WRITERS, TableWriter
+from job.context import Job
+from job.runtime.rundir import atomic
+
+_ROWS = 65_536
+# a spreadsheet keeps 15 digits of a number, so many characters in a cell, and so many rows
+_LARGEST_NUMBER, _CELL_CHARS, _SHEET_ROWS = 10**15 - 1, 32_767, 1_048_575
+_LINE_ENDS = "[\r\n\x0b\x0c\x85\u2028\u2029]+"
+_IDS = ("id", "story_id", "parent")
+_BOM = b"\xef\xbb\xbf"
+_BERTOPIC_WORDS, _BERTOPIC_DOCUMENTS = 4, 3
+
+
+def stories_table(job: Job) -> pa.Table:
+    """One row a story: the columns of topics.csv, with lists as lists, and the name of its topic."""
+    titles, ids = job.headlines.column("title"), job.headlines.ids
+    names, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
+    ours = {
+        "name": pa.array([topic.name for topic in job.topics], pa.string()),
+        "keywords": pa.array([topic.keywords for topic in job.topics], names),
+        "exemplar_ids": pa.array([[int(ids[row]) for row in topic.exemplars] for topic in job.topics], numbers),
+        "exemplars": pa.array([[titles[row] for row in topic.exemplars] for topic in job.topics], names),
+    }
+    written = pyarrow.csv.read_csv(
+        job.run.file("topics.csv"),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+    )
+    # the last line is of the headlines in no story
+    written = written.filter(pc.greater_equal(written["cluster"], 0))
+    columns = {name: ours.get(name, written[name].combine_chunks()) for name in written.column_names}
+    if job.themes is not None:
+        of_topic = {row.number: row.name for row in job.theme_names if row.level == "topic"}
+        found = [of_topic.get(int(number)) for number in job.themes.cluster_topics]
+        columns["topic_name"] = pa.array(found, pa.string())
+    return pa.table(columns)
+
+
+def write_jsonl(job: Job, folder: Path) -> Iterator[str]:
+    """`headlines.jsonl`, one line an input row, and `stories.jsonl`."""
+    yield from _write_both(job, folder, ".jsonl", lambda table, _: table)
+
+
+def write_csv(job: Job, folder: Path) -> Iterator[str]:
+    """`headlines.csv` and `stories.csv`, for spreadsheets."""
+    yield from _write_both(job, folder, ".csv", for_spreadsheet)
+    if pq.read_metadata(job.run.file("headlines_clustered.parquet")).num_rows > _SHEET_ROWS:
+        yield f"headlines.csv has more rows than a spreadsheet opens ({_SHEET_ROWS:,})"
+
+
+def _write_both(job: Job, folder: Path, suffix: str, change: Callable[[pa.Table, set[str]], pa.Table]) -> Iterator[str]:
+    path = job.run.file("headlines_clustered.parquet")
+    answer, stories = pq.ParquetFile(path), stories_table(job)
+    as_text = _long_numbers(pq.read_table(path, columns=_integers(answer.schema_arrow)))
+    blocks = (change(pa.Table.from_batches([batch]), as_text) for batch in answer.iter_batches(_ROWS))
+    yield _write(folder / f"headlines{suffix}", change(answer.schema_arrow.empty_table(), as_text).schema, blocks)
+    stories = change(stories, _long_numbers(stories.select(_integers(stories.schema))))
+    yield _write(folder / f"stories{suffix}", stories.schema, iter([stories]))
+
+
+def _write(path: Path, schema: pa.Schema, blocks: Iterator[pa.Table]) -> str:
+    rows = 0
+    kind: type[TableWriter] = WRITERS[path.suffix]
+    with atomic(path) as temporary:
+        with kind(temporary, schema) as file:
+            for block in blocks:
+                file.write(block)
+                rows += block.num_rows
+        if path.suffix == ".csv":
+            # without it, Excel takes UTF-8 for another encoding
+            temporary.write_bytes(_BOM + temporary.read_bytes())
+    return f"{path}: {rows:,} rows"
+
+
+def for_spreadsheet(table: pa.Table, as_text: set[str]) -> pa.Table:
+    """The table without line ends in cells, with cells that fit, and with the numbers of the columns `as_text` as text:
+    `id:` and all digits."""
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if name in as_text:
+            column = pc.binary_join_element_wise("id:", column.cast(pa.string()), "")
+        elif pa.types.is_list(column.type):
+            separator = " " if pa.types.is_integer(column.type.value_type) else " | "
+            values = [None if row is None else separator.join(map(str, row)) for row in column.to_pylist()]
+            column = pa.chunked_array([pa.array(values, pa.string())])
+        if pa.types.is_string(column.type):
+            column = pc.replace_substring_regex(column, _LINE_ENDS, " ")
+            cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(column, 0, _CELL_CHARS - 2), "…", "")
+            column = pc.if_else(pc.greater(pc.utf8_length(column), _CELL_CHARS - 1), cut, column)
+        columns[name] = column
+    return pa.table(columns)
+
+
+def _integers(schema: pa.Schema) -> list[str]:
+    return [item.name for item in schema if pa.types.is_integer(item.type)]
+
+
+def _long_numbers(table: pa.Table) -> set[str]:
+    """The columns of ids, and those with a number of more digits than a spreadsheet keeps."""
+    return {name for name in table.column_names if name in _IDS or _has_large(table[name])}
+
+
+def _has_large(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column).as_py()
+    return ends["max"] is not None and max(-ends["min"], ends["max"]) > _LARGEST_NUMBER
+
+
+def write_bertopic(job: Job, folder: Path) -> Iterator[str]:
+    """`topic_info` and `document_info`, each as Parquet with lists and as CSV with JSON."""
+    for name, table in (("topic_info", _topic_info(job)), ("document_info", _document_info(job))):
+        for suffix in (".parquet", ".csv"):
+            with atomic(folder / f"{name}{suffix}") as temporary, WRITERS[suffix](temporary, table.schema) as file:
+                file.write(table)
+        yield f"{folder / name}.parquet, .csv: {table.num_rows:,} rows"
+
+
+def _bertopic_name(topic: Any) -> str:
+    return "_".join([str(topic.cluster), *topic.keywords[:_BERTOPIC_WORDS]])
+
+
+def _topic_info(job: Job) -> pa.Table:
+    """As `BERTopic.get_topic_info()` and `set_topic_labels` give it: Topic -1 is noise and stands first."""
+    titles, labels = job.headlines.column("title"), job.assigned
+    noise = np.flatnonzero(labels < 0)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(job.topics)).tolist()
+    rows = [
+        {
+            "Topic": -1,
+            "Count": len(noise),
+            "Name": "-1_noise",
+            "CustomName": "noise",
+            "Representation": [],
+            "Representative_Docs": [titles[row] for row in noise[:_BERTOPIC_DOCUMENTS]],
+        }
+    ]
+    rows += [
+        {
+            "Topic": topic.cluster,
+            "Count": sizes[topic.cluster],
+            "Name": _bertopic_name(topic),
+            "CustomName": topic.name,
+            "Representation": topic.keywords,
+            "Representative_Docs": [titles[row] for row in topic.exemplars[:_BERTOPIC_DOCUMENTS]],
+        }
+        for topic in job.topics
+    ]
+    texts = pa.list_(pa.string())
+    kinds = [("Topic", pa.int64()), ("Count", pa.int64()), ("Name", pa.string()), ("CustomName", pa.string())]
+    schema = pa.schema([*kinds, ("Representation", texts), ("Representative_Docs", texts)])
+    return pa.Table.from_pylist(rows if len(noise) else rows[1:], schema)
+
+
+def _document_info(job: Job) -> pa.Table:
+    """As `BERTopic.get_document_info(docs)` gives it, one row per distinct headline."""
+    labels = job.assigned
+    names = np.array([*map(_bertopic_name, job.topics), "-1_noise"], object)
+    custom = np.array([*(topic.name for topic in job.topics), "noise"], object)
+    words = np.array([*(" - ".join(topic.keywords) for topic in job.topics), ""], object)
+    representative = np.zeros(len(labels), bool)
+    representative[[row for topic in job.topics for row in topic.exemplars[:_BERTOPIC_DOCUMENTS]]] = True
+    return pa.table(
+        {
+            "id": job.headlines.ids,
+            "Document": job.headlines.table["text"],
+            "Topic": pa.array(labels.astype(np.int64)),
+            "Name": pa.array(names[labels], pa.string()),
+            "CustomName": pa.array(custom[labels], pa.string()),
+            "Top_n_words": pa.array(words[labels], pa.string()),
+            "Probability": pa.array(job.clusters.probabilities),
+            "Representative_document": pa.array(representative),
+        }
+    )

@@ -1,0 +1,45 @@
+"""Whether a run that stopped is worth starting again: it is while restarts finish something that was not finished."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from job.runtime.rundir import RunDir, digest, write_json
+
+# restarts in a row that finish nothing; after so many the run is not started again
+FRUITLESS = 2
+_FILE = "restarts.json"
+
+
+def note_stop(run: RunDir, job: str, preempted: bool = False) -> int:
+    """Note that the batch job `job` stopped. Returns the restarts in a row that finished nothing: the first stop of a
+    job counts as none, since what it found finished is not known; nor does one that others took the place of."""
+    done = finished(run.path)
+    try:
+        last: dict[str, Any] = json.loads(run.file(_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = {}
+    fruitless, seen = 0, done
+    if last.get("job") == job:
+        # what was finished once and is made again is no progress
+        seen = done | set(last["finished"])
+        fruitless = last["fruitless"] + (not preempted) if len(seen) == len(last["finished"]) else 0
+    write_json(run.file(_FILE), {"job": job, "fruitless": fruitless, "finished": sorted(seen)})
+    return fruitless
+
+
+def finished(folder: Path) -> set[str]:
+    """A digest of each finished stage, shard, and batch that Milvus acknowledged."""
+    found = set()
+    for path in [*folder.glob("markers/*.json"), *folder.glob("*/[0-9]*.json")]:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        same = {name: values.get(name) for name in ("key", "output", "crc32")}
+        found.add(digest(path.parent.name, path.name, same))
+    try:
+        journal = (folder / "store_done.txt").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        journal = []
+    return found | {digest(journal[0], line) for line in journal[1:]}

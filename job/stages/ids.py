@@ -1,0 +1,140 @@
+"""Ids: a story of today keeps the id that it had yesterday."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.config import Config, resolve
+from job.context import COLLECTION, Job, Stage, StageResult
+from job.runtime.errors import BadInput
+from job.runtime.log import logger
+from job.runtime.rundir import RunDir, atomic, digest, digest_file
+
+if TYPE_CHECKING:
+    from job.backends.stories.story_state import StoryState, Today
+
+_STATE, _BEFORE = "story_state.parquet", "story_state_before.parquet"
+
+
+class IdsStage(Stage):
+    """Write `story_ids.parquet`, one row a story, `story_changes.csv`, and `story_state.parquet` for the next run.
+
+    Yesterday's state is that of the run `cluster.previous`; where that run kept no ids, its stories get theirs now.
+    A collection that is clustered as a whole (`store.scope: collection`) needs no `previous`: the state in its own run
+    folder is yesterday's. `story_state_before.parquet` is the state that the last run began with: the same headlines
+    clustered again, with other settings too, begin with it again.
+    """
+
+    name = "ids"
+
+    def key(self, job: Job) -> list[Any]:
+        times = digest(job.headlines.times)
+        return [job.clustered("ingest"), job.clusters_output, times, _begins_with(job)]
+
+    def files(self, job: Job) -> list[str]:
+        return ["story_ids.parquet", "story_changes.csv", _STATE]
+
+    def applies(self, config: Config) -> bool:
+        return config.keeps_ids
+
+    def check(self, job: Job) -> None:
+        if not _own_state(job):
+            _previous(job)
+
+    def run(self, job: Job) -> StageResult:
+        from job.backends.stories.story_state import ALIVE, changes_table, describe, next_day
+        from job.backends.tables.csv_answer import CsvAnswer
+
+        before = _load_before(job)
+        state, ids, changes = next_day(before, _today(job))
+        if before is None or not _own_state(job):
+            job.run.file(_BEFORE).unlink(missing_ok=True)
+        else:
+            before.save(job.run.file(_BEFORE))
+        state.save(job.run.file(_STATE))
+        ids.save(job.run.file("story_ids.parquet"))
+        table = changes_table(changes)
+        with atomic(job.run.file("story_changes.csv")) as temporary, CsvAnswer(temporary, table.schema) as file:
+            file.write(table)
+        kinds = [one.change for one in changes]
+        kept = len(ids.story_id) - kinds.count("born") - kinds.count("split")
+        logger.info("ids: %s stories, %s keep their id; %s", f"{len(ids.story_id):,}", f"{kept:,}", describe(changes))
+        return StageResult(
+            len(ids.story_id),
+            digest(ids.story_id, ids.parent),
+            stats={
+                "run": state.run,
+                "kept": kept,
+                "known": sum(story.state == ALIVE for story in state.stories),
+                **{kind: kinds.count(kind) for kind in ("born", "split", "merged", "ended", "returned", "retired")},
+            },
+        )
+
+
+def _own_state(job: Job) -> bool:
+    """Whether yesterday's state is in this run's own folder."""
+    previous = job.config.cluster.previous
+    return previous is None or previous.expanduser().resolve() == job.run.path.expanduser().resolve()
+
+
+def _data(job: Job) -> str:
+    """A digest of the headlines that are clustered."""
+    return digest(job.clustered("ingest"), digest(job.headlines.times))
+
+
+def _begins_with(job: Job) -> str:
+    """A digest of yesterday's state."""
+    if not _own_state(job):
+        previous = _previous(job)
+        if previous.run.file(_STATE).exists():
+            return digest_file(previous.run.file(_STATE))
+        return digest(previous.clustered("ingest"), previous.clusters_output, digest(previous.headlines.times))
+    before = _load_before(job)
+    return "nothing" if before is None else digest(before.run, before.data)
+
+
+def _load_before(job: Job) -> "StoryState | None":
+    from job.backends.stories.story_state import StoryState, next_day
+
+    if not _own_state(job):
+        previous = _previous(job)
+        state = StoryState.load(previous.run.file(_STATE))
+        return state if state is not None else next_day(None, _today(previous))[0]
+    state = StoryState.load(job.run.file(_STATE))
+    if state is not None and state.data == _data(job):
+        return StoryState.load(job.run.file(_BEFORE))
+    return state
+
+
+def _today(job: Job) -> "Today":
+    from job.backends.stories.story_state import Today
+
+    headlines, clusters = job.headlines, job.clusters
+    titles = headlines.column("title")
+    return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job))
+
+
+def _previous(job: Job) -> Job:
+    """The run `cluster.previous`.
+
+    Raises:
+        BadInput: it is no finished run.
+    """
+    path: Path | None = job.config.cluster.previous
+    assert path is not None
+    run = RunDir(path.expanduser())
+    try:
+        values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise BadInput(
+            f"cluster.previous = '{path}' is no run folder: it has no config.json; name the run_dir of yesterday's run"
+        ) from None
+    # the folder may have been moved; and the file has the recipe's settings already
+    values["run_dir"] = str(run.path)
+    values.get("cluster", {}).pop("recipe", None)
+    previous = Job(resolve(values, [], f"{path}/config.json"), device="cpu")
+    marker = run.marker("report")
+    rows = "headlines.parquet" if not previous.whole_collection else f"{COLLECTION}/headlines.parquet"
+    if marker is None or not run.file(rows).exists():
+        raise BadInput(f"cluster.previous = '{path}': that run is not finished: `run` it to the end first")
+    return previous

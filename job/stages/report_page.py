@@ -1,0 +1,154 @@
+"""Report's page: what `report.html` is told of the run."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
+from job.context import Job
+from job.runtime.rundir import Marker
+from job.topics import TimeBins, Topic
+
+_STORIES = 150
+_ODD = 5
+# what is called growing in the page (as in the map's list.js)
+_GROWS, _FEW_ROWS = 1.25, 5
+
+
+def report_page(job: Job) -> ReportPage:
+    """The page's contents."""
+    topics, bins = job.topics, job.time_bins
+    titles, sources = job.headlines.column("title"), job.rows.first_sources(len(job.headlines))
+    times = job.headlines.times
+    growing = _growing(topics)
+
+    def line(row: int) -> Line:
+        return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
+
+    themes = [row for row in job.theme_names if row.level == "theme"]
+    markers = _markers(job)
+    stats = {name: dict(marker.stats) for name, marker in markers.items()}
+    return ReportPage(
+        title=job.config.report.title,
+        facts=_facts(job, len(topics)),
+        stories=[
+            _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in growing)
+            for topic in topics[:_STORIES]
+        ],
+        story_count=len(topics),
+        growing=[number for number in growing if number < _STORIES],
+        odd=[line(row) for row in _odd(job)],
+        themes=[ReportTheme(row.name, row.keywords, row.clusters, row.size) for row in themes],
+        total_counts=_counts(job, bins) if bins else None,
+        bins=(bins.start, bins.width) if bins else None,
+        quality=_quality(stats, job),
+        warnings=[text for own in stats.values() for kind in ("warnings", "fallbacks") for text in own.get(kind, [])],
+        hints=hints(job, stats),
+        stages=[(name, marker.seconds, _rate(marker.stats, marker.seconds)) for name, marker in markers.items()],
+    )
+
+
+def _markers(job: Job) -> dict[str, Marker]:
+    """The markers of the stages before this one, in the order in which they depend on each other."""
+    merging = ("merge", "stories", "themes") if job.merges else ()
+    names = ("ingest", "embed", "store", "neighbors", "cluster", *merging, "project", "describe")
+    return {name: marker for name in names if (marker := job.run.marker(name)) is not None}
+
+
+def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
+    return ReportStory(
+        number=topic.cluster,
+        name=topic.name,
+        rows=topic.rows,
+        headlines=topic.size,
+        exemplars=exemplars,
+        keywords=topic.keywords,
+        theme=themes[topic.theme].name if topic.theme is not None and topic.theme >= 0 else None,
+        sources=topic.sources,
+        first_seen=topic.first_seen,
+        last_seen=topic.last_seen,
+        counts=topic.counts,
+        growing=growing,
+    )
+
+
+def _growing(topics: list[Topic]) -> list[int]:
+    """The numbers of the growing stories, fastest first."""
+    found = [topic for topic in topics if topic.rows >= _FEW_ROWS and (topic.growth or 0) >= _GROWS]
+    return [topic.cluster for topic in sorted(found, key=lambda topic: (-(topic.growth or 0), topic.cluster))]
+
+
+def _odd(job: Job) -> list[int]:
+    """Of the headlines in no story, those whose nearest neighbor is farthest."""
+    lone = np.flatnonzero(job.assigned < 0)
+    if not len(lone) or not job.graph.distances.shape[1]:
+        return [int(row) for row in lone[:_ODD]]
+    nearest = job.graph.distances[lone, 0]
+    return [int(row) for row in lone[np.argsort(-nearest, kind="stable")[:_ODD]]]
+
+
+def _counts(job: Job, bins: TimeBins) -> list[int]:
+    """Rows in each bin, of all stories and of none."""
+    times = job.rows.times[(job.rows.headlines >= 0) & np.isfinite(job.rows.times)]
+    at = np.floor((times - bins.start) / bins.width).astype(np.int64)
+    return [int(count) for count in np.bincount(at[(at >= 0) & (at < bins.count)], minlength=bins.count)]
+
+
+def _facts(job: Job, stories: int) -> list[tuple[str, str]]:
+    totals, bins = job.totals, job.time_bins
+    facts = [("Headlines", f"{totals.headlines:,}")]
+    if totals.rows != totals.headlines:
+        facts.append(("Rows", f"{totals.rows:,}"))
+    facts.append(("Stories" if job.merges else "Clusters", f"{stories:,}"))
+    facts.append(("In no story" if job.merges else "Noise", f"{totals.noise_share:.1%}"))
+    if job.rows.source_names:
+        facts.append(("Sources", f"{len(job.rows.source_names):,}"))
+    if bins:
+        # without the few times far from all others, which are often wrong
+        ends = (bins.start, bins.start + bins.width * bins.count - 1)
+        first, last = (time.strftime("%d %b %Y", time.gmtime(moment)) for moment in ends)
+        facts.append(("From", first if first == last else f"{first} – {last}"))
+    return facts
+
+
+def _quality(stats: dict[str, dict[str, Any]], job: Job) -> list[tuple[str, str]]:
+    ingest, near, merge = (stats.get(name, {}) for name in ("ingest", "neighbors", "stories"))
+    found = []
+    if ingest.get("files"):
+        found.append(("Input", ", ".join(ingest["files"][:5]) + (" …" if len(ingest["files"]) > 5 else "")))
+    if "rejects" in ingest:
+        found.append(("Rejected rows (rejects.csv)", f"{ingest['rejects']:,}"))
+    if near.get("recall") is not None:
+        found.append(("Recall of the neighbors, on a sample", f"{near['recall']:.4f}"))
+    found.append(("In no story" if job.merges else "Noise", f"{job.totals.noise_share:.1%}"))
+    if "merge_above" in merge:
+        found.append(("Merged above a similarity of", f"{merge['merge_above']:.3f}"))
+    found += [("Model", str(job.config.embed.model)), ("Device", f"{job.device.value} ({job.device.reason})")]
+    return found
+
+
+def hints(job: Job, stats: dict[str, dict[str, Any]]) -> list[str]:
+    """What a reader could try, from the figures of the run."""
+    found, totals, folder = [], job.totals, job.run.path
+    largest = max((topic.size for topic in job.topics), default=0)
+    recall = stats.get("neighbors", {}).get("recall")
+    if not job.merges:
+        found.append("Stories of any size, with themes: run with cluster.recipe=stories.")
+    if totals.noise_share > 0.4:
+        word = "merge_above=auto,0.1,0.15 or smallest_story=2" if job.merges else "min_cluster_size=3,5,10"
+        found.append(f"Many headlines are in no story: python -m job recut {folder} {word}.")
+    if largest > 0.3 * max(totals.headlines, 1) and totals.headlines > 20:
+        word = "merge_above=0.2,0.3,0.4" if job.merges else "selection=leaf"
+        found.append(f"One story holds {largest:,} headlines: python -m job recut {folder} {word}.")
+    if recall is not None and recall < job.config.neighbors.min_recall:
+        found.append("The neighbors are incomplete: raise neighbors.nprobe, or set store.index=FLAT.")
+    if job.has_input and not stats.get("ingest", {}).get("time"):
+        found.append("With times, stories are told apart better and have a history: name the column in input.time.")
+    if job.merges and not found:
+        found.append(f"Finer or coarser stories in seconds: python -m job recut {folder} merge_above=auto,0.1,0.2,0.3.")
+    return found
+
+
+def _rate(stats: Any, seconds: float) -> float | None:
+    return stats["rows"] / seconds if stats.get("rows") and seconds else None

@@ -1,0 +1,100 @@
+"""The report's page: what it says, and that a headline in it is never more than text."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, Browser
+
+from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme, write_report
+
+HOSTILE = [
+    "<script>document.title='run'</script>",
+    "</script><script>document.title='run'</script>",
+    "<img src=x onerror=\"document.title='run'\">",
+    '"}]);document.title="run";//',
+    "<a href='https://example.com'>link</a> <b>bold</b>",
+    "\u202eturned around\u2066",
+    "long " * 1_000,
+    "🏳️‍🌈 é\u0301\u0301\u0301\u0301\u0301\u0301\u0301 \u200b zero",
+]
+
+
+def page(**changes: Any) -> ReportPage:
+    quotes = [Line(text, source=text, when=1.7e9) for text in HOSTILE]
+    stories = [
+        ReportStory(
+            number=number,
+            name=HOSTILE[number],
+            rows=30 - number,
+            headlines=20 - number,
+            exemplars=quotes[:3],
+            keywords=[HOSTILE[0], "ferry"],
+            theme=HOSTILE[1],
+            sources=3,
+            first_seen=1.7e9,
+            last_seen=1.7e9 + 90_000,
+            counts=[0, 4, number, 9],
+            growing=number == 2,
+        )
+        for number in range(len(HOSTILE))
+    ]
+    given: dict[str, Any] = {
+        "title": HOSTILE[0],
+        "facts": [("Headlines", "1,234"), ("Stories", "8")],
+        "stories": stories,
+        "story_count": 12,
+        "growing": [2],
+        "odd": quotes[3:6],
+        "themes": [ReportTheme(HOSTILE[2], [HOSTILE[3]], 3, 44)],
+        "total_counts": [3, 40, 20, 60],
+        "bins": (1.7e9, 3_600.0),
+        "quality": [("Input", HOSTILE[1]), ("Recall", "0.99")],
+        "warnings": [HOSTILE[4]],
+        "hints": ["recut it"],
+        "stages": [("ingest", 1.5, 120.0), ("embed", 20.0, None)],
+    }
+    return ReportPage(**(given | changes))
+
+
+def test_it_says_what_it_was_given(tmp_path: Path) -> None:
+    write_report(page(), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for wanted in (
+        "1,234",
+        "20 headlines · 30 rows · 3 sources",
+        "4 smaller stories",
+        "recut it",
+        "map.html",
+        "ingest",
+    ):
+        assert wanted in text
+    assert text.count('class="growing"') == 1
+    for markup in ("<img src=x", "<script>document", "<b>bold", "<a href='https"):
+        assert markup not in text
+
+
+def test_without_times_themes_and_stories_it_still_reads(tmp_path: Path) -> None:
+    bare = page(stories=[], story_count=0, growing=[], odd=[], themes=[], total_counts=None, bins=None, warnings=[])
+    write_report(bare, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No story was found." in text
+    assert "Every headline is in a story." in text
+    assert "No warnings." in text
+    assert 'id="over-time"' not in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_in_a_browser_it_draws_asks_for_nothing_and_runs_no_headline(tmp_path: Path, width: int, dark: bool) -> None:
+    file = tmp_path / "report.html"
+    write_report(page(), file)
+    with Browser(tmp_path) as browser:
+        opened = browser.open(file, width=width, height=900, dark=dark)
+        opened.wait("document.querySelectorAll('#over-time .trace').length > 0")
+        assert opened.evaluate("document.title") == HOSTILE[0]
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.evaluate("document.querySelectorAll('main img, main b, main script').length") == 0
+        assert opened.evaluate("document.querySelectorAll('.stories > li').length") == len(HOSTILE)
+        assert opened.requests == [file.as_uri()]
+        assert opened.errors == []

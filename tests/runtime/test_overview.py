@@ -1,0 +1,89 @@
+"""What `status` says of a run folder that is worked in, also of one that may only be read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from job.runtime.errors import JobError, Resumable
+from job.runtime.holders import holders
+from job.runtime.overview import overview
+from job.runtime.ranks import Ranks
+from job.runtime.rundir import RunDir
+from job.runtime.shards import Shards
+
+STAGES = ("ingest", "embed", "store")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A folder in which three ranks have made 4 of 6 shards, of 10 rows each, one every 2 seconds."""
+    run = RunDir(tmp_path)
+    run.finish("ingest", "key", "out", [], 1.5, {"rows": 60})
+    shards = Shards(run.file("embeddings"), "key", 60, 10)
+    shards.to_make(Ranks(0, 3))
+    for number in range(4):
+        shards.write(shards.all[number], np.zeros((10, 2), np.float32))
+        marker = run.file("embeddings") / f"0000{number}.json"
+        # the year 2100: after any start
+        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"at": 4_102_444_800 + 2 * number}))
+    return run
+
+
+def test_shards_by_rank_the_rate_and_the_time_left(run: RunDir) -> None:
+    ingest, embed, store = overview(run, STAGES)["stages"]
+    assert (ingest["state"], ingest["rows"], ingest["seconds"]) == ("done", 60, 1.5)
+    assert store == {"name": "store", "state": "not done"}
+    shards = embed["shards"]
+    assert (shards["done"], shards["total"], shards["rows_done"]) == (4, 6, 40)
+    assert [(one["done"], one["total"]) for one in shards["by_rank"]] == [(2, 2), (1, 2), (1, 2)]
+    # three shards in the 6 seconds after the first one
+    assert (shards["rows_per_second"], shards["seconds_left"]) == (5.0, 4)
+
+
+def test_shards_of_other_settings_are_not_counted(run: RunDir) -> None:
+    Shards(run.file("embeddings"), "other key", 60, 10).to_make()
+    assert overview(run, STAGES)["stages"][1]["shards"]["done"] == 0
+
+
+def test_processes_running_stopped_failed_and_dead(run: RunDir) -> None:
+    for rank, error in ((1, Resumable("the server is gone")), (2, JobError("no disk"))):
+        with pytest.raises(JobError), run.locked(Ranks(rank, 4)):
+            raise error
+    with run.locked(Ranks(0, 4)), run.locked(Ranks(3, 4)):
+        last = holders(run.path)[-1].file
+        last.write_text(json.dumps(json.loads(last.read_text()) | {"started": "1"}))
+        found = overview(run, STAGES)
+    assert found["running"]
+    states = [(one["rank"], one["state"], one["code"], one["message"]) for one in found["processes"]]
+    assert states == [
+        (0, "running", None, ""),
+        (1, "stopped", 75, "the server is gone"),
+        (2, "failed", 1, "no disk"),
+        (3, "died", None, "it did not say why"),
+    ]
+    assert [Path(one["log"]).name for one in found["processes"]][:2] == ["job.log", "job.rank-1.log"]
+
+
+def test_only_the_world_that_started_last_is_shown(run: RunDir) -> None:
+    with run.locked(Ranks(1, 2)):
+        pass
+    for holder in holders(run.path):
+        holder.file.write_text(json.dumps({**holder.facts, "since": "2020-01-01 00:00:00"}))
+    with run.locked():
+        pass
+    (one,) = overview(run, STAGES)["processes"]
+    assert (one["world"], one["state"]) == (1, "done")
+
+
+def test_a_process_of_another_machine_is_judged_by_the_time_of_its_heartbeat(run: RunDir) -> None:
+    with run.locked():
+        (holder,) = holders(run.path)
+        holder.file.write_text(json.dumps({**holder.facts, "machine": "another"}))
+        beat = holder.file.with_name(f"{holder.file.name}.beat")
+        states = []
+        for text in ("5 4102444800\n", "5 1000000000\n", ""):
+            beat.write_text(text)
+            states.append(overview(run, STAGES)["processes"][0]["state"])
+    assert states == ["running", "died", "died"]

@@ -1,0 +1,131 @@
+"""Story ids from day to day, as a user has them: the command line and the sample's headlines in two days."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import DEMO, SAMPLE, Run
+
+SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", "project.n_neighbors=10")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def days(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`mon`, a run without ids; `tue`, on half of its rows and others, after it; and their inputs."""
+    folder = tmp_path_factory.mktemp("days")
+    rows = sorted(rows_of(SAMPLE), key=lambda row: row["published"])
+    write(folder / "mon.csv", rows[:340])
+    write(folder / "tue.csv", rows[160:])
+    for day, words in (("mon", ()), ("tue", (f"cluster.previous={folder / 'mon'}",))):
+        done = job("run", *SETTINGS, f"input.path={folder / f'{day}.csv'}", f"run_dir={folder / day}", *words)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path) -> None:
+    answer = rows_of(days / "tue" / "headlines_clustered.csv")
+    assert {"story_id", "parent"} <= answer[0].keys()
+    assert all((row["story_id"] == "") == (row["cluster"] == "-1") for row in answer)
+    yesterday = {row["id"]: row for row in rows_of(days / "mon" / "headlines_clustered.csv")}
+    assert "story_id" not in next(iter(yesterday.values()))
+    # the id is that of a headline of yesterday which was in the very story that the story goes on with
+    topics = rows_of(days / "tue" / "topics.csv")[:-1]
+    kept = [topic for topic in topics if topic["story_id"] in yesterday]
+    assert len(kept) > 15
+    for topic in kept:
+        told_before = yesterday[topic["story_id"]]["cluster"]
+        members = [row for row in answer if row["story_id"] == topic["story_id"]]
+        again = [yesterday[row["id"]]["cluster"] for row in members if row["id"] in yesterday]
+        assert topic["parent"] or again.count(told_before) >= len(again) / 2
+        assert len({row["cluster"] for row in members}) == 1
+
+
+def test_the_changes_say_what_was_born_and_what_is_the_same(days: Path) -> None:
+    changes = rows_of(days / "tue" / "story_changes.csv")
+    record = json.loads((days / "tue" / "run.json").read_text())["stages"]["ids"]
+    topics = rows_of(days / "tue" / "topics.csv")[:-1]
+    begun = [row for row in changes if row["change"] in ("born", "split")]
+    assert record["kept"] + len(begun) == len(topics) == record["rows"]
+    assert record["kept"] >= 0.85 * (record["kept"] + record["split"])
+    by_id = {topic["story_id"]: topic for topic in topics}
+    for row in begun:
+        assert by_id[row["story_id"]]["cluster"] == row["cluster"]
+        assert by_id[row["story_id"]]["headlines"] == row["headlines"]
+        assert row["title"]
+
+
+def test_the_same_again_is_up_to_date_and_another_cut_begins_with_yesterday_again(
+    job: Run, days: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "tue"
+    shutil.copytree(days / "tue", run)
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={days / 'mon'}")
+    assert "ids: up to date" in job("run", *words).stderr
+    before = {
+        name: (run / name).read_bytes() for name in ("headlines_clustered.csv", "story_changes.csv", "topics.csv")
+    }
+    assert job("recut", run, "merge_above=0.6").returncode == 0
+    assert (run / "topics.csv").read_bytes() != before["topics.csv"]
+    assert job("recut", run, "merge_above=auto").returncode == 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(days: Path) -> None:
+    assert not (days / "mon" / "story_changes.csv").exists()
+    assert not (days / "mon" / "markers" / "ids.json").exists()
+    assert "ids" not in json.loads((days / "mon" / "run.json").read_text())["stages"]
+
+
+def test_a_previous_run_that_is_none_or_unfinished_is_refused(job: Run, days: Path, tmp_path: Path) -> None:
+    words = (*SETTINGS, f"run_dir={tmp_path / 'run'}")
+    refused = job("run", *words, f"cluster.previous={tmp_path}")
+    assert refused.returncode == 2
+    assert f"cluster.previous = '{tmp_path}' is no run folder" in refused.stderr
+    shutil.copytree(days / "mon", tmp_path / "mon")
+    (tmp_path / "mon" / "markers" / "report.json").unlink()
+    refused = job("run", *words, f"cluster.previous={tmp_path / 'mon'}")
+    assert refused.returncode == 2
+    assert "that run is not finished" in refused.stderr
+    assert not (tmp_path / "run" / "markers" / "ingest.json").exists()
+
+
+@pytest.mark.slow
+def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job: Run, days: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["configs/collection.yaml", f"store.uri={tmp_path / 'm.db'}", "embed.model=minilm", f"run_dir={run}"]
+    words += ["cluster.recipe=stories", "project.n_neighbors=10"]
+
+    def ids() -> dict[int, int]:
+        return {row["id"]: row["story_id"] for row in pq.read_table(run / "headlines_clustered.parquet").to_pylist()}
+
+    assert job("run", *words, f"input.path={days / 'mon.csv'}").returncode == 0
+    monday = ids()
+    assert {row["change"] for row in rows_of(run / "story_changes.csv")} == {"born"}
+    done = job("run", *words, f"input.path={days / 'tue.csv'}")
+    assert done.returncode == 0, done.stderr
+    tuesday, changes = ids(), (run / "story_changes.csv").read_bytes()
+    assert len(tuesday) > len(monday)
+    both = [id for id in monday if monday[id] is not None and tuesday[id] is not None]
+    assert sum(monday[id] == tuesday[id] for id in both) > 0.85 * len(both)
+    # killed between the state and its marker, or simply again: yesterday is still monday
+    (run / "markers" / "ids.json").unlink()
+    again = job("run", *words, f"input.path={days / 'tue.csv'}")
+    assert again.returncode == 0, again.stderr
+    assert ids() == tuesday
+    assert (run / "story_changes.csv").read_bytes() == changes

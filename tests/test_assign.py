@@ -1,0 +1,197 @@
+"""`assign`: new headlines to the stories of a finished run, as a user has it: the command line, the sample."""
+
+import csv
+import json
+import shutil
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import DEMO, SAMPLE, Run
+
+STORIES = ("cluster.recipe=stories", "input.time=published")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def content(folder: Path) -> dict[str, tuple[int, int]]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {str(file): (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
+
+
+def halves() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Of each story every other headline; two whole stories and the lone headlines are in the second half alone."""
+    rows = rows_of(SAMPLE)
+    unseen = {"lysander-bay-film-festival", "harbor-ferry-strike"}
+    counted: Counter[str] = Counter()
+    first, second = [], []
+    for row in rows:
+        counted[row["story"]] += 1
+        late = row["story"] in unseen or row["story"].startswith("lone") or counted[row["story"]] % 2 == 0
+        (second if late else first).append(row)
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def yesterday(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the recipe stories on the first half; tests only read it."""
+    folder = tmp_path_factory.mktemp("assign")
+    source = write(folder / "first.csv", halves()[0])
+    done = job("run", DEMO, f"input.path={source}", f"run_dir={folder / 'run'}", "neighbors.backend=exact", *STORIES)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def today(job: Run, yesterday: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of the second half."""
+    folder = tmp_path_factory.mktemp("today")
+    before = content(yesterday)
+    done = job("assign", yesterday, write(folder / "second.csv", halves()[1]), "--output", folder / "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert content(yesterday) == before, "the run folder was changed"
+    return folder / "out.csv"
+
+
+def test_headlines_go_to_the_story_that_holds_the_others_of_theirs(yesterday: Path, today: Path) -> None:
+    of_story: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows_of(yesterday / "headlines_clustered.csv"):
+        if row["cluster"] != "-1":
+            of_story[row["story"]][row["cluster"]] += 1
+    home = {story: clusters.most_common(1)[0][0] for story, clusters in of_story.items()}
+    assigned = [row for row in rows_of(today) if row["story"] in home and row["status"] == "assigned"]
+    right = [row["cluster"] == home[row["story"]] for row in assigned]
+    assert len(right) > 100
+    assert np.mean(right) >= 0.9
+
+
+def test_headlines_of_stories_never_seen_are_new(yesterday: Path, today: Path) -> None:
+    seen = {row["story"] for row in rows_of(yesterday / "headlines_clustered.csv")}
+    never = [row for row in rows_of(today) if row["story"] not in seen]
+    assert len(never) > 50
+    assert np.mean([row["status"] == "new" for row in never]) >= 0.8
+
+
+def test_every_row_is_there_with_its_own_columns_and_what_was_found(yesterday: Path, today: Path) -> None:
+    names = {row["cluster"]: row["name"] for row in rows_of(yesterday / "topics.csv")} | {"-1": ""}
+    known = {row["id"] for row in rows_of(yesterday / "headlines_clustered.csv")}
+    limit = json.loads((yesterday / "run.json").read_text())["stages"]["stories"]["merge_above"]
+    found = rows_of(today)
+    assert len(found) == len(halves()[1])
+    for row, given in zip(found, halves()[1], strict=True):
+        assert given.items() <= row.items()
+        assert (row["status"] == "new") == (row["cluster"] == "-1")
+        assert row["cluster_name"] == names[row["cluster"]]
+        assert 0 <= float(row["probability"]) <= 1
+        if row["id"] not in known:
+            assert row["status"] == "new" or float(row["similarity"]) >= limit - 1e-4
+            assert float(row["distance"]) > 0
+
+
+def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_itself(
+    job: Run, yesterday: Path, today: Path, tmp_path: Path
+) -> None:
+    again = job("assign", yesterday, write(tmp_path / "second.csv", halves()[1]), "--output", tmp_path / "again.csv")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.csv").read_bytes() == today.read_bytes()
+    few = halves()[1][::-7]
+    said = job("assign", yesterday, write(tmp_path / "few.csv", few), "--output", tmp_path / "few.parquet")
+    assert said.returncode == 0, said.stderr
+    everything = {row["id"]: row["cluster"] for row in rows_of(today)}
+    for row in pq.read_table(tmp_path / "few.parquet").to_pylist():
+        assert str(row["cluster"]) == everything[str(row["id"])]
+
+
+def test_headlines_of_the_run_itself_keep_its_answer(job: Run, yesterday: Path, tmp_path: Path) -> None:
+    done = job("assign", yesterday, yesterday.parent / "first.csv", "--output", tmp_path / "own.csv")
+    assert done.returncode == 0, done.stderr
+    before = {row["id"]: row["cluster"] for row in rows_of(yesterday / "headlines_clustered.csv")}
+    assert {row["id"]: row["cluster"] for row in rows_of(tmp_path / "own.csv")} == before
+
+
+def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, copy: Path, tmp_path: Path) -> None:
+    assert job("recut", copy, "merge_above=null").returncode == 0
+    plain = Path(shutil.copytree(copy, tmp_path / "plain"))
+    new = tmp_path / "new.jsonl"
+    titles = ["Ferry crews in Selmouth strike again over pay", "A cure for hiccups"]
+    new.write_text("".join(json.dumps({"title": title}) + "\n" for title in titles))
+    assert job("assign", plain, new, "--output", tmp_path / "one.csv").returncode == 0
+    shutil.rmtree(copy / "embeddings")
+    done = job("assign", copy, new, "--output", tmp_path / "two.csv")
+    assert done.returncode == 0, done.stderr
+    assert "reading them from Milvus" in done.stderr
+    assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    found = rows_of(tmp_path / "one.csv")
+    assert [row["status"] for row in found] == ["assigned", "new"]
+    assert "erry" in found[0]["cluster_name"]
+    assert "similarity" not in found[0], "clusters that are not merged have a distance only"
+    assert float(found[0]["distance"]) < 1.1 <= float(found[1]["distance"])
+    shutil.rmtree(copy / "milvus.db")
+    gone = job("assign", copy, new, "--output", tmp_path / "three.csv")
+    assert gone.returncode == 2
+    assert "has no vectors, and Milvus has none either" in gone.stderr
+    assert not (tmp_path / "three.csv").exists()
+
+
+def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job: Run, demo: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title,description\n,no title\nFerry strike in Selmouth goes on,\n")
+    done = job("assign", demo, new, "--output", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert "1 rows that could not be used" in done.stdout
+    assert [row["reason"] for row in rows_of(tmp_path / "out_rejects.csv")] == ["title is blank"]
+    assert len(rows_of(tmp_path / "out.csv")) == 1
+    new.write_text("title,description\nFerry strike in Selmouth goes on,\n")
+    assert job("assign", demo, new, "--output", tmp_path / "out.csv").returncode == 0
+    assert not (tmp_path / "out_rejects.csv").exists(), "left from the run before"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["new.csv", "--output", "out.txt"], "--output 'out.txt': the name must end in .csv, .jsonl, .parquet"),
+        (["new.csv", "cluster.merge_above=0.5"], "'cluster.merge_above=0.5': assign takes device"),
+        (["nowhere.csv"], "input.path = 'nowhere.csv': no such file"),
+        (["new.csv", "input.title=headline"], "input.title = 'headline': no such column"),
+        (["new.csv", "--output", "nowhere/out.csv"], "there is no folder 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    job: Run, demo: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title\nFerry strike\n")
+    words = [str(new) if word == "new.csv" else word for word in words]
+    refused = job("assign", demo, *words)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["new.csv"]
+
+
+def test_another_model_and_an_unfinished_run_are_refused(
+    job: Run, demo: Path, copy: Path, tmp_path: Path, tiny_m3: Path
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title\nFerry strike\n")
+    other = job("assign", demo, new, f"embed.model={tiny_m3}", "--output", tmp_path / "out.csv")
+    assert other.returncode == 2
+    assert "it is not the model that" in other.stderr
+    (copy / "topics.parquet").unlink()
+    refused = job("assign", copy, new, "--output", tmp_path / "out.csv")
+    assert refused.returncode == 2
+    assert "stage describe is not done; `run` it to the end first" in refused.stderr
+    assert "is no run folder" in job("assign", tmp_path, new).stderr

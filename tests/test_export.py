@@ -1,0 +1,137 @@
+"""`export` of a finished run, as a user has it: the command line, the sample, and what the other programs expect."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import DEMO, Run
+
+
+def rows_of(path: Path, encoding: str = "utf-8") -> list[dict[str, str]]:
+    with path.open(encoding=encoding, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def stories(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the recipe stories on the sample, with times and two rows that a spreadsheet would run or break
+    at; tests only read it."""
+    folder = tmp_path_factory.mktemp("export")
+    source = folder / "news.csv"
+    sample = DEMO.parents[1] / "job" / "sample" / "headlines.csv"
+    source.write_text(
+        sample.read_text(encoding="utf-8")
+        + '"=HYPERLINK(""http://x"")","two\nlines",S,2031-03-09T00:00:00Z,en,lone-1\n',
+        encoding="utf-8",
+    )
+    words = ("cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", f"input.path={source}")
+    done = job("run", DEMO, *words, f"run_dir={folder / 'run'}")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def exported(job: Run, run: Path, to: str, folder: Path) -> str:
+    done = job("export", run, "--to", to, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def test_atlas_has_points_with_neighbors_in_this_very_file(job: Run, stories: Path, tmp_path: Path) -> None:
+    said = exported(job, stories, "atlas", tmp_path)
+    assert f"embedding-atlas {tmp_path / 'atlas.parquet'} --text title --x x --y y --neighbors neighbors" in said
+    points = pq.read_table(tmp_path / "atlas.parquet").to_pylist()
+    headlines = pq.read_table(stories / "headlines.parquet")
+    assert [row["id"] for row in points] == headlines["id"].to_pylist()
+    assert [row["title"].strip() for row in points] == headlines["title"].to_pylist()
+    assert points[0]["published_utc"].tzinfo is not None
+    with np.load(stories / "neighbors.npz") as graph:
+        nearest, distances = graph["indices"], graph["distances"]
+    for number, row in enumerate(points):
+        assert all(math.isfinite(row[axis]) for axis in "xy")
+        assert row["neighbors"]["ids"] == nearest[number, :15].tolist()
+        assert row["neighbors"]["distances"] == pytest.approx(distances[number, :15].tolist())
+
+
+def test_atlas_labels_are_at_their_headlines_and_the_stories_table_joins(
+    job: Run, stories: Path, tmp_path: Path
+) -> None:
+    exported(job, stories, "atlas", tmp_path)
+    points = pq.read_table(tmp_path / "atlas.parquet").to_pylist()
+    table = pq.read_table(tmp_path / "stories.parquet").to_pylist()
+    assert {row["cluster"] for row in table} == {row["cluster"] for row in points} - {-1}
+    assert all(isinstance(row["keywords"], list) and row["theme_name"] for row in table)
+    labels = pq.read_table(tmp_path / "labels.parquet").to_pylist()
+    assert {row["level"] for row in labels} == {0, 1, 2}
+    of_stories = {row["text"]: row for row in labels if row["level"] == 2}
+    for story in table:
+        x = [row["x"] for row in points if row["cluster"] == story["cluster"]]
+        assert min(x) <= of_stories[story["name"]]["x"] <= max(x)
+        assert of_stories[story["name"]]["priority"] == len(x) == story["headlines"]
+
+
+def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(job: Run, demo: Path, tmp_path: Path) -> None:
+    exported(job, demo, "atlas", tmp_path)
+    labels = pq.read_table(tmp_path / "labels.parquet").to_pylist()
+    levels = [row["level"] for row in labels]
+    assert levels == sorted(levels)
+    assert levels.count(0) == 8
+
+
+def test_bertopics_tables_have_its_columns_and_add_up(job: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job, stories, "bertopic", tmp_path)
+    info = pq.read_table(tmp_path / "topic_info.parquet").to_pandas()
+    assert list(info) == ["Topic", "Count", "Name", "CustomName", "Representation", "Representative_Docs"]
+    assert info.Topic.tolist() == list(range(-1, len(info) - 1))
+    documents = pq.read_table(tmp_path / "document_info.parquet").to_pandas()
+    assert info.Count.sum() == len(documents)
+    assert documents.groupby("Topic").size().to_dict() == dict(zip(info.Topic, info.Count, strict=True))
+    first = info.iloc[1]
+    assert first["Name"] == "_".join(["0", *first["Representation"][:4]])
+    assert len(first["Representative_Docs"]) == 3
+    assert documents[documents.Topic == 0].Representative_document.sum() == 3
+    assert json.loads(rows_of(tmp_path / "topic_info.csv")[1]["Representation"]) == list(first["Representation"])
+
+
+def test_json_lines_have_every_row_and_nothing_that_is_not_json(job: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job, stories, "jsonl", tmp_path)
+    lines = (tmp_path / "headlines.jsonl").read_text(encoding="utf-8").splitlines()
+    answer = pq.read_table(stories / "headlines_clustered.parquet").to_pylist()
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    found = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [row["id"] for row in found] == [row["id"] for row in answer]
+    assert found[-1]["title"] == '=HYPERLINK("http://x")', "JSON is no spreadsheet: the text is as it was"
+    topics = [json.loads(line) for line in (tmp_path / "stories.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [topic["cluster"] for topic in topics] == list(range(len(topics)))
+    assert all(isinstance(topic["exemplar_ids"][0], int) for topic in topics)
+
+
+def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job, stories, "csv", tmp_path)
+    assert (tmp_path / "headlines.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = rows_of(tmp_path / "headlines.csv", "utf-8-sig")
+    answer = pq.read_table(stories / "headlines_clustered.parquet").to_pylist()
+    assert [row["id"] for row in rows] == [f"id:{row['id']}" for row in answer]
+    assert rows[-1]["title"].startswith("'=HYPERLINK")
+    assert rows[-1]["description"] == "two lines"
+    assert {row["cluster"] for row in rows} == {str(row["cluster"]) for row in answer}
+    for row in rows_of(tmp_path / "stories.csv", "utf-8-sig"):
+        assert not any(value[:1] in "=+-@" and value for value in row.values())
+
+
+def test_what_cannot_be_exported_is_said(job: Run, demo: Path, tmp_path: Path) -> None:
+    assert "is no run folder" in job("export", tmp_path, "--to", "csv").stderr
+    itself = job("export", demo, "--to", "csv", "--output", demo)
+    assert itself.returncode == 2
+    assert "is the run folder" in itself.stderr
+    assert job("export", demo, "--to", "excel").returncode == 2
+    (tmp_path / "file").write_text("")
+    blocked = job("export", demo, "--to", "csv", "--output", tmp_path / "file")
+    assert blocked.returncode == 2
+    assert "cannot be made" in blocked.stderr
