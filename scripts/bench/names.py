@@ -8,7 +8,8 @@ or more. Each story is named from a random half of its titles, as the stage `des
 the other half's titles to whose MiniLM vector the vector of their own story's name is nearest among all names of the
 days (mean over splits). `cut`: the share of names that end in an ellipsis. `central title`: the name of the job until
 November 2026, the most central title whatever its end, here without its limit of 90 characters. `(mean vector)`: no
-name, but the mean of the half's vectors in its place, for what can be reached: true stories of the same days overlap.
+name, but the mean of the half's vectors in its place, a yardstick and no strict bound: true stories of the same days
+overlap.
 
 Keywords of the whole stories: the share of stories in which the top three stand in at least half of the titles: `mean`,
 the mean of their three shares is a half or more; `each`, all three are; `any`, half of the titles have one of them.
