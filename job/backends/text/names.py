@@ -1,8 +1,7 @@
 """Names of clusters, taken from their own titles: a sentence that a person wrote says more than the keywords.
 
-A name is one of a cluster's most central titles: a whole one, and of those the one that tells it best from the clusters
-next to it, nearest to its own mean and far from theirs. Measured on UCI stories named from half of their titles, the
-other half's titles find such names better than the most central title (scripts/bench/names.py).
+A name is the most central of a cluster's titles that is not cut off. Measured on UCI stories named from half of their
+titles, the other half is as near to such names as to the most central title of all (scripts/bench/names.py).
 """
 
 from collections import Counter
@@ -18,7 +17,6 @@ from job.data import Ids, Vectors
 NAME_CHARS, SHORT_CHARS = 120, 60
 EXEMPLARS = 5
 _CANDIDATES, _SHORT_CANDIDATES = 10, 3
-_RIVALS, _BLOCK = 16, 1_024
 # titles that end alike, from which on the end is taken for an outlet's
 _RECURRING = 5
 _TAIL = regex.compile(r"\s+[-–—|»·]\s+((?:(?!\s[-–—|»·]\s).){2,40})$")
@@ -47,25 +45,24 @@ def name_clusters(
     """Name each cluster; no two have the same name, or the same short name.
 
     `titles`, `sources` and unit `vectors` [n] of all headlines; `members` and `keywords` of each cluster, in the order
-    in which they choose. The name is the best of the ten most central titles that is not cut off (`_distinctive`); the
-    short name the shortest of the three best that is short enough, or the next best. An outlet's tail is removed where
-    it recurs, or is the headline's source. What another cluster has taken is passed over; where nothing else is left, a
-    keyword is added.
+    in which they choose. The name is the most central of the ten most central titles that is not cut off; the short
+    name the shortest of the first three such titles. An outlet's tail is removed where it recurs, or is the headline's
+    source. What another cluster has taken is passed over; where nothing else is left, a keyword is added.
     """
     tails = recurring_tails(titles)
     taken: set[str] = set()
     taken_short: set[str] = set()
     result = []
-    central = [most_central(vectors, rows, _CANDIDATES) for rows in members]
-    for rows, best, words in zip(central, _distinctive(vectors, members, central), keywords, strict=True):
-        texts = [without_tail(titles[row], tails, sources[row]) for row in best]
+    for rows, words in zip(members, keywords, strict=True):
+        central = most_central(vectors, rows, _CANDIDATES)
+        texts = [without_tail(titles[row], tails, sources[row]) for row in central]
         whole = [text for text in texts if not _CUT.search(text)] or [_without_ellipsis(texts[0])]
         whole = [clip(text, NAME_CHARS) for text in whole]
         shortest = sorted(whole[:_SHORT_CANDIDATES], key=len) + whole[_SHORT_CANDIDATES:]
         name = _free(whole, words, taken)
         fitting = [text for text in shortest if len(text) <= SHORT_CHARS] or [clip(shortest[0], SHORT_CHARS)]
         short_name = _free(fitting, words, taken_short)
-        result.append(Name(name, short_name, [int(row) for row in rows[:EXEMPLARS]]))
+        result.append(Name(name, short_name, [int(row) for row in central[:EXEMPLARS]]))
     return result
 
 
@@ -74,27 +71,6 @@ def most_central(vectors: Vectors, rows: Ids, count: int) -> Ids:
     own = vectors[rows].astype(np.float32)
     similarity = own @ own.mean(axis=0)
     return rows[np.argsort(-similarity, kind="stable")[:count]]
-
-
-def _distinctive(vectors: Vectors, members: Sequence[Ids], central: Sequence[Ids]) -> list[Ids]:
-    """The rows of `central`, those first whose similarity to their own cluster's mean is highest above the similarity
-    to any other cluster's. Only the `_RIVALS` clusters with the nearest means are looked at."""
-    if len(members) < 2:
-        return list(central)
-    means = np.stack([vectors[rows].astype(np.float32).mean(axis=0) for rows in members])
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
-    result = []
-    for start in range(0, len(means), _BLOCK):
-        similar = means[start : start + _BLOCK] @ means.T
-        own = np.arange(start, start + len(similar))
-        similar[own - start, own] = -np.inf
-        rivals = np.argpartition(-similar, min(_RIVALS, len(means) - 1) - 1, axis=1)[:, : min(_RIVALS, len(means) - 1)]
-        for cluster, others in zip(own.tolist(), rivals, strict=True):
-            candidates = vectors[central[cluster]].astype(np.float32)
-            margin = candidates @ means[cluster] - (candidates @ means[others].T).max(axis=1)
-            # rounded: the last bits depend on the machine
-            result.append(central[cluster][np.argsort(-np.round(margin, 4), kind="stable")])
-    return result
 
 
 def recurring_tails(titles: Iterable[str]) -> frozenset[str]:
