@@ -90,7 +90,7 @@ def find_themes(
         return Themes(*(np.zeros(0, np.int32) for _ in range(5)))
     means, center = _centroids(vectors, order, groups, sizes, min(max(stories, max_groups), len(sizes)))
     nodes = _unit(means[:max_groups] - center)
-    joined, lonely = _join(vectors, order, groups, len(sizes), means, center, nodes, array_module(device))
+    joined, lonely = _join(vectors, order, groups, means, center, nodes, array_module(device))
     weights: Doubles = np.bincount(joined, sizes, len(nodes)).astype(np.float64) ** _WEIGHT
     neighbors, cosines = _nearest_nodes(nodes)
     lonely[: len(nodes)] = cosines.max(axis=1, initial=0) <= 0
@@ -150,13 +150,13 @@ def _join(
     vectors: Vectors,
     order: Numbers,
     groups: Numbers,
-    count: int,
     means: Floats,
     center: Floats,
     nodes: Floats,
     xp: Any = np,
 ) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """The node of each group int64 [count], and whether its cosine to that node is not positive."""
+    """The node of each group int64 [g], and whether its cosine to that node is not positive."""
+    count = int(groups.max()) + 1
     on_device = arrays.rounded(xp, nodes)
     joined = np.arange(count)
     lonely = np.zeros(count, np.bool_)
