@@ -131,6 +131,7 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(job: Run, copy: Path) 
     assert "cluster.smallest_story: 3 -> 6" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_input_redoes_what_it_changes_and_leaves_nothing_stale(job: Run, copy: Path, tmp_path: Path) -> None:
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()
     fewer = tmp_path / "fewer.csv"

@@ -33,6 +33,7 @@ def python(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_job_runs_in_a_thread_and_gives_the_same_answer(demo: Path, tmp_path: Path) -> None:
     done = python(IN_A_THREAD, DEMO, tmp_path / "run")
     assert done.returncode == 0, done.stderr

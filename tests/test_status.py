@@ -47,6 +47,7 @@ def test_status_of_a_folder_that_may_only_be_read(copy: Path) -> None:
     assert set(copy.rglob("*")) - set(files) == {copy / "locks" / "rank-0-of-2.1"}
 
 
+@pytest.mark.slow
 def test_watching_begins_before_the_run_and_ends_with_it(job: Run, copy: Path) -> None:
     config = (copy / "config.json").read_text()
     (copy / "config.json").unlink()

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run
 
+# three whole runs
+pytestmark = pytest.mark.slow
 SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", "project.n_neighbors=10")
 
 
