@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from job.commands.command import Command
+from job.commands.finished import saved_settings
 from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
@@ -51,13 +51,7 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
         BadInput: the folder holds no finished run, or a setting does not cut.
     """
     run = RunDir(run_dir)
-    try:
-        values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        raise BadInput(f"'{run_dir}' is no run folder: it has no config.json; name the run_dir of a run") from None
-    # the folder may have been moved; and the file has the recipe's settings already
-    values["run_dir"] = str(run_dir)
-    values.get("cluster", {}).pop("recipe", None)
+    values = saved_settings(run)
     for name in NAMES[:_FIRST]:
         marker = run.marker(name)
         if name != "store" and (marker is None or not run.intact(marker)):
