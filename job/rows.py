@@ -26,12 +26,19 @@ class Rows:
     def __len__(self) -> int:
         return len(self.headlines)
 
-    def first_sources(self, count: int) -> list[str | None]:
-        """For each of `count` headlines the source of its first row that has one."""
-        result: list[str | None] = [None] * count
-        for row in np.flatnonzero((self.headlines >= 0) & (self.sources >= 0))[::-1]:
-            result[self.headlines[row]] = self.source_names[self.sources[row]]
+    def first_source_numbers(self, count: int) -> Ints:
+        """For each of `count` headlines the source of its first row that has one, int32: row numbers of
+        `source_names`, -1 = none."""
+        result = np.full(count, -1, np.int32)
+        # of several values for one place, the last one stays
+        rows = np.flatnonzero((self.headlines >= 0) & (self.sources >= 0))[::-1]
+        result[self.headlines[rows]] = self.sources[rows]
         return result
+
+    def first_sources(self, count: int) -> list[str | None]:
+        """The same as names, None = none."""
+        names = [*self.source_names, None]
+        return [names[number] for number in self.first_source_numbers(count)]
 
     @classmethod
     def load(cls, path: Path, ids: Ids) -> "Rows":

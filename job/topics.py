@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -108,6 +109,11 @@ class TimeBins:
     width: float
     count: int
     outside: int = 0
+
+    def places(self, times: npt.NDArray[np.float64]) -> Ids:
+        """The bin of each time, int64 of the same shape; -1 = outside all bins, or NaN."""
+        places = np.floor((times - self.start) / self.width)
+        return np.where((places >= 0) & (places < self.count), places, -1).astype(np.int64)
 
     @classmethod
     def load(cls, path: Path) -> "TimeBins | None":

@@ -131,8 +131,7 @@ def _times(clusters: Ids, times: npt.NDArray[np.float64], count: int) -> dict[st
 
 def _counts(clusters: Ids, times: npt.NDArray[np.float64], count: int, bins: TimeBins) -> npt.NDArray[np.int64]:
     """Rows int64 [count, bins]."""
-    known = np.flatnonzero((clusters >= 0) & np.isfinite(times))
-    bin_of = np.floor((times[known] - bins.start) / bins.width).astype(np.int64)
-    there = (bin_of >= 0) & (bin_of < bins.count)
-    flat = clusters[known][there] * bins.count + bin_of[there]
+    places = bins.places(times)
+    there = (clusters >= 0) & (places >= 0)
+    flat = clusters[there] * bins.count + places[there]
     return np.bincount(flat, minlength=count * bins.count).reshape(count, bins.count).astype(np.int64)

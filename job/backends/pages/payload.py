@@ -62,7 +62,7 @@ def pack(points: MapPoints, limit: int) -> Payload:
         "noise": int((labels < 0).sum()),
         "rows": int(points.copies.sum()),
         "times": times,
-        "bins": vars(bins) if bins else None,
+        "bins": {"start": bins.start, "width": bins.width, "count": bins.count} if bins else None,
         "hues": np.bincount(np.where(labels < 0, HUES, hues[labels]), minlength=HUES + 1).tolist(),
     }
     data = {

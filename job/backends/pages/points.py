@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data import Floats, Ints, check
+from job.topics import TimeBins
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,6 @@ class MapTheme:
 
 
 @dataclass(frozen=True)
-class MapBins:
-    """Bins of time: bin i starts at `start` + i `width`, in seconds since 1970 UTC."""
-
-    start: float
-    width: float
-    count: int
-
-
-@dataclass(frozen=True)
 class MapPoints:
     """What is drawn: one point per headline.
 
@@ -72,7 +64,7 @@ class MapPoints:
     sources: Ints | None = None
     source_names: Sequence[str] = ()
     themes: Sequence[MapTheme] = field(default_factory=tuple)
-    bins: MapBins | None = None
+    bins: TimeBins | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from job.backends.pages.points import MapBins, MapPoints, MapStory
+from job.backends.pages.points import MapPoints, MapStory
+from job.topics import TimeBins
 
 MAX_BINS = 48
 _STRETCH = 4.0
 
 
-def map_bins(points: MapPoints) -> MapBins | None:
+def map_bins(points: MapPoints) -> TimeBins | None:
     """`points.bins`, or 48 equal bins over the times; None where there are no times, or one time only.
 
     Single times far from all others do not stretch the bins: where the outermost hundredth makes the span four times
@@ -25,17 +26,17 @@ def map_bins(points: MapPoints) -> MapBins | None:
     inner = known[cut:-cut] if len(known) > 2 * cut else known
     if known[-1] - known[0] > _STRETCH * (inner[-1] - inner[0]) > 0:
         known = inner
-    return MapBins(float(known[0]), float(known[-1] - known[0]) / (MAX_BINS - 1), MAX_BINS)
+    return TimeBins(float(known[0]), float(known[-1] - known[0]) / (MAX_BINS - 1), MAX_BINS)
 
 
-def with_times(points: MapPoints, bins: MapBins | None) -> list[MapStory]:
+def with_times(points: MapPoints, bins: TimeBins | None) -> list[MapStory]:
     """The stories with rows, sources, first and last seen, and counts filled in where they are None."""
     order = np.argsort(points.labels, kind="stable")
     starts = np.searchsorted(points.labels[order], np.arange(len(points.stories) + 1))
     return [_filled(story, order[starts[i] : starts[i + 1]], points, bins) for i, story in enumerate(points.stories)]
 
 
-def _filled(story: MapStory, rows: np.ndarray, points: MapPoints, bins: MapBins | None) -> MapStory:
+def _filled(story: MapStory, rows: np.ndarray, points: MapPoints, bins: TimeBins | None) -> MapStory:
     found: dict[str, object] = {"rows": int(points.copies[rows].sum())}
     if points.sources is not None:
         found["sources"] = len(np.unique(points.sources[rows][points.sources[rows] >= 0]))
@@ -43,7 +44,7 @@ def _filled(story: MapStory, rows: np.ndarray, points: MapPoints, bins: MapBins 
         times = points.times[rows][np.isfinite(points.times[rows])]
         found |= {"first_seen": float(times.min()), "last_seen": float(times.max())}
         if bins is not None:
-            at = np.floor((times - bins.start) / bins.width).astype(np.int64)
-            counts = np.bincount(at[(at >= 0) & (at < bins.count)], minlength=bins.count)
+            places = bins.places(times)
+            counts = np.bincount(places[places >= 0], minlength=bins.count)
             found["counts"] = counts.tolist()
     return replace(story, **{name: value for name, value in found.items() if getattr(story, name) is None})  # type: ignore[arg-type]
