@@ -220,10 +220,8 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Size:
-    """The size of a run, for estimates: `rows` headlines, `dim` dimensions, `k` neighbors, `weights` bytes of a model.
-
-    Texts are taken to have 300 bytes.
-    """
+    """The size of a run, for estimates: `rows` headlines of 300 bytes, `dim` dimensions, `k` neighbors, `weights` bytes
+    of a model."""
 
     rows: int
     dim: int
@@ -245,10 +243,12 @@ class Size:
 
 
 class Stage(ABC):
-    """One step of the pipeline. `version`: to be raised when the code gives another result for the same key."""
+    """One step of the pipeline. `version`: to be raised when the code gives another result for the same key. `needs`:
+    the setting without which the stage does not apply."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    needs: ClassVar[str] = ""
 
     @abstractmethod
     def key(self, job: Job) -> list[Any]:

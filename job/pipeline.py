@@ -33,7 +33,7 @@ from job.stages.store import StoreStage
 from job.stages.stories import StoriesStage
 from job.stages.themes import ThemesStage
 
-STAGES: tuple[Stage, ...] = (
+_BEFORE_REPORT: tuple[Stage, ...] = (
     IngestStage(),
     EmbedStage(),
     StoreStage(),
@@ -45,8 +45,8 @@ STAGES: tuple[Stage, ...] = (
     ThemesStage(),
     ProjectStage(),
     DescribeStage(),
-    ReportStage(),
 )
+STAGES = (*_BEFORE_REPORT, ReportStage(_BEFORE_REPORT))
 NAMES = tuple(stage.name for stage in STAGES)
 
 
@@ -60,8 +60,7 @@ def run(config: Config, only: str | None = None) -> None:
     last = len(STAGES) if only is None else NAMES.index(only) + 1
     stages = [stage for stage in STAGES[:last] if stage.applies(config)]
     if only is not None and not STAGES[last - 1].applies(config):
-        needs = "cluster.previous" if only == "ids" else "cluster.merge_above"
-        raise BadInput(f"stage {only} has nothing to do with these settings: it needs {needs}")
+        raise BadInput(f"stage {only} has nothing to do with these settings: it needs {STAGES[last - 1].needs}")
 
     def work(team: Team) -> None:
         if job.ranks.rank == 0:

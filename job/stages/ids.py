@@ -26,6 +26,7 @@ class IdsStage(Stage):
     """
 
     name = "ids"
+    needs = "cluster.previous"
 
     def key(self, job: Job) -> list[Any]:
         times = digest(job.headlines.times)

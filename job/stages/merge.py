@@ -23,6 +23,7 @@ class MergeStage(Stage):
     """
 
     name = "merge"
+    needs = "cluster.merge_above"
     version = 2
 
     def key(self, job: Job) -> list[Any]:

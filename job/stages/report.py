@@ -1,5 +1,6 @@
 """Report: the answer with one row per input row, the clusters with one row each, and the map."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ class ReportStage(Stage):
 
     name = "report"
     version = 3
+
+    def __init__(self, earlier: Sequence[Stage]) -> None:
+        """`earlier`: the stages before this one, in order; the report says how long they took."""
+        self._earlier = earlier
 
     def key(self, job: Job) -> list[Any]:
         # the key of ingest, not its output: the answer has every input row, not only the distinct texts
@@ -74,7 +79,7 @@ class ReportStage(Stage):
         with atomic(page) as temporary:
             write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
         with atomic(job.run.file("report.html")) as temporary:
-            write_report(report_page(job), temporary)
+            write_report(report_page(job, self._earlier), temporary)
         size = page.stat().st_size
         logger.info("report: %s rows, map of %.1f MB: %s", f"{rows:,}", size / 1e6, page)
         output = digest_file(job.run.file("headlines_clustered.parquet"))

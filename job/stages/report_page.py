@@ -1,13 +1,13 @@
 """Report's page: what `report.html` is told of the run."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
-from job.context import Job
-from job.runtime.rundir import Marker
+from job.context import Job, Stage
 from job.topics import TimeBins, Topic
 
 _STORIES = 150
@@ -16,8 +16,8 @@ _ODD = 5
 _GROWS, _FEW_ROWS = 1.25, 5
 
 
-def report_page(job: Job) -> ReportPage:
-    """The page's contents."""
+def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
+    """The page's contents. `stages`: those before the report, in order."""
     topics, bins = job.topics, job.time_bins
     titles, sources = job.headlines.column("title"), job.rows.first_sources(len(job.headlines))
     times = job.headlines.times
@@ -27,8 +27,9 @@ def report_page(job: Job) -> ReportPage:
         return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
 
     themes = [row for row in job.theme_names if row.level == "theme"]
-    markers = _markers(job)
-    stats = {name: dict(marker.stats) for name, marker in markers.items()}
+    markers = {stage.name: job.run.marker(stage.name) for stage in stages if stage.applies(job.config)}
+    done = {name: marker for name, marker in markers.items() if marker is not None}
+    stats = {name: dict(marker.stats) for name, marker in done.items()}
     return ReportPage(
         title=job.config.report.title,
         facts=_facts(job, len(topics)),
@@ -45,15 +46,8 @@ def report_page(job: Job) -> ReportPage:
         quality=_quality(stats, job),
         warnings=[text for own in stats.values() for kind in ("warnings", "fallbacks") for text in own.get(kind, [])],
         hints=hints(job, stats),
-        stages=[(name, marker.seconds, _rate(marker.stats, marker.seconds)) for name, marker in markers.items()],
+        stages=[(name, marker.seconds, _rate(marker.stats, marker.seconds)) for name, marker in done.items()],
     )
-
-
-def _markers(job: Job) -> dict[str, Marker]:
-    """The markers of the stages before this one, in the order in which they depend on each other."""
-    merging = ("merge", "stories", "themes") if job.merges else ()
-    names = ("ingest", "embed", "store", "neighbors", "cluster", *merging, "project", "describe")
-    return {name: marker for name in names if (marker := job.run.marker(name)) is not None}
 
 
 def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
@@ -90,9 +84,8 @@ def _odd(job: Job) -> list[int]:
 
 def _counts(job: Job, bins: TimeBins) -> list[int]:
     """Rows in each bin, of all stories and of none."""
-    times = job.rows.times[(job.rows.headlines >= 0) & np.isfinite(job.rows.times)]
-    at = np.floor((times - bins.start) / bins.width).astype(np.int64)
-    return [int(count) for count in np.bincount(at[(at >= 0) & (at < bins.count)], minlength=bins.count)]
+    places = bins.places(job.rows.times[job.rows.headlines >= 0])
+    return [int(count) for count in np.bincount(places[places >= 0], minlength=bins.count)]
 
 
 def _facts(job: Job, stories: int) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ class StoriesStage(Stage):
     """
 
     name = "stories"
+    needs = "cluster.merge_above"
     version = 2
 
     def key(self, job: Job) -> list[Any]:

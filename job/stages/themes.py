@@ -16,6 +16,7 @@ class ThemesStage(Stage):
     """
 
     name = "themes"
+    needs = "cluster.merge_above"
     # 2: the products with the largest groups are those of rounded vectors
     # 3: small themes join larger ones
     version = 3
