@@ -1,5 +1,6 @@
 """Shared by several tests: the repository's root, the real command line, a Milvus server, a tiny BGE-M3."""
 
+import csv
 import importlib.util
 import json
 import os
@@ -37,6 +38,19 @@ def start(*command: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "job", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
+
+
+def read_csv(path: Path, encoding: str = "utf-8") -> list[dict[str, str]]:
+    with path.open(encoding=encoding, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 @pytest.fixture(scope="session")

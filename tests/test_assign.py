@@ -1,6 +1,5 @@
 """`assign`: new headlines to the stories of a finished run, as a user has it: the command line, the sample."""
 
-import csv
 import json
 import shutil
 from collections import Counter, defaultdict
@@ -9,22 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DEMO, SAMPLE, Run
+from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
 STORIES = ("cluster.recipe=stories", "input.time=published")
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def content(folder: Path) -> dict[str, tuple[int, int]]:
@@ -34,7 +20,7 @@ def content(folder: Path) -> dict[str, tuple[int, int]]:
 
 def halves() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Of each story every other headline; two whole stories and the lone headlines are in the second half alone."""
-    rows = rows_of(SAMPLE)
+    rows = read_csv(SAMPLE)
     unseen = {"lysander-bay-film-festival", "harbor-ferry-strike"}
     counted: Counter[str] = Counter()
     first, second = [], []
@@ -49,7 +35,7 @@ def halves() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 def yesterday(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the recipe stories on the first half; tests only read it."""
     folder = tmp_path_factory.mktemp("assign")
-    source = write(folder / "first.csv", halves()[0])
+    source = write_csv(folder / "first.csv", halves()[0])
     done = job("run", DEMO, f"input.path={source}", f"run_dir={folder / 'run'}", "neighbors.backend=exact", *STORIES)
     assert done.returncode == 0, done.stderr
     return folder / "run"
@@ -60,7 +46,7 @@ def today(job: Run, yesterday: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The table of the second half."""
     folder = tmp_path_factory.mktemp("today")
     before = content(yesterday)
-    done = job("assign", yesterday, write(folder / "second.csv", halves()[1]), "--output", folder / "out.csv")
+    done = job("assign", yesterday, write_csv(folder / "second.csv", halves()[1]), "--output", folder / "out.csv")
     assert done.returncode == 0, done.stderr
     assert content(yesterday) == before, "the run folder was changed"
     return folder / "out.csv"
@@ -68,28 +54,28 @@ def today(job: Run, yesterday: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_headlines_go_to_the_story_that_holds_the_others_of_theirs(yesterday: Path, today: Path) -> None:
     of_story: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows_of(yesterday / "headlines_clustered.csv"):
+    for row in read_csv(yesterday / "headlines_clustered.csv"):
         if row["cluster"] != "-1":
             of_story[row["story"]][row["cluster"]] += 1
     home = {story: clusters.most_common(1)[0][0] for story, clusters in of_story.items()}
-    assigned = [row for row in rows_of(today) if row["story"] in home and row["status"] == "assigned"]
+    assigned = [row for row in read_csv(today) if row["story"] in home and row["status"] == "assigned"]
     right = [row["cluster"] == home[row["story"]] for row in assigned]
     assert len(right) > 60
     assert np.mean(right) >= 0.9
 
 
 def test_headlines_of_stories_never_seen_are_new(yesterday: Path, today: Path) -> None:
-    seen = {row["story"] for row in rows_of(yesterday / "headlines_clustered.csv")}
-    never = [row for row in rows_of(today) if row["story"] not in seen]
+    seen = {row["story"] for row in read_csv(yesterday / "headlines_clustered.csv")}
+    never = [row for row in read_csv(today) if row["story"] not in seen]
     assert len(never) > 50
     assert np.mean([row["status"] == "new" for row in never]) >= 0.8
 
 
 def test_every_row_is_there_with_its_own_columns_and_what_was_found(yesterday: Path, today: Path) -> None:
-    names = {row["cluster"]: row["name"] for row in rows_of(yesterday / "topics.csv")} | {"-1": ""}
-    known = {row["id"] for row in rows_of(yesterday / "headlines_clustered.csv")}
+    names = {row["cluster"]: row["name"] for row in read_csv(yesterday / "topics.csv")} | {"-1": ""}
+    known = {row["id"] for row in read_csv(yesterday / "headlines_clustered.csv")}
     limit = json.loads((yesterday / "run.json").read_text())["stages"]["stories"]["merge_above"]
-    found = rows_of(today)
+    found = read_csv(today)
     assert len(found) == len(halves()[1])
     for row, given in zip(found, halves()[1], strict=True):
         assert given.items() <= row.items()
@@ -105,13 +91,15 @@ def test_every_row_is_there_with_its_own_columns_and_what_was_found(yesterday: P
 def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_itself(
     job: Run, yesterday: Path, today: Path, tmp_path: Path
 ) -> None:
-    again = job("assign", yesterday, write(tmp_path / "second.csv", halves()[1]), "--output", tmp_path / "again.csv")
+    again = job(
+        "assign", yesterday, write_csv(tmp_path / "second.csv", halves()[1]), "--output", tmp_path / "again.csv"
+    )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again.csv").read_bytes() == today.read_bytes()
     few = halves()[1][::-7]
-    said = job("assign", yesterday, write(tmp_path / "few.csv", few), "--output", tmp_path / "few.parquet")
+    said = job("assign", yesterday, write_csv(tmp_path / "few.csv", few), "--output", tmp_path / "few.parquet")
     assert said.returncode == 0, said.stderr
-    everything = {row["id"]: row["cluster"] for row in rows_of(today)}
+    everything = {row["id"]: row["cluster"] for row in read_csv(today)}
     for row in pq.read_table(tmp_path / "few.parquet").to_pylist():
         assert str(row["cluster"]) == everything[str(row["id"])]
 
@@ -119,8 +107,8 @@ def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_it
 def test_headlines_of_the_run_itself_keep_its_answer(job: Run, yesterday: Path, tmp_path: Path) -> None:
     done = job("assign", yesterday, yesterday.parent / "first.csv", "--output", tmp_path / "own.csv")
     assert done.returncode == 0, done.stderr
-    before = {row["id"]: row["cluster"] for row in rows_of(yesterday / "headlines_clustered.csv")}
-    assert {row["id"]: row["cluster"] for row in rows_of(tmp_path / "own.csv")} == before
+    before = {row["id"]: row["cluster"] for row in read_csv(yesterday / "headlines_clustered.csv")}
+    assert {row["id"]: row["cluster"] for row in read_csv(tmp_path / "own.csv")} == before
 
 
 @pytest.mark.slow
@@ -136,7 +124,7 @@ def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, 
     assert done.returncode == 0, done.stderr
     assert "reading them from Milvus" in done.stderr
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
-    found = rows_of(tmp_path / "one.csv")
+    found = read_csv(tmp_path / "one.csv")
     assert [row["status"] for row in found] == ["assigned", "new"]
     assert "erry" in found[0]["cluster_name"]
     assert "similarity" not in found[0], "clusters that are not merged have a distance only"
@@ -155,8 +143,8 @@ def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job: Run, demo: P
     done = job("assign", demo, new, "--output", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     assert "1 rows that could not be used" in done.stdout
-    assert [row["reason"] for row in rows_of(tmp_path / "out_rejects.csv")] == ["title is blank"]
-    assert len(rows_of(tmp_path / "out.csv")) == 1
+    assert [row["reason"] for row in read_csv(tmp_path / "out_rejects.csv")] == ["title is blank"]
+    assert len(read_csv(tmp_path / "out.csv")) == 1
     new.write_text("title,description\nFerry strike in Selmouth goes on,\n")
     assert job("assign", demo, new, "--output", tmp_path / "out.csv").returncode == 0
     assert not (tmp_path / "out_rejects.csv").exists(), "left from the run before"

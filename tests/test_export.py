@@ -1,6 +1,5 @@
 """`export` of a finished run, as a user has it: the command line, the sample, and what the other programs expect."""
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -8,12 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DEMO, Run
-
-
-def rows_of(path: Path, encoding: str = "utf-8") -> list[dict[str, str]]:
-    with path.open(encoding=encoding, newline="") as file:
-        return list(csv.DictReader(file))
+from conftest import DEMO, Run, read_csv
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +88,7 @@ def test_bertopics_tables_have_its_columns_and_add_up(job: Run, stories: Path, t
     assert first["Name"] == "_".join(["0", *first["Representation"][:4]])
     assert len(first["Representative_Docs"]) == 3
     assert documents[documents.Topic == 0].Representative_document.sum() == 3
-    assert json.loads(rows_of(tmp_path / "topic_info.csv")[1]["Representation"]) == list(first["Representation"])
+    assert json.loads(read_csv(tmp_path / "topic_info.csv")[1]["Representation"]) == list(first["Representation"])
 
 
 def test_json_lines_have_every_row_and_nothing_that_is_not_json(job: Run, stories: Path, tmp_path: Path) -> None:
@@ -116,13 +110,13 @@ def test_json_lines_have_every_row_and_nothing_that_is_not_json(job: Run, storie
 def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job: Run, stories: Path, tmp_path: Path) -> None:
     exported(job, stories, "csv", tmp_path)
     assert (tmp_path / "headlines.csv").read_bytes().startswith(b"\xef\xbb\xbf")
-    rows = rows_of(tmp_path / "headlines.csv", "utf-8-sig")
+    rows = read_csv(tmp_path / "headlines.csv", "utf-8-sig")
     answer = pq.read_table(stories / "headlines_clustered.parquet").to_pylist()
     assert [row["id"] for row in rows] == [f"id:{row['id']}" for row in answer]
     assert rows[-1]["title"].startswith("'=HYPERLINK")
     assert rows[-1]["description"] == "two lines"
     assert {row["cluster"] for row in rows} == {str(row["cluster"]) for row in answer}
-    for row in rows_of(tmp_path / "stories.csv", "utf-8-sig"):
+    for row in read_csv(tmp_path / "stories.csv", "utf-8-sig"):
         assert not any(value[:1] in "=+-@" and value for value in row.values())
 
 

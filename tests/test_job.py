@@ -1,6 +1,5 @@
 """The whole job as a user runs it: the command line in processes of its own, real libraries, the sample's headlines."""
 
-import csv
 import json
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DEMO, ROOT, SAMPLE, Run, clean_environment
+from conftest import DEMO, ROOT, SAMPLE, Run, clean_environment, read_csv, write_csv
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from job.backends.milvus import Milvus
@@ -30,11 +29,6 @@ OUTPUTS = (
     "rejects.csv",
 )
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "map.html")
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def singletons(labels: list[str]) -> list[str]:
@@ -324,10 +318,7 @@ def test_the_order_of_the_input_changes_nothing(demo: Path, job: Run, tmp_path: 
     rows = read_csv(SAMPLE)
     order = np.random.default_rng(0).permutation(len(rows))
     shuffled = tmp_path / "shuffled.csv"
-    with shuffled.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows[i] for i in order)
+    write_csv(shuffled, [rows[i] for i in order])
     folder = tmp_path / "run"
     assert job("run", DEMO, f"run_dir={folder}", f"input.path={shuffled}").returncode == 0
     straight = read_csv(demo / "headlines_clustered.csv")

@@ -1,6 +1,5 @@
 """`recut` of HDBSCAN's clusters, and the cluster stage's settings, as a user has them: the command line, the sample."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DEMO, Run
+from conftest import DEMO, Run, read_csv
 
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "map.html")
 
@@ -26,8 +25,7 @@ def demo(job: Run, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "headlines_clustered.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(folder / "headlines_clustered.csv")
 
 
 def stage(folder: Path, name: str = "cluster") -> dict[str, Any]:
@@ -159,8 +157,7 @@ def test_log_map_tables_record_and_comparison_count_the_same_noise(job: Run, cop
     assert record["noise_headlines"] == len(noise)
     assert record["noise_rows"] == sum(row["assigned"] == "-1" for row in rows)
     assert record["noise_share"] == stage(copy)["noise_share"] == pytest.approx(share, abs=1e-4)
-    with (copy / "topics.csv").open(encoding="utf-8", newline="") as file:
-        *_, last = csv.DictReader(file)
+    *_, last = read_csv(copy / "topics.csv")
     assert (last["cluster"], int(last["rows"]), int(last["headlines"])) == ("-1", record["noise_rows"], len(noise))
     assert f"{share:.1%} noise" in done.stderr
     assert f"{len(noise)} of {record['headlines']} headlines are noise ({share:.1%})" in done.stderr

@@ -1,11 +1,10 @@
 """`recut` of stories, as a user has it: the command line, the sample."""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, read_csv
 
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "themes.csv", "map.html")
 
@@ -29,8 +28,7 @@ def test_several_limits_are_a_table(job: Run, demo: Path) -> None:
     said = job("recut", demo, "merge_above=auto,0.1,0.5")
     assert said.returncode == 0, said.stderr
     found = {line.split()[0]: line.split()[1:] for line in said.stdout.splitlines()[1:]}
-    with (demo / "topics.csv").open(encoding="utf-8", newline="") as file:
-        stories = len(list(csv.DictReader(file))) - 1
+    stories = len(read_csv(demo / "topics.csv")) - 1
     assert int(found["cluster.merge_above=auto"][0]) == stories
     assert int(found["cluster.merge_above=0.1"][2]) >= int(found["cluster.merge_above=0.5"][2])
 

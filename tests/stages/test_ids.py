@@ -1,39 +1,25 @@
 """Story ids from day to day, as a user has them: the command line and the sample's headlines in two days."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import DEMO, SAMPLE, Run
+from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
 # three whole runs
 pytestmark = pytest.mark.slow
 SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", "project.n_neighbors=10")
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
 @pytest.fixture(scope="module")
 def days(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`mon`, a run without ids; `tue`, on half of its rows and others, after it; and their inputs."""
     folder = tmp_path_factory.mktemp("days")
-    rows = sorted(rows_of(SAMPLE), key=lambda row: row["published"])
-    write(folder / "mon.csv", rows[:340])
-    write(folder / "tue.csv", rows[160:])
+    rows = sorted(read_csv(SAMPLE), key=lambda row: row["published"])
+    write_csv(folder / "mon.csv", rows[:340])
+    write_csv(folder / "tue.csv", rows[160:])
     for day, words in (("mon", ()), ("tue", (f"cluster.previous={folder / 'mon'}",))):
         done = job("run", *SETTINGS, f"input.path={folder / f'{day}.csv'}", f"run_dir={folder / day}", *words)
         assert done.returncode == 0, done.stderr
@@ -41,13 +27,13 @@ def days(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path) -> None:
-    answer = rows_of(days / "tue" / "headlines_clustered.csv")
+    answer = read_csv(days / "tue" / "headlines_clustered.csv")
     assert {"story_id", "parent"} <= answer[0].keys()
     assert all((row["story_id"] == "") == (row["cluster"] == "-1") for row in answer)
-    yesterday = {row["id"]: row for row in rows_of(days / "mon" / "headlines_clustered.csv")}
+    yesterday = {row["id"]: row for row in read_csv(days / "mon" / "headlines_clustered.csv")}
     assert "story_id" not in next(iter(yesterday.values()))
     # the id is that of a headline of yesterday which was in the very story that the story goes on with
-    topics = rows_of(days / "tue" / "topics.csv")[:-1]
+    topics = read_csv(days / "tue" / "topics.csv")[:-1]
     kept = [topic for topic in topics if topic["story_id"] in yesterday]
     assert len(kept) > 15
     for topic in kept:
@@ -59,9 +45,9 @@ def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path
 
 
 def test_the_changes_say_what_was_born_and_what_is_the_same(days: Path) -> None:
-    changes = rows_of(days / "tue" / "story_changes.csv")
+    changes = read_csv(days / "tue" / "story_changes.csv")
     record = json.loads((days / "tue" / "run.json").read_text())["stages"]["ids"]
-    topics = rows_of(days / "tue" / "topics.csv")[:-1]
+    topics = read_csv(days / "tue" / "topics.csv")[:-1]
     begun = [row for row in changes if row["change"] in ("born", "split")]
     assert record["kept"] + len(begun) == len(topics) == record["rows"]
     assert record["kept"] >= 0.85 * (record["kept"] + record["split"])
@@ -118,7 +104,7 @@ def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job: Run, days:
 
     assert job("run", *words, f"input.path={days / 'mon.csv'}").returncode == 0
     monday = ids()
-    assert {row["change"] for row in rows_of(run / "story_changes.csv")} == {"born"}
+    assert {row["change"] for row in read_csv(run / "story_changes.csv")} == {"born"}
     done = job("run", *words, f"input.path={days / 'tue.csv'}")
     assert done.returncode == 0, done.stderr
     tuesday, changes = ids(), (run / "story_changes.csv").read_bytes()
