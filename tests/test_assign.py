@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
+# two whole runs
+pytestmark = pytest.mark.slow
 STORIES = ("cluster.recipe=stories", "input.time=published")
 
 
@@ -87,7 +89,6 @@ def test_every_row_is_there_with_its_own_columns_and_what_was_found(yesterday: P
             assert float(row["distance"]) > 0
 
 
-@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_itself(
     job: Run, yesterday: Path, today: Path, tmp_path: Path
 ) -> None:
@@ -111,7 +112,6 @@ def test_headlines_of_the_run_itself_keep_its_answer(job: Run, yesterday: Path, 
     assert {row["id"]: row["cluster"] for row in read_csv(tmp_path / "own.csv")} == before
 
 
-@pytest.mark.slow
 def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, copy: Path, tmp_path: Path) -> None:
     assert job("recut", copy, "merge_above=null").returncode == 0
     plain = Path(shutil.copytree(copy, tmp_path / "plain"))
@@ -136,7 +136,6 @@ def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, 
     assert not (tmp_path / "three.csv").exists()
 
 
-@pytest.mark.slow
 def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job: Run, demo: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.csv"
     new.write_text("title,description\n,no title\nFerry strike in Selmouth goes on,\n")

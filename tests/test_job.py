@@ -164,6 +164,7 @@ def test_kill_9_and_the_same_command_give_the_same_answer(demo: Path, job: Run, 
     test_milvus_holds_exactly_the_distinct_headlines(folder)
 
 
+@pytest.mark.slow
 def test_a_stop_signal_ends_in_75_and_the_same_command_goes_on(demo: Path, job: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [sys.executable, "-m", "job", "run", str(DEMO), f"run_dir={folder}"]

@@ -43,6 +43,7 @@ def filled(folder: Path, scale: float = 1.0) -> Path:
     return database
 
 
+@pytest.mark.slow
 def test_the_tutorials_own_collection_is_clustered_as_it_is(job: Run, tmp_path: Path) -> None:
     words = ["configs/collection.yaml", f"store.uri={filled(tmp_path)}", f"run_dir={tmp_path / 'run'}"]
     done = job("run", *words)
