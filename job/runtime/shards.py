@@ -1,10 +1,11 @@
 """Work in shards, each saved with its own marker, so that a killed stage continues where it stopped."""
 
 import json
-import shutil
+import re
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from job.runtime.files import atomic, write_json
 from job.runtime.ranks import ONE_PROCESS, Ranks
-from job.runtime.rundir import atomic, write_json
 
 Array = npt.NDArray[Any]
 
 # in a folder of shards: what is to be made there, for `status`
 PLAN = "plan.json"
+_SHARD_FILE = re.compile(r"\d{5,}\.(npy|json)")
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,8 @@ class Shards:
 
     def _remove_other_files(self) -> None:
         keep = {path for shard in self.all for path in (self._array_file(shard), self._marker_file(shard))}
-        keep.add(self._folder / PLAN)
-        for path in self._folder.iterdir():
-            # another rank may be writing a temporary file; `RunDir` removes those of killed runs
-            if path not in keep and path.is_file() and not path.name.startswith("."):
+        for path in _shard_files(self._folder):
+            if path not in keep:
                 path.unlink(missing_ok=True)
 
     def _valid_marker(self, shard: Shard) -> dict[str, Any] | None:
@@ -132,8 +132,21 @@ class Shards:
         return np.concatenate(arrays)
 
     def remove(self) -> None:
-        """Delete the folder, once its content is saved elsewhere."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Delete the shards, once their content is saved elsewhere."""
+        remove_shards(self._folder)
+
+
+def remove_shards(folder: Path) -> None:
+    """Delete all shards in a folder and, if nothing else is in it, the folder."""
+    for path in [*_shard_files(folder), folder / PLAN]:
+        path.unlink(missing_ok=True)
+    # somebody's own files, or the temporary file of another rank
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _shard_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("[0-9]*") if _SHARD_FILE.fullmatch(path.name)]
 
 
 def progress(folder: Path) -> dict[str, Any] | None:

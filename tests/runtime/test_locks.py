@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from job.runtime import locks
+from job.runtime import locks, ownership
 from job.runtime.errors import JobError
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Watch, acquire
@@ -42,6 +42,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def beating(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the folder's lock."""
+    ownership.claim(tmp_path)
     words = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -140,6 +141,7 @@ def test_a_slurm_job_that_was_started_again_has_no_process_of_its_start_before(
 
 
 def test_dead_ranks_of_another_world_are_taken_over_and_stay_dead(tmp_path: Path) -> None:
+    ownership.claim(tmp_path)
     for rank in range(3):
         lock = acquire(tmp_path, Ranks(rank, 3), {})
         lock._heartbeat.kill()
