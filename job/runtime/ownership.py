@@ -53,7 +53,7 @@ def upgrade(folder: Path) -> None:
     for path in sorted(folder.glob("markers/*.json")):
         marker = _old_marker(folder, path)
         if marker is not None:
-            write_json(path, marker.as_json())
+            marker.save(path)
             taken += 1
     if taken:
         logger.info("run: '%s' is of an older version: took over %d finished stages", folder, taken)

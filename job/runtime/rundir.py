@@ -79,10 +79,7 @@ class RunDir:
 
     def marker(self, stage: str) -> Marker | None:
         """The stage's marker, or None if it has none or it cannot be read."""
-        try:
-            return Marker.parse(self._marker_file(stage).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        return Marker.load(self._marker_file(stage))
 
     def problems(self, marker: Marker, content: bool = True) -> dict[str, str]:
         """The marker's files that are not as the stage left them, each with what is wrong.
@@ -112,7 +109,7 @@ class RunDir:
         finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         marker = Marker(stage, key, output, contents, round(seconds, 3), finished, dict(stats), dict(made_with or {}))
         self._marker_file(stage).parent.mkdir(exist_ok=True)
-        write_json(self._marker_file(stage), marker.as_json())
+        marker.save(self._marker_file(stage))
         return marker
 
     def forget(self, stage: str) -> None:
