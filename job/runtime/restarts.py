@@ -39,7 +39,7 @@ def finished(folder: Path) -> set[str]:
         same = {name: values.get(name) for name in ("key", "output", "crc32")}
         found.add(digest(path.parent.name, path.name, same))
     try:
-        journal = (folder / "store_done.txt").read_text(encoding="utf-8").splitlines()
+        journal = (folder / "store_done.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         journal = []
     return found | {digest(journal[0], line) for line in journal[1:]}
