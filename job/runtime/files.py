@@ -5,7 +5,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ FOLDERS = ("markers", "locks", "embeddings", "sparse", "neighbors", "collection"
 _SINGLE = "single"
 _TEMPORARY = re.compile(r"\..+\.(single|rank-\d+)\.[0-9a-f]{8}\.tmp(\.\w+)*")
 _CHUNK = 2**20
+_SEAL = "xxh3"
 
 # who writes, for the names of temporary files
 _writer = _SINGLE
@@ -79,7 +80,36 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        # a lone surrogate, as in a file name that is not UTF-8, becomes JSON's own escape
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` as JSON with a checksum of them as `xxh3`, for `read_sealed`."""
+    write_json(path, sealed(values))
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with their checksum, for a JSON file that `read_sealed` reads."""
+    # as it will be read: with text as keys
+    return {**values, _SEAL: _checksum(json.loads(json.dumps(values)))}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The values of a file of `write_sealed`; empty where there is none or it is damaged.
+
+    A file without a checksum is read too: older versions wrote none.
+    """
+    try:
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        return values if values.pop(_SEAL, None) in (None, _checksum(values)) else {}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    return xxhash.xxh3_128(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def remove_leftovers(folder: Path, rank: int | None, world: int) -> None:

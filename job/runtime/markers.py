@@ -1,14 +1,11 @@
 """Markers: what is saved about a finished stage, so that it is known whether its files are still what it wrote."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from job.runtime.files import checksum
+from job.runtime.files import checksum, read_sealed, write_sealed
 from job.runtime.log import logger
 
 # of a marker's fields; another format is not read (`job.runtime.ownership` brings older ones up to date)
@@ -41,26 +38,20 @@ class Marker:
     stats: Mapping[str, Any] = field(default_factory=dict)
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """The fields, with the format and a checksum of them all."""
-        values = {"format": FORMAT, **asdict(self)}
-        return {**values, "xxh3": _checksum(values)}
+    def save(self, path: Path) -> None:
+        write_sealed(path, {"format": FORMAT, **asdict(self)})
 
     @classmethod
-    def parse(cls, text: str) -> "Marker | None":
-        """The marker in a file's text; None where the text is damaged or of another format."""
+    def load(cls, path: Path) -> "Marker | None":
+        """The marker in a file; None where there is none, or it is damaged or of another format."""
+        values = read_sealed(path)
+        if values.pop("format", None) != FORMAT:
+            return None
         try:
-            values = dict(json.loads(text))
-            if values.pop("xxh3") != _checksum(values) or values.pop("format") != FORMAT:
-                return None
             files = {name: content and Content(**content) for name, content in values.pop("files").items()}
             return cls(files=files, **values)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (TypeError, KeyError, AttributeError):
             return None
-
-
-def _checksum(values: Mapping[str, Any]) -> str:
-    return xxhash.xxh3_128(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Inspector:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime import ownership
-from job.runtime.errors import EXIT_DONE, EXIT_FAILED, BadInput, JobError
+from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError
 from job.runtime.files import atomic, digest, digest_file, remove_leftovers, set_writer, write_json
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
+from job.runtime.signals import last_words
 
 __all__ = ["Marker", "RunDir", "atomic", "digest", "digest_file", "write_json"]
 
@@ -66,7 +67,8 @@ class RunDir:
             remove_leftovers(self.path, None if ranks.single else ranks.rank, ranks.world)
             if ranks.rank == 0:
                 ownership.upgrade(self.path)
-            yield lock
+            with last_words(lambda message: lock.end(EXIT_RESUMABLE, message)):
+                yield lock
         except BaseException as error:
             code = error.exit_code if isinstance(error, JobError) else EXIT_FAILED
             message, others = str(error) or type(error).__name__, isinstance(error, OthersFailed)
@@ -79,10 +81,7 @@ class RunDir:
 
     def marker(self, stage: str) -> Marker | None:
         """The stage's marker, or None if it has none or it cannot be read."""
-        try:
-            return Marker.parse(self._marker_file(stage).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        return Marker.load(self._marker_file(stage))
 
     def problems(self, marker: Marker, content: bool = True) -> dict[str, str]:
         """The marker's files that are not as the stage left them, each with what is wrong.
@@ -112,7 +111,7 @@ class RunDir:
         finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         marker = Marker(stage, key, output, contents, round(seconds, 3), finished, dict(stats), dict(made_with or {}))
         self._marker_file(stage).parent.mkdir(exist_ok=True)
-        write_json(self._marker_file(stage), marker.as_json())
+        marker.save(self._marker_file(stage))
         return marker
 
     def forget(self, stage: str) -> None:

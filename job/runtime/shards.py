@@ -1,6 +1,5 @@
 """Work in shards, each saved with its own marker, so that a killed stage continues where it stopped."""
 
-import json
 import re
 import time
 import zlib
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from job.runtime.files import atomic, write_json
+from job.runtime.files import atomic, read_sealed, write_sealed
 from job.runtime.ranks import ONE_PROCESS, Ranks
 
 Array = npt.NDArray[Any]
@@ -60,7 +59,9 @@ class Shards:
         self._folder.mkdir(exist_ok=True)
         self._remove_other_files()
         rows = sum(map(len, self.all))
-        write_json(self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world})
+        write_sealed(
+            self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world}
+        )
         return [shard for shard in ranks.share_of(self.all) if self._load_valid(shard) is None]
 
     def missing(self) -> list[Shard]:
@@ -113,7 +114,7 @@ class Shards:
         with atomic(self._array_file(shard)) as temporary:
             np.save(temporary, array)
         made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3)}
-        write_json(self._marker_file(shard), {"key": self.key, **made})
+        write_sealed(self._marker_file(shard), {"key": self.key, **made})
 
     def checksums(self) -> list[int]:
         """The CRC-32 checksums of the shards with a valid marker, in order."""
@@ -152,8 +153,8 @@ def _shard_files(folder: Path) -> list[Path]:
 def progress(folder: Path) -> dict[str, Any] | None:
     """How far the shards of a folder are, from its plan and markers: `shards` and `rows` in all, `done` and
     `rows_done`, and `marks`, the markers of those that are done; None: none were planned."""
-    plan = _read_marker(folder / PLAN)
-    if not plan:
+    plan = read_sealed(folder / PLAN)
+    if not plan.keys() >= {"key", "shards", "rows", "ranks"}:
         return None
     marks = [_read_marker(path) | {"shard": int(path.stem)} for path in sorted(folder.glob("[0-9]*.json"))]
     marks = [mark for mark in marks if mark.get("key") == plan["key"]]
@@ -161,8 +162,6 @@ def progress(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:
-    """The content of a marker; empty if it cannot be read."""
-    try:
-        return dict(json.loads(marker.read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    """The content of a shard's marker; empty if there is none or it is damaged."""
+    found = read_sealed(marker)
+    return found if found.keys() >= {"key", "rows", "crc32", "at"} else {}

@@ -190,6 +190,19 @@ def test_a_lock_says_how_its_process_ended(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("locks/*.beat"))
 
 
+def test_a_damaged_lock_of_another_world_is_watched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "DEAD_SECONDS", 0.5)
+    ownership.claim(tmp_path)
+    acquire(tmp_path, Ranks(1, 2), {}).end(0, "")
+    (holder,) = holders(tmp_path)
+    holder.file.write_text(holder.file.read_text().replace("machine", "mbchine"))
+    assert holders(tmp_path)[0].state() == "unsure"
+    for _ in range(2):
+        with RunDir(tmp_path).locked():
+            states = {one.name: one.state() for one in holders(tmp_path)}
+            assert states == {"rank-1-of-2": "ended", "single": "running"}
+
+
 def test_a_half_written_lock_is_watched_like_one_of_another_machine(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "single.1").write_text("")

@@ -108,6 +108,26 @@ def test_a_shard_with_a_cut_off_marker_is_made_again(folder: Path) -> None:
     assert missing(folder) == [0]
 
 
+@pytest.mark.parametrize(
+    "old, new", [('"rows": 4', '"rows": 5'), ('"crc32"', '"crc33"'), ('"key"', '"kex"'), ("{", "[")]
+)
+def test_a_shard_with_a_damaged_marker_is_made_again(folder: Path, old: str, new: str) -> None:
+    fill(shards(folder))
+    marker = folder / "00000.json"
+    assert old in marker.read_text()
+    marker.write_text(marker.read_text().replace(old, new))
+    assert len(shards(folder).checksums()) == 2
+    assert missing(folder) == [0]
+
+
+def test_the_markers_of_an_older_version_are_read(folder: Path) -> None:
+    fill(shards(folder))
+    marker = folder / "00000.json"
+    values = json.loads(marker.read_text())
+    marker.write_text(json.dumps({name: value for name, value in values.items() if name != "xxh3"}))
+    assert missing(folder) == []
+
+
 def test_shards_of_another_size_are_made_again_and_superfluous_ones_removed(folder: Path) -> None:
     fill(shards(folder, size=3))
     assert len(list(folder.glob("0*"))) == 8
