@@ -1,5 +1,7 @@
 """Store: every distinct headline into Milvus under its own id, then indexed, loaded, counted and compared."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,8 @@ class StoreStage(Stage):
             return
         check_extra_fields(job.config)
         if job.whole_collection:
-            job.milvus.adopt(writes=job.has_input)
+            with _advised(job):
+                job.milvus.adopt(writes=job.has_input)
         if job.run.marker("neighbors") is None and not job.uses_lite:
             store, milvus = job.config.store, job.milvus
             if store.index != "auto" and job.run.marker("store") is None:
@@ -70,8 +73,9 @@ class StoreStage(Stage):
         return 2 * size.texts + size.vectors
 
     def run(self, job: Job) -> StageResult:
-        written = self._write(job) if job.has_input else StageResult(0)
-        result = _read_back(job, written) if job.whole_collection else written
+        with _advised(job):
+            written = self._write(job) if job.has_input else StageResult(0)
+            result = _read_back(job, written) if job.whole_collection else written
         return replace(result, stats={**result.stats, "rewrites": rewrites(job.run)})
 
     def _write(self, job: Job) -> StageResult:
@@ -80,10 +84,8 @@ class StoreStage(Stage):
         try:
             return write_headlines(job, self.digest(job))
         except JobError as error:
-            if isinstance(error, Resumable) or type(error) is BadInput:
+            if not owns_lite(job) or isinstance(error, Resumable) or type(error) is BadInput:
                 raise
-            if not owns_lite(job):
-                raise _with_advice(job, error) from None
             discard_lite(job, error.what if isinstance(error, OtherRowsError) else str(error))
         return write_headlines(job, self.digest(job))
 
@@ -96,14 +98,18 @@ def _address(config: Config) -> str:
     return str(Path(uri).expanduser().resolve()) if is_lite(uri) else without_secrets(uri)
 
 
-def _with_advice(job: Job, error: JobError) -> JobError:
-    """The error; where Milvus Lite failed with a database that this run may not remove, with what to do."""
-    if not isinstance(error, LiteError):
-        return error
-    return LiteError(
-        f"{error}. If the database is damaged, put back a copy of it, or move it away: the same command then makes it "
-        "anew from this input. Nothing was removed, since it may hold rows of others"
-    )
+@contextmanager
+def _advised(job: Job) -> Iterator[None]:
+    """Say what to do where Milvus Lite fails with a database that this run may not remove."""
+    try:
+        yield
+    except LiteError as error:
+        if owns_lite(job):
+            raise
+        raise LiteError(
+            f"{error}. If the database is damaged, put back a copy of it, or move it away: the same command then makes "
+            "it anew from this input. Nothing was removed, since it may hold rows of others"
+        ) from None
 
 
 def check_index(config: Config) -> None:
