@@ -17,6 +17,7 @@ from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
 from job.rows import Rows
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
+from job.runtime.errors import BadInput
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import Marker, RunDir, digest
 from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
@@ -168,7 +169,8 @@ class Job:
     def output(self, stage: str) -> str:
         """The digest of a finished stage's result."""
         marker = self.run.marker(stage)
-        assert marker is not None, stage
+        if marker is None:
+            raise BadInput(f"'{self.run.path}': stage {stage} is not done; `run` it to the end first")
         return marker.output
 
     def clustered(self, stage: str) -> str:

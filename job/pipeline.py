@@ -18,7 +18,7 @@ from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.ranks import wait_for
-from job.runtime.record import note_config, write_record
+from job.runtime.record import made_with, note_config, write_record
 from job.runtime.team import Team
 from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
@@ -123,7 +123,8 @@ def do(stage: Stage, job: Job) -> bool:
         logger.warning("%s: %s", stage.name, warning)
     stats = {"rows": result.rows, **result.stats, "fallbacks": result.fallbacks, "warnings": result.warnings}
     stats["peak_mb_so_far"] = peak_mb()
-    job.run.finish(stage.name, key, result.output or key, stage.files(job), meter.seconds, stats)
+    output = result.output or key
+    job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats, made_with())
     stage.clean_up(job)
     job.done.append(stage.name)
     return True

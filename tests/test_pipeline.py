@@ -9,6 +9,7 @@ import pytest
 from job import pipeline
 from job.config import Config
 from job.context import Job, Stage, StageResult
+from job.runtime.markers import Content
 
 
 class CountLines(Stage):
@@ -60,11 +61,12 @@ def test_a_stage_is_run_once_and_again_when_its_key_or_its_files_change(
         (lambda: (tmp_path / "source.txt").write_text("one\ntwo\nthree\n"), 2),
         (lambda: job.run.file("count.txt").unlink(), 3),
         (lambda: job.run.file("count.txt").write_text("three"), 4),
+        (lambda: job.run.file("count.txt").write_text("4"), 5),
     ):
         change()
         assert pipeline.do(stage, job)
         assert stage.runs == runs
-    assert job.done == ["count_lines"] * 4
+    assert job.done == ["count_lines"] * 5
 
 
 def test_a_result_is_kept_in_the_marker_and_its_warnings_are_logged(
@@ -75,7 +77,8 @@ def test_a_result_is_kept_in_the_marker_and_its_warnings_are_logged(
     assert "count_lines: a warning" in caplog.text
     marker = job.run.marker("count_lines")
     assert marker is not None
-    assert (marker.output, marker.files) == ("2", {"count.txt": 1})
+    assert (marker.output, marker.files) == ("2", {"count.txt": Content.of(job.run.file("count.txt"))})
+    assert marker.made_with["versions"]["python"]
     stats = dict(marker.stats)
     assert stats.pop("peak_mb_so_far") > 0
     assert stats == {"rows": 2, "longest": 7, "fallbacks": ["a fallback"], "warnings": ["a warning"]}

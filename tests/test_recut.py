@@ -112,8 +112,8 @@ def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job: Run, tm
     (copy / "neighbors.npz").unlink()
     refused = job("recut", copy, "min_cluster_size=5")
     assert refused.returncode == 2
-    assert "stage neighbors is not done" in refused.stderr
-    assert "`run` first" in refused.stderr
+    assert "stage neighbors has to be done again, 'neighbors.npz' is missing" in refused.stderr
+    assert "`run` it to the end first" in refused.stderr
 
 
 def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, copy: Path) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.commands.finished import check_files
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 
@@ -66,6 +67,7 @@ def run_vectors(job: "Job") -> "Vectors":
     folder = job.run.file("collection" if job.whole_collection else "embeddings")
     pattern = "vectors.npy" if job.whole_collection else "[0-9]*.npy"
     if any(folder.glob(pattern)):
+        check_files(job.run, "store" if job.whole_collection else "embed", may_be_gone=True)
         vectors = job.embeddings.vectors
         if len(vectors) != len(job.headlines):
             raise BadInput(

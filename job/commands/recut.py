@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from job.commands.command import Command
-from job.commands.finished import saved_settings
+from job.commands.finished import check_files
 from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
 from job.data import Ints
 from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
+from job.runtime import ownership
 from job.runtime.errors import BadInput
 from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
@@ -51,11 +52,10 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
         BadInput: the folder holds no finished run, or a setting does not cut.
     """
     run = RunDir(run_dir)
-    values = saved_settings(run)
+    values = ownership.settings(run_dir)
     for name in NAMES[:_FIRST]:
-        marker = run.marker(name)
-        if name != "store" and (marker is None or not run.intact(marker)):
-            raise BadInput(f"'{run_dir}': stage {name} is not done, there is nothing to cut yet: `run` first")
+        if name != "store":
+            check_files(run, name)
     choices = [_choices(word) for word in words]
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 from job.commands.command import Command, add_config, load_config
+from job.runtime import ownership
 from job.runtime.errors import EXIT_RESUMABLE, JobError, Resumable
 from job.runtime.holders import Holder, how_it_ended
 from job.runtime.ranks import launch
@@ -43,6 +44,9 @@ class RequeueCommand(Command):
         # Slurm sends TERM to jobs whose place others take, and warns of the time limit by USR1
         stops = [one.ended["message"] for one in ended if one.ended is not None and one.failed]
         preempted = all("SIGTERM" in stop for stop in stops) if stops else arguments.code == _SIGNALED + signal.SIGTERM
+        # killed before it had the folder
+        run.path.mkdir(parents=True, exist_ok=True)
+        ownership.claim(run.path)
         fruitless = note_stop(run, os.environ.get("SLURM_JOB_ID", ""), preempted)
         if fruitless >= FRUITLESS:
             raise JobError(

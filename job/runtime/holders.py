@@ -1,6 +1,5 @@
 """The processes that run or ran in a folder, as their lock files tell. `job.runtime.locks` takes these."""
 
-import json
 import os
 import socket
 import subprocess
@@ -12,7 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from job.runtime.errors import EXIT_DONE
+from job.runtime.files import read_sealed
 from job.runtime.ranks import launch
+
+# what every lock file has once it is written
+_FACTS = {"process", "host", "since", "machine", "started", "launch"}
 
 State = Literal["running", "ended", "died", "unsure"]
 
@@ -118,9 +121,8 @@ def log_name(rank: int) -> str:
 
 def read(file: Path) -> Holder:
     name, _, generation = file.name.rpartition(".")
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8") or "{}")
-    except (OSError, ValueError):
+    facts = read_sealed(file)
+    if not facts.keys() >= _FACTS:
         facts = {}
     return Holder(file, name, int(generation), facts)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 
 class Journal:

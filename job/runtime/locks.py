@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime.errors import JobError
+from job.runtime.files import sealed
 from job.runtime.holders import Holder, State, ask_slurm, holders, machine, now, read, started
 from job.runtime.log import logger
 from job.runtime.ranks import Ranks, launch
@@ -28,6 +29,10 @@ from job.runtime.ranks import Ranks, launch
 BEAT_SECONDS, DEAD_SECONDS = 10.0, 90.0
 _SQUEUE_SECONDS = 30.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+# of a process whose lock file is damaged
+_UNKNOWN = {"process": 0, "host": "unknown", "since": "", "machine": "", "started": None, "launch": {}, "settings": {}}
 
 
 class OthersFailed(JobError):
@@ -135,7 +140,7 @@ class Lock:
     def _save(self) -> None:
         writer = "-".join(self.file.name.partition(".")[0].split("-")[:2])
         temporary = self.file.with_name(f".{self.file.name}.{writer}.{secrets.token_hex(4)}.tmp")
-        temporary.write_text(json.dumps(self._facts, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(sealed(self._facts), indent=1) + "\n", encoding="utf-8")
         temporary.replace(self.file)
 
 
@@ -159,7 +164,7 @@ def acquire(folder: Path, ranks: Ranks, settings: Mapping[str, str]) -> Lock:
     for dead in against:
         logger.warning("run: taking over the lock of %s, which is dead (%s)", dead, dead.file)
         if dead.name != name:
-            _create(dead, {**dead.facts, "ended": {"code": 1, "message": "died", "at": now()}})
+            _create(dead, {**_UNKNOWN, **dead.facts, "ended": {"code": 1, "message": "died", "at": now()}})
     before = present.get(name) or Holder(folder / "locks" / f"{name}.0", name, 0, {})
     file = _create(before, {})
     if file is None:

@@ -69,7 +69,7 @@ def _stage(run: RunDir, name: str, start: str) -> dict[str, Any]:
     marker = run.marker(name)
     if marker is not None:
         try:
-            state = "done" if run.intact(marker) else "files missing"
+            state = "files missing" if run.problems(marker, content=False) else "done"
         except PermissionError:
             state = "done, by its marker: its files may not be read"
         rows = marker.stats.get("rows")

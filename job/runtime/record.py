@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from job.runtime import ownership
 from job.runtime.device import installed
+from job.runtime.files import write_json
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, write_json
+from job.runtime.rundir import RunDir
 
+# of run.json
+FORMAT = 2
 PACKAGES = (
     "torch",
     "transformers",
@@ -45,30 +49,41 @@ def machine() -> dict[str, Any]:
     }
 
 
+def made_with() -> dict[str, Any]:
+    """The versions and the machine of this process, for a marker."""
+    return {"versions": versions(), "machine": machine()}
+
+
 def write_record(run: RunDir, stages: tuple[str, ...], facts: dict[str, Any]) -> None:
     """Write `run.json` from `facts` and the markers of `stages`.
+
+    `versions` and `machine` are those that made the stage that was finished last; a stage that others made has its own
+    as `made_with`.
 
     `facts` has `job` (version), `config`, `choices` (name -> {value, reason}), `this_run` ({stages, seconds, peak_mb})
     and `fallbacks` (list of str, of the whole run).
     """
     figures: dict[str, dict[str, Any]] = {}
+    markers = {name: marker for name in stages if (marker := run.marker(name)) is not None}
+    last = max(markers.values(), key=lambda marker: marker.finished, default=None)
+    about = last.made_with if last is not None else made_with()
     fallbacks: list[str] = list(facts["fallbacks"])
     warnings: list[str] = []
-    for name in stages:
-        marker = run.marker(name)
-        if marker is None:
-            continue
+    for name, marker in markers.items():
         stats = dict(marker.stats)
         fallbacks += stats.pop("fallbacks", [])
         warnings += stats.pop("warnings", [])
         rate = round(stats["rows"] / marker.seconds, 1) if stats.get("rows") and marker.seconds else None
         figures[name] = {"seconds": marker.seconds, "rows_per_second": rate, "finished": marker.finished, **stats}
+        if marker.made_with != about:
+            figures[name]["made_with"] = marker.made_with
     record = {
+        "format": FORMAT,
         "job": facts["job"],
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": facts["config"],
-        "machine": machine(),
-        "versions": versions(),
+        "machine": about.get("machine"),
+        "versions": about.get("versions"),
         "choices": facts["choices"],
         "this_run": facts["this_run"],
         "stages": figures,
@@ -92,6 +107,7 @@ def note_config(run: RunDir, config: dict[str, Any]) -> None:
     if changed:
         logger.info("run: changed since the last run here: %s", "; ".join(changed))
     write_json(file, config)
+    ownership.note_config(run.path)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,98 +1,25 @@
-"""The run folder: its lock, its atomic writes, and the markers that say which stages are done.
+"""The run folder: its lock, and the markers that say which stages are done.
 
 A stage's marker holds the digest of everything that its result depends on (`key`) and the digest of the result
 itself (`output`). The keys of later stages are made from `output`, so a changed setting runs its own stage again, and
 later stages only if the result has changed.
 """
 
-import hashlib
-import json
-import os
-import re
-import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from job.runtime import ownership
 from job.runtime.errors import EXIT_DONE, EXIT_FAILED, BadInput, JobError
+from job.runtime.files import atomic, digest, digest_file, remove_leftovers, set_writer, write_json
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
+from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
 
-# who writes, for the names of temporary files
-_writer = "single"
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What is saved about a finished stage. `files` maps names in the run folder to sizes in bytes, -1 for a folder."""
-
-    stage: str
-    key: str
-    output: str
-    files: Mapping[str, int]
-    seconds: float
-    finished: str
-    stats: Mapping[str, Any] = field(default_factory=dict)
-
-
-def digest(*values: Any) -> str:
-    """Hex digest (128 bit) of JSON-like values and NumPy arrays, in order."""
-    state = hashlib.blake2b(digest_size=16)
-    for value in values:
-        if isinstance(value, np.ndarray):
-            state.update(f"{value.dtype.str}{value.shape}".encode())
-            state.update(np.ascontiguousarray(value).data)
-        else:
-            state.update(json.dumps(value, sort_keys=True, ensure_ascii=True).encode())
-        state.update(b"\0")
-    return state.hexdigest()
-
-
-def digest_file(path: Path) -> str:
-    """Hex digest (128 bit) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name next to `path`; if the block succeeds, fsync the file and rename it to `path`."""
-    # several ranks may write the same file at once, with the same content, so each needs its own temporary name
-    temporary = path.with_name(f".{path.name}.{_writer}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _writer_of(temporary: Path, world: int) -> int | None:
-    """The rank that removes this file of `atomic` if it was left over; None: no process among others may."""
-    found = re.search(r"\.(single|rank-\d+)\.[0-9a-f]{8}\.tmp", temporary.name)
-    if found is None:
-        return None
-    rank = int(found[1].removeprefix("rank-")) if found[1] != "single" else 0
-    return rank if rank < world else 0
+__all__ = ["Marker", "RunDir", "atomic", "digest", "digest_file", "write_json"]
 
 
 class RunDir:
@@ -100,6 +27,7 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._inspector = Inspector()
 
     def file(self, name: str) -> Path:
         return self.path / name
@@ -121,21 +49,23 @@ class RunDir:
         process next to ranks, ranks of different worlds, and the same rank twice are refused.
 
         Raises:
-            BadInput: the folder cannot be created or written.
+            BadInput: the folder cannot be created or written, or it is not empty and no run folder.
             JobError: another run holds it; the message names the holder.
         """
-        global _writer
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            ownership.claim(self.path)
             lock = acquire(self.path, ranks, settings or {})
         except OSError as error:
             raise BadInput(
                 f"run_dir = '{self.path}': cannot write there ({error.strerror}); choose another folder"
             ) from None
-        _writer = "single" if ranks.single else f"rank-{ranks.rank}"
+        set_writer(None if ranks.single else ranks.rank)
         code, message, others = EXIT_DONE, "", False
         try:
-            self._remove_leftovers(ranks)
+            remove_leftovers(self.path, None if ranks.single else ranks.rank, ranks.world)
+            if ranks.rank == 0:
+                ownership.upgrade(self.path)
             yield lock
         except BaseException as error:
             code = error.exit_code if isinstance(error, JobError) else EXIT_FAILED
@@ -144,42 +74,42 @@ class RunDir:
         finally:
             lock.end(code, message, others)
 
-    def _remove_leftovers(self, ranks: Ranks) -> None:
-        """Remove the temporary files of killed processes; a rank removes its own, since others may be writing theirs.
-        Rank 0 also removes those of ranks that there are no more."""
-        for leftover in self.path.rglob(".*.tmp*"):
-            if not ranks.single and _writer_of(leftover, ranks.world) != ranks.rank:
-                continue
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
     def _marker_file(self, stage: str) -> Path:
         return self.path / "markers" / f"{stage}.json"
 
     def marker(self, stage: str) -> Marker | None:
         """The stage's marker, or None if it has none or it cannot be read."""
-        try:
-            return Marker(**json.loads(self._marker_file(stage).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+        return Marker.load(self._marker_file(stage))
+
+    def problems(self, marker: Marker, content: bool = True) -> dict[str, str]:
+        """The marker's files that are not as the stage left them, each with what is wrong.
+
+        `content`: their content is read, once in this process while they do not change; else only sizes are compared.
+        """
+        return self._inspector.problems(self.path, marker, content)
 
     def intact(self, marker: Marker) -> bool:
-        """Whether the marker's files exist with the sizes it lists."""
-        return all(
-            self.file(name).exists() and (size < 0 or self.file(name).stat().st_size == size)
-            for name, size in marker.files.items()
-        )
+        """Whether the marker's files are as the stage left them; the log says which are not."""
+        problems = self.problems(marker)
+        self._inspector.say(self.path, marker, problems)
+        return not problems
 
     def finish(
-        self, stage: str, key: str, output: str, files: list[str], seconds: float, stats: Mapping[str, Any]
+        self,
+        stage: str,
+        key: str,
+        output: str,
+        files: list[str],
+        seconds: float,
+        stats: Mapping[str, Any],
+        made_with: Mapping[str, Any] | None = None,
     ) -> Marker:
         """Write the stage's marker, after all of its files. For a folder among `files` only its existence counts."""
-        sizes = {name: self.file(name).stat().st_size if self.file(name).is_file() else -1 for name in files}
-        marker = Marker(stage, key, output, sizes, round(seconds, 3), time.strftime("%Y-%m-%dT%H:%M:%S%z"), dict(stats))
+        contents = {name: Content.of(self.file(name)) if self.file(name).is_file() else None for name in files}
+        finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        marker = Marker(stage, key, output, contents, round(seconds, 3), finished, dict(stats), dict(made_with or {}))
         self._marker_file(stage).parent.mkdir(exist_ok=True)
-        write_json(self._marker_file(stage), asdict(marker))
+        marker.save(self._marker_file(stage))
         return marker
 
     def forget(self, stage: str) -> None:

@@ -1,10 +1,10 @@
 """Work in shards, each saved with its own marker, so that a killed stage continues where it stopped."""
 
-import json
-import shutil
+import re
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from job.runtime.files import atomic, read_sealed, write_sealed
 from job.runtime.ranks import ONE_PROCESS, Ranks
-from job.runtime.rundir import atomic, write_json
 
 Array = npt.NDArray[Any]
 
 # in a folder of shards: what is to be made there, for `status`
 PLAN = "plan.json"
+_SHARD_FILE = re.compile(r"\d{5,}\.(npy|json)")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Shards:
         self._folder.mkdir(exist_ok=True)
         self._remove_other_files()
         rows = sum(map(len, self.all))
-        write_json(self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world})
+        write_sealed(
+            self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world}
+        )
         return [shard for shard in ranks.share_of(self.all) if self._load_valid(shard) is None]
 
     def missing(self) -> list[Shard]:
@@ -86,10 +89,8 @@ class Shards:
 
     def _remove_other_files(self) -> None:
         keep = {path for shard in self.all for path in (self._array_file(shard), self._marker_file(shard))}
-        keep.add(self._folder / PLAN)
-        for path in self._folder.iterdir():
-            # another rank may be writing a temporary file; `RunDir` removes those of killed runs
-            if path not in keep and path.is_file() and not path.name.startswith("."):
+        for path in _shard_files(self._folder):
+            if path not in keep:
                 path.unlink(missing_ok=True)
 
     def _valid_marker(self, shard: Shard) -> dict[str, Any] | None:
@@ -113,7 +114,7 @@ class Shards:
         with atomic(self._array_file(shard)) as temporary:
             np.save(temporary, array)
         made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3)}
-        write_json(self._marker_file(shard), {"key": self.key, **made})
+        write_sealed(self._marker_file(shard), {"key": self.key, **made})
 
     def checksums(self) -> list[int]:
         """The CRC-32 checksums of the shards with a valid marker, in order."""
@@ -132,15 +133,28 @@ class Shards:
         return np.concatenate(arrays)
 
     def remove(self) -> None:
-        """Delete the folder, once its content is saved elsewhere."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Delete the shards, once their content is saved elsewhere."""
+        remove_shards(self._folder)
+
+
+def remove_shards(folder: Path) -> None:
+    """Delete all shards in a folder and, if nothing else is in it, the folder."""
+    for path in [*_shard_files(folder), folder / PLAN]:
+        path.unlink(missing_ok=True)
+    # somebody's own files, or the temporary file of another rank
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _shard_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("[0-9]*") if _SHARD_FILE.fullmatch(path.name)]
 
 
 def progress(folder: Path) -> dict[str, Any] | None:
     """How far the shards of a folder are, from its plan and markers: `shards` and `rows` in all, `done` and
     `rows_done`, and `marks`, the markers of those that are done; None: none were planned."""
-    plan = _read_marker(folder / PLAN)
-    if not plan:
+    plan = read_sealed(folder / PLAN)
+    if not plan.keys() >= {"key", "shards", "rows", "ranks"}:
         return None
     marks = [_read_marker(path) | {"shard": int(path.stem)} for path in sorted(folder.glob("[0-9]*.json"))]
     marks = [mark for mark in marks if mark.get("key") == plan["key"]]
@@ -148,8 +162,6 @@ def progress(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:
-    """The content of a marker; empty if it cannot be read."""
-    try:
-        return dict(json.loads(marker.read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    """The content of a shard's marker; empty if there is none or it is damaged."""
+    found = read_sealed(marker)
+    return found if found.keys() >= {"key", "rows", "crc32", "at"} else {}

@@ -5,7 +5,6 @@ text differently, and the second half of a run would then have vectors that do n
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import Model
 from job.data import Floats
 from job.runtime.errors import BadInput
-from job.runtime.rundir import RunDir, write_json
+from job.runtime.files import read_sealed, write_sealed
+from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 
 # scripts, punctuation, case, accents, emoji, digits, and a special token's name as text
@@ -45,7 +45,7 @@ def read_fingerprint(shards: Shards, run: RunDir) -> Fingerprint | None:
     """The run folder's fingerprint; None where nothing was embedded yet. Call it before shards of other settings are
     dropped."""
     try:
-        fields = dict(json.loads(_file(run).read_text(encoding="utf-8")))
+        fields = read_sealed(_file(run))
         vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
         made = shards.begun(str(fields["shards_key"]), int(fields["rows"]))
         if not {"model", "model_digest", "pooling", "tokens"} <= fields.keys():
@@ -81,14 +81,14 @@ def check_fingerprint(
             f"('{before.fields['model']}'): give the same model and package versions to go on, or another run_dir, or "
             f"delete '{folder}' to embed everything again"
         )
-    write_json(_file(run), now)
+    write_sealed(_file(run), now)
 
 
 def differs_from_run(run: RunDir, encoder: FlagEncoder, model: Model) -> str | None:
     """What differs between an encoder and the one that embedded a finished run, in words; None: nothing that matters,
     or the run has no fingerprint."""
     try:
-        fields = dict(json.loads(_file(run).read_text(encoding="utf-8")))
+        fields = read_sealed(_file(run))
         before = Fingerprint(
             fields, np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4"), 1
         )

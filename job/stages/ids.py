@@ -1,12 +1,12 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.config import Config, resolve
 from job.context import COLLECTION, Job, Stage, StageResult
-from job.runtime.errors import BadInput
+from job.runtime import ownership
+from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest, digest_file
 
@@ -87,7 +87,7 @@ def _begins_with(job: Job) -> str:
     """A digest of yesterday's state."""
     if not _own_state(job):
         previous = _previous(job)
-        if previous.run.file(_STATE).exists():
+        if _load_state(previous.run, _STATE) is not None:
             return digest_file(previous.run.file(_STATE))
         return digest(previous.clustered("ingest"), previous.clusters_output, digest(previous.headlines.times))
     before = _load_before(job)
@@ -95,16 +95,37 @@ def _begins_with(job: Job) -> str:
 
 
 def _load_before(job: Job) -> "StoryState | None":
-    from job.backends.stories.story_state import StoryState, next_day
+    from job.backends.stories.story_state import next_day
 
     if not _own_state(job):
         previous = _previous(job)
-        state = StoryState.load(previous.run.file(_STATE))
+        state = _load_state(previous.run, _STATE)
         return state if state is not None else next_day(None, _today(previous))[0]
-    state = StoryState.load(job.run.file(_STATE))
+    state = _load_state(job.run, _STATE)
     if state is not None and state.data == _data(job):
-        return StoryState.load(job.run.file(_BEFORE))
+        return _load_state(job.run, _BEFORE)
     return state
+
+
+def _load_state(run: RunDir, name: str) -> "StoryState | None":
+    """The state in a file of a run folder; None where there is none.
+
+    Raises:
+        JobError: it is not as it was written: nothing else in the folder has what it holds.
+    """
+    from job.backends.stories.story_state import StoryState
+
+    file, marker = run.file(name), run.marker("ids")
+    problem = run.problems(marker).get(name) if marker is not None else None
+    try:
+        if problem is None:
+            return StoryState.load(file)
+    except (OSError, ValueError, KeyError, TypeError):  # pyarrow's errors are of these
+        problem = "is damaged"
+    raise JobError(
+        f"'{file}' {problem}: it holds the ids that stories have had on other days. Put a copy of it back, or delete "
+        f"it and '{run.file('markers') / 'ids.json'}' to begin with new ids"
+    )
 
 
 def _today(job: Job) -> "Today":
@@ -125,14 +146,9 @@ def _previous(job: Job) -> Job:
     assert path is not None
     run = RunDir(path.expanduser())
     try:
-        values = dict(json.loads(run.file("config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        raise BadInput(
-            f"cluster.previous = '{path}' is no run folder: it has no config.json; name the run_dir of yesterday's run"
-        ) from None
-    # the folder may have been moved; and the file has the recipe's settings already
-    values["run_dir"] = str(run.path)
-    values.get("cluster", {}).pop("recipe", None)
+        values = ownership.settings(run.path)
+    except BadInput as error:
+        raise BadInput(f"cluster.previous = {error}") from None
     previous = Job(resolve(values, [], f"{path}/config.json"), device="cpu")
     marker = run.marker("report")
     rows = "headlines.parquet" if not previous.whole_collection else f"{COLLECTION}/headlines.parquet"

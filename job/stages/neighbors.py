@@ -3,7 +3,6 @@
 The rows of the graph are made in shards, which ranks share; rank 0 assembles them and measures their recall.
 """
 
-import shutil
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +16,7 @@ from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import digest
-from job.runtime.shards import Shard, Shards
+from job.runtime.shards import Shard, Shards, remove_shards
 
 if TYPE_CHECKING:
     from job.backends.knn.exact import ExactSearch
@@ -80,7 +79,7 @@ class NeighborsStage(Stage):
         return _result(job, graph, ranks)
 
     def clean_up(self, job: Job) -> None:
-        shutil.rmtree(job.run.file("neighbors"), ignore_errors=True)
+        remove_shards(job.run.file("neighbors"))
 
     def _shards(self, job: Job) -> Shards:
         """The shards of all ranks: arrays of `knn.rows.row_type`."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from job.runtime import locks
+from job.runtime import locks, ownership
 from job.runtime.errors import JobError
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Watch, acquire
@@ -42,6 +42,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def beating(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the folder's lock."""
+    ownership.claim(tmp_path)
     words = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -140,6 +141,7 @@ def test_a_slurm_job_that_was_started_again_has_no_process_of_its_start_before(
 
 
 def test_dead_ranks_of_another_world_are_taken_over_and_stay_dead(tmp_path: Path) -> None:
+    ownership.claim(tmp_path)
     for rank in range(3):
         lock = acquire(tmp_path, Ranks(rank, 3), {})
         lock._heartbeat.kill()
@@ -186,6 +188,19 @@ def test_a_lock_says_how_its_process_ended(tmp_path: Path) -> None:
     assert holder.ended is not None
     assert (holder.ended["code"], holder.ended["message"]) == (1, "no luck")
     assert not list(tmp_path.glob("locks/*.beat"))
+
+
+def test_a_damaged_lock_of_another_world_is_watched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "DEAD_SECONDS", 0.5)
+    ownership.claim(tmp_path)
+    acquire(tmp_path, Ranks(1, 2), {}).end(0, "")
+    (holder,) = holders(tmp_path)
+    holder.file.write_text(holder.file.read_text().replace("machine", "mbchine"))
+    assert holders(tmp_path)[0].state() == "unsure"
+    for _ in range(2):
+        with RunDir(tmp_path).locked():
+            states = {one.name: one.state() for one in holders(tmp_path)}
+            assert states == {"rank-1-of-2": "ended", "single": "running"}
 
 
 def test_a_half_written_lock_is_watched_like_one_of_another_machine(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from job.runtime.errors import JobError, Resumable
+from job.runtime.files import read_sealed
 from job.runtime.holders import holders
 from job.runtime.overview import overview
 from job.runtime.ranks import Ranks
@@ -27,7 +28,7 @@ def run(tmp_path: Path) -> RunDir:
         shards.write(shards.all[number], np.zeros((10, 2), np.float32))
         marker = run.file("embeddings") / f"0000{number}.json"
         # the year 2100: after any start
-        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"at": 4_102_444_800 + 2 * number}))
+        marker.write_text(json.dumps(read_sealed(marker) | {"at": 4_102_444_800 + 2 * number}))
     return run
 
 
@@ -53,7 +54,7 @@ def test_processes_running_stopped_failed_and_dead(run: RunDir) -> None:
             raise error
     with run.locked(Ranks(0, 4)), run.locked(Ranks(3, 4)):
         last = holders(run.path)[-1].file
-        last.write_text(json.dumps(json.loads(last.read_text()) | {"started": "1"}))
+        last.write_text(json.dumps(read_sealed(last) | {"started": "1"}))
         found = overview(run, STAGES)
     assert found["running"]
     states = [(one["rank"], one["state"], one["code"], one["message"]) for one in found["processes"]]

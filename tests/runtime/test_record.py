@@ -26,7 +26,19 @@ def test_the_record_is_made_of_the_facts_and_the_markers(tmp_path: Path) -> None
     write_record(run, ("ingest", "embed", "cluster"), FACTS)
     record = json.loads(run.file("run.json").read_text())
     assert list(record) == [
-        *("job", "written", "config", "machine", "versions", "choices", "this_run", "stages", "fallbacks", "warnings"),
+        *(
+            "format",
+            "job",
+            "written",
+            "config",
+            "machine",
+            "versions",
+            "choices",
+            "this_run",
+            "stages",
+            "fallbacks",
+            "warnings",
+        ),
         *("rows", "headlines", "rejects", "clusters", "noise_share"),
     ]
     assert {name: record[name] for name in ("job", "config", "choices", "this_run")} == {

@@ -11,12 +11,14 @@ import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
+from job.runtime.markers import Content
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
 
 HOLD = """
 import sys
 from pathlib import Path
+from job.runtime.markers import Content
 from job.runtime.rundir import RunDir
 with RunDir(Path(sys.argv[1])).locked():
     print("held", flush=True)
@@ -135,7 +137,7 @@ def test_a_marker_is_read_as_it_was_written(run: RunDir) -> None:
     assert read == written
     assert read is not None
     assert (read.key, read.output, read.seconds) == ("key", "out", 1.235)
-    assert dict(read.files) == {"layout.npy": 5, "embeddings": -1}
+    assert read.files == {"layout.npy": Content.of(run.file("layout.npy")), "embeddings": None}
     assert dict(read.stats) == {"rows": 5, "note": "naïve"}
 
 
@@ -154,9 +156,22 @@ def test_a_marker_that_cannot_be_read_counts_as_none(run: RunDir, content: str) 
     assert run.marker("project") is None
 
 
-def test_a_file_of_a_marker_is_intact_until_it_is_missing_or_its_size_changes(run: RunDir) -> None:
+@pytest.mark.parametrize("old, new", [('"out"', '"oux"'), ('"rows": 5', '"rows": 6'), ('"format": 2', '"format": 3')])
+def test_a_marker_that_is_not_as_it_was_written_counts_as_none(run: RunDir, old: str, new: str) -> None:
+    finished(run)
+    file = run.path / "markers" / "project.json"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    assert run.marker("project") is None
+
+
+def test_a_file_of_a_marker_is_intact_until_it_is_missing_or_changes(run: RunDir) -> None:
     marker = finished(run)
     assert run.intact(marker)
+    run.file("layout.npy").write_bytes(b"12346")
+    assert not run.intact(marker)
+    assert run.problems(marker) == {"layout.npy": "is damaged: its content has changed"}
+    assert run.problems(marker, content=False) == {}
     run.file("layout.npy").write_bytes(b"1234")
     assert not run.intact(marker)
     run.file("layout.npy").write_bytes(b"12345")
@@ -190,7 +205,7 @@ def test_a_second_process_is_refused_with_the_holders_name(run: RunDir, holder: 
 
 
 def test_a_refused_process_removes_nothing(run: RunDir, holder: subprocess.Popen[str]) -> None:
-    half = run.file(".layout.npy.tmp.npy")
+    half = run.file(temporary("layout.npy"))
     half.write_bytes(b"the holder is writing this")
     with pytest.raises(JobError, match="in use"), run.locked():
         pass
@@ -205,21 +220,24 @@ def test_a_killed_process_releases_its_lock(run: RunDir, holder: subprocess.Pope
         assert run.holder() is not None
 
 
+def temporary(name: str, writer: str = "single") -> str:
+    """A name as `atomic` gives it."""
+    return f".{name}.{writer}.0123abcd.tmp{Path(name).suffix}"
+
+
 def test_only_the_temporary_files_of_a_killed_run_are_removed(run: RunDir) -> None:
-    (run.path / "markers").mkdir()
-    (run.path / ".folder.tmp").mkdir()
-    half = [
-        run.file(".layout.npy.tmp.npy"),
-        run.path / "markers" / ".embed.json.tmp.json",
-        run.path / ".folder.tmp" / "x",
-    ]
-    whole = [run.file("layout.npy"), run.path / "markers" / "embed.json", run.file("notes.tmp"), run.file(".env")]
-    for path in half + whole:
-        path.write_text("x")
     with run.locked():
-        assert not any(path.exists() for path in half)
-        assert not (run.path / ".folder.tmp").exists()
-        assert all(path.exists() for path in whole)
+        pass
+    for folder in ("markers", "mine", ".mine.tmp"):
+        run.file(folder).mkdir()
+    half = [temporary("layout.npy"), temporary("topics.csv", "rank-3"), f"markers/{temporary('embed.json')}"]
+    names = ("layout.npy", "notes.tmp", ".env", ".notes.tmp", ".layout.npy.tmp.npy", ".mine.tmp/x", "mine/.x.tmp")
+    whole = [*names, f"mine/{temporary('a.csv')}"]
+    for name in half + whole:
+        run.file(name).write_text("x")
+    with run.locked():
+        assert not any(run.file(name).exists() for name in half)
+        assert all(run.file(name).exists() for name in whole)
 
 
 def test_a_run_folder_that_cannot_be_created_is_bad_input(tmp_path: Path) -> None:
@@ -258,7 +276,9 @@ def test_ranks_a_single_process_and_other_worlds_refuse_each_other(run: RunDir) 
 
 
 def test_a_rank_removes_no_file_that_another_may_be_writing(run: RunDir) -> None:
-    half = run.file(".layout.npy.tmp.npy")
+    with run.locked():
+        pass
+    half = run.file(temporary("layout.npy"))
     half.write_bytes(b"another rank is writing this")
     with run.locked(Ranks(1, 4)):
         assert half.exists()

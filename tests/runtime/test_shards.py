@@ -108,6 +108,26 @@ def test_a_shard_with_a_cut_off_marker_is_made_again(folder: Path) -> None:
     assert missing(folder) == [0]
 
 
+@pytest.mark.parametrize(
+    "old, new", [('"rows": 4', '"rows": 5'), ('"crc32"', '"crc33"'), ('"key"', '"kex"'), ("{", "[")]
+)
+def test_a_shard_with_a_damaged_marker_is_made_again(folder: Path, old: str, new: str) -> None:
+    fill(shards(folder))
+    marker = folder / "00000.json"
+    assert old in marker.read_text()
+    marker.write_text(marker.read_text().replace(old, new))
+    assert len(shards(folder).checksums()) == 2
+    assert missing(folder) == [0]
+
+
+def test_the_markers_of_an_older_version_are_read(folder: Path) -> None:
+    fill(shards(folder))
+    marker = folder / "00000.json"
+    values = json.loads(marker.read_text())
+    marker.write_text(json.dumps({name: value for name, value in values.items() if name != "xxh3"}))
+    assert missing(folder) == []
+
+
 def test_shards_of_another_size_are_made_again_and_superfluous_ones_removed(folder: Path) -> None:
     fill(shards(folder, size=3))
     assert len(list(folder.glob("0*"))) == 8
@@ -121,13 +141,15 @@ def test_more_rows_make_only_the_last_and_the_new_shards(folder: Path) -> None:
     assert missing(folder, rows=13) == [2, 3]
 
 
-def test_other_files_are_removed(folder: Path) -> None:
+def test_shards_that_are_no_longer_wanted_are_removed_and_nothing_else(folder: Path) -> None:
     fill(shards(folder))
-    for name in ("00003.npy", "00003.json", ".00001.npy.tmp.npy", "notes.txt"):
+    for name in ("00003.npy", "00003.json", ".00001.npy.tmp.npy", "notes.txt", "2024.csv"):
         (folder / name).write_text("x")
     assert missing(folder) == []
-    assert {path.name for path in folder.glob("[!.0]*")} == {"plan.json"}
-    assert len(list(folder.glob("0*"))) == 6
+    assert {path.name for path in folder.glob("[!.]*")} == {
+        *(f"0000{number}.{kind}" for number in range(3) for kind in ("npy", "json")),
+        *("plan.json", "notes.txt", "2024.csv"),
+    }
     # another rank may be writing this file
     assert (folder / ".00001.npy.tmp.npy").exists()
 
@@ -155,3 +177,7 @@ def test_removed_shards_are_gone(folder: Path) -> None:
     work.remove()
     assert not folder.exists()
     work.remove()
+    fill(work)
+    (folder / "notes.txt").write_text("mine")
+    work.remove()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]

@@ -77,8 +77,8 @@ def test_rank_0_is_waited_for_where_it_is_known_to_start(tmp_path: Path, held: E
     with RunDir(tmp_path).locked(Ranks(0, 4), {"seed": "of a run before"}):
         pass
     for holder in holders(tmp_path):
-        facts = json.loads(holder.file.read_text())
-        holder.file.write_text(json.dumps({**facts, "launch": {"id": "c:6.0 start 0"}} if numbered else facts))
+        launch = {"launch": {"id": "c:6.0 start 0"}} if numbered else {}
+        holder.file.write_text(json.dumps({**holder.facts, **launch}))
     mine = team(held, tmp_path, 1, seed="1")
     assert mine.missing_leader() == (["rank 0, which has not started"] if numbered else [])
     mine.check("embed")
@@ -108,9 +108,9 @@ def test_ranks_that_stopped_on_the_way_make_this_one_stop_on_the_way(
         monkeypatch.setenv(name, value)
     mine = team(held, tmp_path, 0)
     with RunDir(tmp_path).locked(Ranks(2, 4)):
-        killed = holders(tmp_path)[-1].file.read_text()
+        killed = holders(tmp_path)[-1].facts
     # the same without its end, and of a process that is no more
-    (tmp_path / "locks" / "rank-2-of-4.2").write_text(json.dumps(json.loads(killed) | {"ended": None, "started": "1"}))
+    (tmp_path / "locks" / "rank-2-of-4.2").write_text(json.dumps({**killed, "ended": None, "started": "1"}))
     with pytest.raises(OthersFailed, match=r"rank 2 of 4, .* died without a word .*job\.rank-2\.log") as caught:
         mine.check("embed")
     assert caught.value.exit_code == 75

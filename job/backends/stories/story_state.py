@@ -67,14 +67,14 @@ class StoryState:
         about = {b"run": str(self.run).encode(), b"data": self.data.encode()}
         table = pa.Table.from_pylist([vars(story) for story in self.stories], _SCHEMA.with_metadata(about))
         with atomic(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def load(cls, path: Path) -> "StoryState | None":
         """The state in a file; None where there is no such file."""
         if not path.exists():
             return None
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         about = table.schema.metadata
         return cls(int(about[b"run"]), about[b"data"].decode(), [Story(**row) for row in table.to_pylist()])
 

@@ -81,10 +81,10 @@ def test_a_minilm_with_other_weights_is_refused_with_both_checksums(
 
 def test_if_minilm_is_not_installed_the_error_names_the_command_that_installs_it(tmp_path: Path) -> None:
     command = "from job.backends.embedding.models import find_model; find_model('minilm', 'auto')"
-    # -S: no site-packages; models.py imports only the standard library and numpy
+    # -S: no site-packages; models.py imports only the standard library, numpy and xxhash
     paths = [str(ROOT), str(tmp_path)]
     packages = find_model("minilm", "auto").folder.parents[1]
-    for name in ("numpy", "numpy.libs"):
+    for name in ("numpy", "numpy.libs", "xxhash"):
         (tmp_path / name).symlink_to(packages / name)
     environment = clean_environment() | {"PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
