@@ -1,10 +1,10 @@
 """One worker's place for trials: a world, the reference run in it, and the steps that all parts share."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from faults import check, forks
 from faults.check import State
@@ -16,7 +16,8 @@ from faults.world import World
 @dataclass
 class Result:
     """One trial. `what`: the fault and where it hit. `kills`: processes killed. `problems`: empty where all is well.
-    `again`: how often the command was given before it ended with 0. `remarks`: allowed, but to be counted."""
+    `again`: how often the command was given before it ended with 0. `remarks`: allowed, but to be counted. `seconds`:
+    of the whole trial."""
 
     what: str
     number: int
@@ -24,6 +25,7 @@ class Result:
     problems: list[str] = field(default_factory=list)
     again: int = 0
     remarks: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -33,10 +35,13 @@ class Bench:
     """A world with the state of a run that nothing happened to, and a copy of its folder."""
 
     reference: State
+    # of a run that nothing happens to
+    seconds: float
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.saved = world.base / "saved"
+        name = re.sub(r"\W+", "-", "-".join(("saved", *world.settings)))
+        self.saved = world.base / name
 
     def refer(self) -> Outcome:
         """Make the reference run in an empty folder, and keep a copy of its folder."""
@@ -45,7 +50,7 @@ class Bench:
         assert done.code == 0, done.said
         shutil.rmtree(self.saved, ignore_errors=True)
         shutil.copytree(self.world.run, self.saved)
-        self.reference = check.state_of(self.world, done)
+        self.reference, self.seconds = check.state_of(self.world, done), done.seconds
         return done
 
     def clear(self) -> None:
@@ -70,7 +75,7 @@ class Bench:
         done = self.run(Fault("count"))
         while done.code == 75 and result.again < 3:
             result.again += 1
-            result.remarks.append(f"75: {done.error}")
+            result.remarks.append(f"75: {self.general(done.error)}")
             done = self.run(Fault("count"))
         if done.code != 0:
             result.problems = [f"exit code {done.code}: {done.error}"]
@@ -80,7 +85,6 @@ class Bench:
         result.problems += check.differences(expected or self.reference, check.state_of(self.world))
         return result
 
-
-def leftovers(folder: Path) -> list[str]:
-    """Temporary files in a run folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.tmp*"))
+    def general(self, message: str) -> str:
+        """A message without what differs from trial to trial."""
+        return re.sub(r"\.[0-9a-f]{8}\.|\d{4,}", "N", message.replace(str(self.world.base), "…"))

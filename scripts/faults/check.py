@@ -98,22 +98,28 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | str | None) else [float(one) for one in value]
 
 
-def differences(expected: State, found: State) -> list[str]:
-    """What differs, one line each; empty where nothing does."""
+def answer_differs(expected: State, found: State) -> list[str]:
+    """What differs in the answer and its figures, one line each; empty where nothing does."""
     said = [
         f"{name} differs" if name in found.answer else f"{name} is missing"
         for name, digest in expected.answer.items()
         if found.answer.get(name) != digest
     ]
     said += [
-        f"the output of stage {stage} differs"
-        for stage, output in expected.outputs.items()
-        if found.outputs.get(stage) != output
-    ]
-    said += [
         f"run.json: {name} = {found.figures.get(name)!r}, not {value!r}"
         for name, value in expected.figures.items()
         if found.figures.get(name) != value
+    ]
+    return said
+
+
+def differences(expected: State, found: State) -> list[str]:
+    """What differs, one line each; empty where nothing does."""
+    said = answer_differs(expected, found)
+    said += [
+        f"the output of stage {stage} differs"
+        for stage, output in expected.outputs.items()
+        if found.outputs.get(stage) != output
     ]
     said += [f"file too many: {name}" for name in sorted(found.files - expected.files)]
     said += [f"file missing: {name}" for name in sorted(expected.files - found.files)]

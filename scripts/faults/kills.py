@@ -11,14 +11,16 @@ _CHAIN = 4
 
 
 def cases(bench: Bench, seed: int, every: int = 1) -> list[tuple[str, int]]:
-    """Kills before all operations (or each `every`-th), half-done writes, and chains: kinds and operation numbers."""
+    """Kills before all operations, half-done writes, and chains: kinds and operation numbers."""
     total = len(bench.reference.notes)
     draw = random.Random(seed)
-    whole = [("kill", number) for number in range(1 + draw.randrange(every), total + 1, every)]
+    whole = [("kill", number) for number in range(1, total + 1)]
     writes = [number for number, note in enumerate(bench.reference.notes, 1) if note.split(" ")[1] == "write"]
-    torn = [("torn", number) for number in draw.sample(writes, len(writes) // (4 * every))]
-    chains = [("chain", draw.randrange(1, total)) for _ in range(total // (10 * every))]
-    return [*whole, *torn, *chains]
+    torn = [("torn", number) for number in draw.sample(writes, len(writes) // 4)]
+    chains = [("chain", draw.randrange(1, total)) for _ in range(total // 10)]
+    found = [*whole, *torn, *chains]
+    draw.shuffle(found)
+    return found[::every]
 
 
 def carry_out(bench: Bench, kind: str, number: int) -> Result:

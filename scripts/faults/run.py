@@ -2,6 +2,7 @@
 
     .venv/bin/python scripts/faults/run.py                       all parts
     .venv/bin/python scripts/faults/run.py kills damage --every 10
+    .venv/bin/python scripts/faults/run.py kills/60 damage/80          each n-th trial
 
 Prints a table, then what failed, and ends with one line of JSON of its counts. README.md says what the parts do.
 """
@@ -20,10 +21,10 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from faults import forks, shim, world
-from faults.bench import Bench, Result
+from faults import forks, shim, world  # noqa: E402 - found by the line above
+from faults.bench import Bench, Result  # noqa: E402
 
-PARTS = ("kills",)
+PARTS = ("kills", "random_stops", "damage", "damage_milvus", "settings", "full", "foreign")
 
 
 def main() -> int:
@@ -33,12 +34,18 @@ def main() -> int:
     base = arguments.base or Path(tempfile.mkdtemp(prefix="faults-"))
     forks.import_all()
     model = base / "model"
-    if not model.exists():
-        os.waitpid(forks.in_fork(lambda: _ignore(world.make_model(model))), 0)
+    for number, folder in enumerate((model, base / "model2")):
+        if not folder.exists():
+            os.waitpid(forks.in_fork(lambda folder=folder, number=number: _ignore(world.make_model(folder, number))), 0)
     warm = world.make(base / "warm", model)
     shutil.rmtree(warm.run, ignore_errors=True)
     forks.warm_up(warm.words(), warm.run, warm.scratch)
-    results = {part: _part(part, base, model, arguments) for part in arguments.parts or PARTS}
+    results = {}
+    for word in arguments.parts or PARTS:
+        part, _, every = word.partition("/")
+        results[part] = _part(
+            part, base, model, argparse.Namespace(**vars(arguments) | {"every": int(every or arguments.every)})
+        )
     return _report(results, arguments)
 
 
@@ -51,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, help="folder for the runs; default: a temporary one")
     parser.add_argument("--output", type=Path, help="also write the result there")
     found = parser.parse_args()
-    unknown = set(found.parts) - set(PARTS)
+    unknown = {word.partition("/")[0] for word in found.parts} - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return found
@@ -85,7 +92,9 @@ def _work(name: str, worker: int, file: Path, base: Path, model: Path, arguments
     cases = part.cases(bench, arguments.seed, arguments.every)
     with file.open("w", encoding="utf-8") as lines:
         for case in cases[worker :: arguments.workers]:
+            since = time.monotonic()
             result = part.carry_out(bench, *case)
+            result.seconds = round(time.monotonic() - since, 2)
             lines.write(result.line() + "\n")
             lines.flush()
             if result.problems:
@@ -94,19 +103,22 @@ def _work(name: str, worker: int, file: Path, base: Path, model: Path, arguments
 
 
 def _report(results: dict[str, list[Result]], arguments: argparse.Namespace) -> int:
-    rows = [("part", "kind", "trials", "kills", "ended with 75 first", "failed")]
+    rows = [("part", "kind", "trials", "kills", "ended with 75 first", "failed", "longest, s")]
     counts: dict[str, Any] = {}
     for part, found in results.items():
         kinds = Counter(result.what.split(" ")[0] for result in found)
         for kind in kinds:
             some = [result for result in found if result.what.split(" ")[0] == kind]
             figures = _figures(some)
-            rows.append((part, kind, *map(str, figures.values())))
+            longest = max(result.seconds for result in some)
+            rows.append((part, kind, *map(str, figures.values()), f"{longest:.0f}"))
         counts[part] = _figures(found)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for part, found in results.items():
-        lines += [f"FAILED {part}: {one.what} ({one.number}): {'; '.join(one.problems)}" for one in found if one.problems]
+        lines += [
+            f"FAILED {part}: {one.what} ({one.number}): {'; '.join(one.problems)}" for one in found if one.problems
+        ]
         remarks = Counter(remark for one in found for remark in one.remarks)
         lines += [f"{part}: {number} times: {remark}" for remark, number in remarks.most_common(20)]
     lines.append(json.dumps({"seed": arguments.seed, "every": arguments.every, **counts}))

@@ -75,7 +75,12 @@ def headlines() -> list[dict[str, str]]:
     names = sorted({row["story"] for row in rows})[:STORIES]
     chosen = [row for row in rows if row["story"] in names][:64]
     copies = [{**row, "source": "Copy Desk"} for row in chosen[::16]]
-    return [*chosen, *copies, {**chosen[0], "title": " "}, {**chosen[1], "title": "A headline by itself", "published": ""}]
+    return [
+        *chosen,
+        *copies,
+        {**chosen[0], "title": " "},
+        {**chosen[1], "title": "A headline by itself", "published": ""},
+    ]
 
 
 def write_input(path: Path, rows: list[dict[str, str]]) -> None:
@@ -85,7 +90,7 @@ def write_input(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def make_model(folder: Path) -> Path:
+def make_model(folder: Path, seed: int = 0) -> Path:
     """A small random checkpoint of BGE-M3's architecture and heads, as the tests use it, made in a process of its own:
     the one that forks must not have computed with many threads."""
     import torch
@@ -106,7 +111,7 @@ def make_model(folder: Path) -> Path:
     names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 128, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(about))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = XLMRobertaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
