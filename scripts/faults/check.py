@@ -71,13 +71,24 @@ def milvus_rows(world: World) -> str:
     return answer.read_text() if answer.exists() else "unreadable"
 
 
-def _read_rows(world: World) -> str:
+def _open(world: World) -> Any:
     from job.config import load
     from job.context import open_milvus
 
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)
-    milvus = open_milvus(load(world.config, list(world.settings)))
+    return open_milvus(load(world.config, list(world.settings)))
+
+
+def drop_collection(world: World) -> None:
+    """Drop the world's collection; call it in a fork."""
+    milvus = _open(world)
+    milvus.connection.client.drop_collection(milvus.collection)
+    milvus.close()
+
+
+def _read_rows(world: World) -> str:
+    milvus = _open(world)
     milvus.load()
     fields = milvus.fields
     columns = [fields.id, fields.text, fields.vector, *([fields.sparse] if milvus.has_sparse else []), *fields.extra]

@@ -20,6 +20,8 @@ from job.runtime.rundir import digest_file
 KINDS = ("half", "empty", "zeros", "deleted", "flip", "flip-old-time")
 # all stages from `cluster` on are done again
 CHANGED = ("stories.words=0.2", "cluster.min_samples=3", "project.min_dist=0.2", "report.title=Another title")
+# the neighbors are searched again
+SEARCHED = ("neighbors.k=18",)
 RECUT = "smallest_story=5"
 EXPORTS = ("atlas", "bertopic", "jsonl", "csv")
 # stages after which a run is killed, and stages in whose middle it is killed
@@ -32,10 +34,7 @@ class Damage:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        bench.clear()
-        done = bench.run(None, *CHANGED)
-        assert done.code == 0, done.said
-        self.changed = check.state_of(bench.world)
+        self.changed, self.searched = self._new_run(CHANGED), self._new_run(SEARCHED)
         self.new = bench.world.base / "new.csv"
         rows = world.headlines()
         world.write_input(self.new, [{**row, "title": f"{row['title']} again"} for row in rows[:12]] + rows[:3])
@@ -45,6 +44,12 @@ class Damage:
         recut = self.recut()
         assert recut.code == 0, recut.said
         self.recut_state = check.state_of(bench.world)
+
+    def _new_run(self, settings: tuple[str, ...]) -> State:
+        self.bench.clear()
+        done = self.bench.run(None, *settings)
+        assert done.code == 0, done.said
+        return check.state_of(self.bench.world)
 
     def read(self, name: str) -> tuple[Outcome, dict[str, str]]:
         """A command that only reads the run folder, and the digests of what it wrote elsewhere."""
@@ -105,7 +110,11 @@ def _finished(bench: Bench, name: str, kind: str, seed: str) -> Result:
     # it reads no file of `embed` and `store`, so it does not mend them
     said = check.answer_differs(damage.recut_state, check.state_of(bench.world)) if done.code == 0 else []
     _judge(result, "recut", done, not said, said)
-    for command, settings, state in (("run", (), bench.reference), ("changed", CHANGED, damage.changed)):
+    for command, settings, state in (
+        ("run", (), bench.reference),
+        ("changed", CHANGED, damage.changed),
+        ("searched", SEARCHED, damage.searched),
+    ):
         _prepare(bench, name, kind, seed)
         _run(result, bench, command, settings, state)
     return result

@@ -8,6 +8,7 @@ Prints a table, then what failed, and ends with one line of JSON of its counts. 
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -23,8 +24,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from faults import forks, shim, world  # noqa: E402 - found by the line above
 from faults.bench import Bench, Result  # noqa: E402
+from faults.world import World  # noqa: E402
 
-PARTS = ("kills", "random_stops", "damage", "damage_milvus", "settings", "full", "foreign")
+PARTS = ("kills", "random_stops", "damage", "damage_milvus", "settings", "full", "foreign", "server")
 
 
 def main() -> int:
@@ -67,16 +69,19 @@ def _arguments() -> argparse.Namespace:
 def _part(name: str, base: Path, model: Path, arguments: argparse.Namespace) -> list[Result]:
     """Carry out one part by several workers, each a fork with a world of its own."""
     since = time.monotonic()
+    module: Any = importlib.import_module(f"faults.{name}")
+    around = module.around(base) if hasattr(module, "around") else contextlib.nullcontext(())
     files = [base / f"{name}-{worker}.jsonl" for worker in range(arguments.workers)]
     processes = []
-    for worker, file in enumerate(files):
-        file.unlink(missing_ok=True)
+    with around as settings:
+        for worker, file in enumerate(files):
+            file.unlink(missing_ok=True)
 
-        def work(worker: int = worker, file: Path = file) -> None:
-            _work(name, worker, file, base, model, arguments)
+            def work(worker: int = worker, file: Path = file) -> None:
+                _work(module, worker, file, world.make(base / f"{name}{worker}", model, *settings), arguments)
 
-        processes.append(forks.in_fork(work))
-    codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+            processes.append(forks.in_fork(work))
+        codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     lines = [line for file in files if file.exists() for line in file.read_text(encoding="utf-8").splitlines()]
     results = [Result(**json.loads(line)) for line in lines]
     if any(codes):
@@ -85,9 +90,8 @@ def _part(name: str, base: Path, model: Path, arguments: argparse.Namespace) -> 
     return results
 
 
-def _work(name: str, worker: int, file: Path, base: Path, model: Path, arguments: argparse.Namespace) -> None:
-    part: Any = importlib.import_module(f"faults.{name}")
-    bench = Bench(world.make(base / f"{name}{worker}", model))
+def _work(part: Any, worker: int, file: Path, place: World, arguments: argparse.Namespace) -> None:
+    bench = Bench(place)
     bench.refer()
     cases = part.cases(bench, arguments.seed, arguments.every)
     with file.open("w", encoding="utf-8") as lines:
@@ -98,7 +102,7 @@ def _work(name: str, worker: int, file: Path, base: Path, model: Path, arguments
             lines.write(result.line() + "\n")
             lines.flush()
             if result.problems:
-                print(f"{name}: {result.line()}", file=sys.stderr, flush=True)
+                print(result.line(), file=sys.stderr, flush=True)
     shutil.rmtree(bench.world.base)
 
 
