@@ -23,7 +23,8 @@ def around(base: Path) -> Iterator[tuple[str, ...]]:
     line = process.stdout.readline()
     try:
         assert "http://" in line, f"no Milvus server: {line}"
-        yield (f"store.uri={line[line.index('http://') :].split(",")[0].strip()}",)
+        address = line[line.index("http://") :].split(",")[0].strip()
+        yield (f"store.uri={address}",)
     finally:
         process.terminate()
         process.wait()
