@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from job import __version__
 from job.config import Config
 from job.context import Job, Stage
+from job.rewrites import RowsAlteredError
 from job.runtime import log, signals
 from job.runtime.errors import BadInput
 from job.runtime.holders import log_name
@@ -76,6 +77,16 @@ def run(config: Config, only: str | None = None) -> None:
                 model = job.model.identity if job.has_input else ""
                 team.note({"input (digest)": STAGES[0].digest(job), "embed.model (digest)": model})
                 wait_for("run", team.missing_leader, config.ranks.wait, job.ranks)
+        try:
+            shares(team)
+        except RowsAlteredError as error:
+            # other ranks have to stop first, and `stage NAME` does that stage only
+            if only or not job.ranks.single:
+                raise
+            logger.warning("%s now", error)
+            shares(team)
+
+    def shares(team: Team) -> None:
         for stage in stages:
             if only not in (None, stage.name):
                 _require(stage, job)

@@ -183,5 +183,5 @@ def test_another_model_and_an_unfinished_run_are_refused(
     (copy / "topics.parquet").unlink()
     refused = job("assign", copy, new, "--output", tmp_path / "out.csv")
     assert refused.returncode == 2
-    assert "stage describe is not done; `run` it to the end first" in refused.stderr
+    assert "stage describe has to be done again, 'topics.parquet' is missing; `run` it to the end" in refused.stderr
     assert "is no run folder" in job("assign", tmp_path, new).stderr

@@ -20,6 +20,6 @@ class ValidateCommand(Command):
 
         check_index(config)
         yield from config.notes
-        for source in open_sources(config.input):
+        for source in open_sources(config.input, config.run_dir):
             yield f"{source.path}: {', '.join(source.schema.names)}"
         yield f"{arguments.config}: valid; run_dir {config.run_dir}"

@@ -29,9 +29,10 @@ class Section(BaseModel):
 class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
-    `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
-    names that the input has; None: times are not used. `source`: the column of who published it, for the tables and
-    the names; likewise. The content of the files is part of the key, not where they lie.
+    `max_line_mb`: a line of more than so many million characters is a reject. `time`: the column of publication times,
+    as evidence that headlines belong together; `auto`: the first of the usual names that the input has; None: times are
+    not used. `source`: the column of who published it, for the tables and the names; likewise. The content of the files
+    is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
@@ -41,6 +42,7 @@ class Input(Section):
     time: Name | None = None
     source: Name | None = "auto"
     encoding: Name = "utf-8"
+    max_line_mb: int = Field(default=16, ge=1, le=2_000)
     deduplicate: bool = True
 
     @field_validator("encoding")

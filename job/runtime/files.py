@@ -80,7 +80,9 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        # a lone surrogate, as in a file name that is not UTF-8, becomes JSON's own escape
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
@@ -90,7 +92,8 @@ def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with their checksum, for a JSON file that `read_sealed` reads."""
-    return {**values, _SEAL: _checksum(values)}
+    # as it will be read: with text as keys
+    return {**values, _SEAL: _checksum(json.loads(json.dumps(values)))}
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

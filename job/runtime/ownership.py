@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime.errors import BadInput
-from job.runtime.files import checksum, write_json
+from job.runtime.files import checksum, read_sealed, write_sealed
 from job.runtime.log import logger
 from job.runtime.markers import Content, Marker
 
@@ -39,7 +39,7 @@ def claim(folder: Path) -> None:
             "name an empty or a new folder"
         )
     if not others:
-        write_json(folder / NAME, _facts())
+        write_sealed(folder / NAME, _facts())
 
 
 def upgrade(folder: Path) -> None:
@@ -57,7 +57,7 @@ def upgrade(folder: Path) -> None:
             taken += 1
     if taken:
         logger.info("run: '%s' is of an older version: took over %d finished stages", folder, taken)
-    write_json(folder / NAME, _facts(folder))
+    write_sealed(folder / NAME, _facts(folder))
 
 
 def check(folder: Path) -> None:
@@ -96,7 +96,7 @@ def note_config(folder: Path) -> None:
     """Note the checksum of `config.json`, which has just been written."""
     facts = _facts(folder)
     if facts != _read(folder):
-        write_json(folder / NAME, facts)
+        write_sealed(folder / NAME, facts)
 
 
 def _facts(folder: Path | None = None) -> dict[str, Any]:
@@ -110,10 +110,7 @@ def _facts(folder: Path | None = None) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any] | None:
     """The content of the folder's file; None where there is none, or none of ours."""
-    try:
-        found = dict(json.loads((folder / NAME).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, RecursionError):
-        return None
+    found = read_sealed(folder / NAME)
     return found if found.get("program") == PROGRAM and isinstance(found.get("format"), int) else None
 
 

@@ -1,7 +1,6 @@
 """Ingest: read the input files into distinct headlines, the rows they came from, and the rejects."""
 
 import csv
-import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, Source, open_source, reading
+from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.source import as_strings
@@ -25,7 +24,8 @@ from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest, digest_file
-from job.stages.ingest_texts import clean_text, distinct, texts_table
+from job.stages.ingest_files import find_files
+from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
 @dataclass
@@ -57,7 +57,7 @@ class IngestStage(Stage):
     version = 3
 
     def key(self, job: Job) -> list[Any]:
-        return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input))]
+        return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
 
     def files(self, job: Job) -> list[str]:
         return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []
@@ -71,7 +71,7 @@ class IngestStage(Stage):
 
 def ingest(config: Input, run: RunDir) -> StageResult:
     """Read the input files into the run folder."""
-    sources = open_sources(config)
+    sources = open_sources(config, run.path)
     columns = _Columns(
         config.title,
         _description(config, sources),
@@ -130,7 +130,8 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         input_file = stack.enter_context(atomic(run.file("input.parquet")))
         rejects_file = stack.enter_context(atomic(run.file("rejects.csv")))
         rejects = csv.writer(
-            stack.enter_context(rejects_file.open("w", encoding="utf-8", newline="")), lineterminator="\n"
+            stack.enter_context(rejects_file.open("w", encoding="utf-8", errors="backslashreplace", newline="")),
+            lineterminator="\n",
         )
         rejects.writerow(["file", "row", "line", "reason"])
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
@@ -152,44 +153,29 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
     return texts
 
 
-def input_digest(config: Input) -> str:
+def input_digest(config: Input, run_dir: Path | None = None) -> str:
     """Digest of the input's content: the files' names and bytes.
 
     Raises:
-        BadInput: no such file.
+        BadInput: as `find_files`.
     """
     parts: list[list[str]] = []
-    for path in find_files(config):
+    for path in find_files(config, run_dir):
         with reading(path):
             parts.append([str(path), digest_file(path)])
     return digest(parts)
 
 
-def find_files(config: Input) -> list[Path]:
-    """The input's files, globs expanded in sorted order."""
-    found: list[Path] = []
-    for pattern in config.paths:
-        here = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
-        if not here and Path(pattern).exists():
-            here = [Path(pattern)]
-        if not here:
-            raise BadInput(f"input.path = '{pattern}': no such file; give a file or a glob such as 'news/*.csv'")
-        for path in here:
-            if path.is_dir():
-                raise BadInput(f"input.path = '{path}' is a folder: name the files in it, such as '{path}/*.csv'")
-            if path not in found:
-                found.append(path)
-    return found
-
-
-def open_sources(config: Input) -> list[Source]:
+def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
     """Open every file's head and check that it has the title column.
 
     Raises:
         BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
     """
     texts = {config.title} | ({config.description} if config.description else set())
-    sources = [open_source(path, config.format, config.encoding, texts) for path in find_files(config)]
+    limit = config.max_line_mb * MEGA
+    files = find_files(config, run_dir)
+    sources = [open_source(path, config.format, config.encoding, texts, limit) for path in files]
     for source in sources:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))
@@ -244,14 +230,15 @@ def _common_schema(sources: list[Source]) -> pa.Schema:
 
 
 def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    there = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for item in schema:
-        if item.name not in table.column_names:
+        if item.name not in there:
             columns.append(pa.nulls(table.num_rows, item.type))
-        elif table[item.name].type == item.type:
-            columns.append(table[item.name])
+        elif there[item.name].type == item.type:
+            columns.append(there[item.name])
         else:
-            columns.append(as_strings(table[item.name]))
+            columns.append(as_strings(there[item.name]))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -265,7 +252,7 @@ def _checked(
             yield item
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
-        usable = pc.greater(pc.utf8_length(titles), 0)
+        usable = is_visible(titles)
         for position in np.flatnonzero(~np.asarray(usable)):
             missing = not item.table[columns.title][int(position)].is_valid
             reason = "title is missing" if missing else "title is blank"
@@ -279,6 +266,7 @@ def _checked(
         descriptions = pa.array([""] * len(titles), pa.string())
         if columns.description in table.column_names:
             descriptions = clean_text(table[columns.description].combine_chunks())
+            descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
         if columns.time in table.column_names:
             times = parser.parse(table[columns.time].combine_chunks())

@@ -62,10 +62,12 @@ def test_a_run_folder_of_a_later_version_is_refused(run: RunDir) -> None:
             use()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"program": 1}', "\0" * 40])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"program": 1}', "\0" * 40, "format 3"])
 def test_a_damaged_file_of_ours_is_written_again(run: RunDir, content: str) -> None:
     run.finish("project", "key", "out", [], 1.0, {})
     whole = run.file(ownership.NAME).read_text()
+    if content == "format 3":
+        content = whole.replace('"format": 2', '"format": 3')
     run.file(ownership.NAME).write_text(content)
     with pytest.raises(BadInput, match="is damaged: give its `run` once more"):
         ownership.settings(run.path)

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
+from job.runtime.files import read_sealed, write_sealed
 from job.runtime.markers import Content
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
@@ -85,6 +86,12 @@ def test_json_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
         write_json(tmp_path / "a.json", {"title": object()})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"title": "Überschrift"}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_json_with_a_name_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
+    values = {"file": "caf\udce9.csv", "by_number": {2: "b", 10: "a"}}
+    write_sealed(tmp_path / "a.json", values)
+    assert read_sealed(tmp_path / "a.json") == {"file": "caf\udce9.csv", "by_number": {"2": "b", "10": "a"}}
 
 
 # ---- digests

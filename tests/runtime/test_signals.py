@@ -2,13 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from job.runtime import signals
 from job.runtime.errors import Resumable
+from job.runtime.rundir import RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +47,55 @@ def test_a_second_interrupt_stops_at_once() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+STUCK = """
+import sys, time
+from pathlib import Path
+from job.runtime import signals
+from job.runtime.errors import JobError
+from job.runtime.rundir import RunDir
+
+signals.STUCK_SECONDS, signals._UNWIND_SECONDS = float(sys.argv[3]), 0.5
+try:
+    with RunDir(Path(sys.argv[1])).locked(), signals.stop_signals():
+        print("ready", flush=True)
+        if sys.argv[2] == "waits":
+            open(sys.argv[1] + "/fifo").read()
+        elif sys.argv[2] == "sleeps":
+            time.sleep(60)
+        else:  # holds the main thread in C code, without the interpreter's lock
+            import ctypes
+            while True:
+                ctypes.CDLL(None).sleep(60)
+except JobError as error:
+    print("error:", error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize("kind", ["waits", "sleeps", "deaf"])
+@pytest.mark.parametrize("again", [True, False])
+def test_work_that_never_looks_is_stopped_by_a_second_signal_or_after_a_while(
+    tmp_path: Path, kind: str, again: bool
+) -> None:
+    folder = tmp_path / "run"
+    words = [sys.executable, "-c", STUCK, str(folder), kind, "60" if again else "0.5"]
+    with RunDir(folder).locked():
+        os.mkfifo(folder / "fifo")
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    if again:
+        time.sleep(1.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert "error: stopped by SIGTERM; finished work is kept" in said
+    (holder,) = RunDir(folder).holders()
+    assert holder.ended is not None and holder.ended["code"] == 75
 
 
 def test_handlers_are_restored() -> None:

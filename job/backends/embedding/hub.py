@@ -89,6 +89,9 @@ def fetch(name: str, folder: Path) -> list[str]:
         raise BadInput(f"fetch-model '{name}': expected a hub id such as BAAI/bge-m3")
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"fetch-model: '{folder}' is a file: name a folder")
+    # the hub's client leaves this; files of anybody else would be overwritten
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".cache" / "huggingface").is_dir():
+        raise BadInput(f"fetch-model: '{folder}' is not empty and holds no earlier download: name a new folder")
     try:
         _download(name, folder)
     except BadInput:

@@ -13,10 +13,10 @@ from pathlib import Path
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.jsonl_source import JsonlSource
 from job.backends.tables.parquet_source import ParquetSource
-from job.backends.tables.source import Block, Reject, Source, reading
+from job.backends.tables.source import MEGA, Block, Reject, Source, reading
 from job.runtime.errors import BadInput
 
-__all__ = ["Block", "Reject", "Source", "open_source", "reading"]
+__all__ = ["MEGA", "Block", "Reject", "Source", "open_source", "reading"]
 
 _FORMATS = {
     ".csv": "csv",
@@ -30,8 +30,9 @@ _FORMATS = {
 }
 
 
-def open_source(path: Path, format: str, encoding: str, text_columns: set[str]) -> Source:
-    """Read the head of `path`. `text_columns` must hold text (title, description).
+def open_source(path: Path, format: str, encoding: str, text_columns: set[str], line_limit: int = 16 * MEGA) -> Source:
+    """Read the head of `path`. `text_columns` must hold text (title, description). A line of more than `line_limit`
+    characters is a reject.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -42,8 +43,8 @@ def open_source(path: Path, format: str, encoding: str, text_columns: set[str]) 
         if format == "parquet":
             return ParquetSource(path, text_columns)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns)
-        return CsvSource(path, encoding, "\t" if format == "tsv" else None)
+            return JsonlSource(path, encoding, text_columns, line_limit)
+        return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)
 
 
 def _format_of(path: Path) -> str:

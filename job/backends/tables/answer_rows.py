@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.tables.csv_answer import CsvAnswer
+from job.backends.tables.source import python_values
 from job.runtime.errors import BadInput
 
 _ROWS = 65_536
@@ -63,7 +64,9 @@ class JsonlAnswer:
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of the table."""
-        for row in table.to_pylist():
+        columns = [python_values(column) for column in table.columns]
+        for values in zip(*columns, strict=True):
+            row = dict(zip(table.column_names, values, strict=True))
             self._file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 

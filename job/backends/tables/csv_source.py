@@ -1,10 +1,10 @@
 """Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
 import csv
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
@@ -12,10 +12,12 @@ from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
     Block,
+    Lines,
     Reject,
     as_text,
     open_bytes,
     reading,
+    too_long,
     undecodable,
     unique,
 )
@@ -32,11 +34,19 @@ class _UnclosedQuoteError(Exception):
     """A quoted field runs to the end of the file, or is implausibly long."""
 
 
+class _TooLongError(Exception):
+    """A line is longer than the limit."""
+
+
+class _TooLong(str):
+    """Stands for a line that is too long, which is not kept."""
+
+
 class _LineReader:
     """Physical lines; those of the current record are kept, so that they can be read again."""
 
-    def __init__(self, file: io.TextIOBase) -> None:
-        self._file = file
+    def __init__(self, lines: Lines) -> None:
+        self._lines = iter(lines)
         self._unread: list[str] = []
         self.record: list[str] = []
         self.number = 0
@@ -46,12 +56,15 @@ class _LineReader:
         return self
 
     def __next__(self) -> str:
-        line = self._unread.pop() if self._unread else self._file.readline()
-        if not line:
+        line = self._unread.pop() if self._unread else next(self._lines, "")
+        if line == "" and not isinstance(line, _TooLong):
             if self.record:
                 raise _UnclosedQuoteError
             raise StopIteration
+        line = _TooLong() if line is None else line
         self.record.append(line)
+        if isinstance(line, _TooLong):
+            raise _TooLongError
         self._chars += len(line)
         if len(self.record) > _MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
             raise _UnclosedQuoteError
@@ -73,22 +86,27 @@ class _LineReader:
 class CsvSource:
     """A CSV or TSV file with a header. All columns are text, unchanged."""
 
-    def __init__(self, path: Path, encoding: str, delimiter: str | None) -> None:
+    def __init__(self, path: Path, encoding: str, delimiter: str | None, line_limit: int) -> None:
         self.path = path
-        self._encoding = encoding
+        self._encoding, self._line_limit = encoding, line_limit
         with open_bytes(path) as raw:
-            header = next((line for line in as_text(raw, encoding, "") if line.strip()), "")
+            header = next((line for line in self._lines(raw) if line is None or line.strip()), "")
+        if header is None:
+            raise BadInput(f"input.path: '{path}': its header is {too_long(line_limit)}")
         if not header:
             raise BadInput(f"input.path: '{path}' is empty: expected a header line with the column names")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
             raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(_LineReader(as_text(raw, encoding, "")), 0))
+            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
+
+    def _lines(self, raw: IO[bytes]) -> Lines:
+        return Lines(as_text(raw, self._encoding, ""), self._line_limit)
 
     def blocks(self) -> Iterator[Block | Reject]:
         records: list[list[str]] = []
@@ -96,7 +114,7 @@ class CsvSource:
         starts: list[int] = []
         chars = 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for row, line, fields, reason in self._records(_LineReader(as_text(raw, self._encoding, ""))):
+            for row, line, fields, reason in self._records(_LineReader(self._lines(raw))):
                 if reason:
                     yield Reject(row, line, reason)
                     continue
@@ -141,6 +159,9 @@ class CsvSource:
                 return
             except _UnclosedQuoteError:
                 reason = _UNCLOSED_REASON
+            except _TooLongError:
+                # within quotes, the first line is the one that is wrong
+                reason = too_long(self._line_limit) if len(lines.record) == 1 else _UNCLOSED_REASON
             except csv.Error:
                 reason = _UNCLOSED_REASON
                 if len(lines.record) == 1:

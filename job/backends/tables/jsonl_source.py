@@ -12,15 +12,18 @@ from job.backends.tables.source import (
     BLOCK_ROWS,
     HALF_SURROGATE_PAIR,
     Block,
+    Lines,
     Reject,
     as_text,
     open_bytes,
     reading,
+    too_long,
     undecodable,
 )
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
+_BLOCK_CELLS = 50_000_000
 
 
 class JsonlSource:
@@ -30,9 +33,9 @@ class JsonlSource:
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
     """
 
-    def __init__(self, path: Path, encoding: str, text_columns: set[str]) -> None:
+    def __init__(self, path: Path, encoding: str, text_columns: set[str], line_limit: int) -> None:
         self.path = path
-        self._encoding = encoding
+        self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
         kinds: dict[str, set[str]] = {}
         first_reason = ""
@@ -50,7 +53,10 @@ class JsonlSource:
         """Line number, value, and the reason if the line is rejected (the value is then None)."""
         at_start = True
         with reading(self.path), open_bytes(self.path) as raw:
-            for number, line in enumerate(as_text(raw, self._encoding, "\n"), 1):
+            for number, line in enumerate(Lines(as_text(raw, self._encoding, "\n"), self._line_limit), 1):
+                if line is None:
+                    yield number, None, too_long(self._line_limit)
+                    continue
                 if not line.strip():
                     continue
                 if at_start and line.lstrip().startswith("["):
@@ -75,6 +81,7 @@ class JsonlSource:
         rows: list[int] = []
         lines: list[int] = []
         chars = 0
+        most = max(1, min(BLOCK_ROWS, _BLOCK_CELLS // len(self.schema)))
         for row, (line, value, reason) in enumerate(self._objects(), 1):
             if not reason:
                 reason = self._type_problem(value)
@@ -85,7 +92,7 @@ class JsonlSource:
             rows.append(row)
             lines.append(line)
             chars += sum(len(item) for item in value.values() if isinstance(item, str))
-            if len(values) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
+            if len(values) >= most or chars >= BLOCK_CHARS:
                 yield self._block(values, rows, lines)
                 values, rows, lines, chars = [], [], [], 0
         if values:
@@ -100,8 +107,17 @@ class JsonlSource:
         return ""
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
+        # by what is there, not by row and column: every line may have keys of its own
+        found: dict[str, list[Any]] = {}
+        for place, value in enumerate(values):
+            for name, item in value.items():
+                if name not in found:
+                    found[name] = [None] * len(values)
+                found[name][place] = item
         columns = [
-            pa.array([_converted(value.get(field.name), field.type) for value in values], field.type)
+            pa.array([_converted(item, field.type) for item in found[field.name]], field.type)
+            if field.name in found
+            else pa.nulls(len(values), field.type)
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)

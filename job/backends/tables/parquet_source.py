@@ -27,9 +27,11 @@ class ParquetSource:
                 if not _is_text(kind):
                     raise BadInput(f"input: column '{field.name}' of '{path}' is {field.type}, expected text")
                 field = pa.field(field.name, pa.string())
+            elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
+                # a zone that the machine does not know cannot be written as text; the instant is the same
+                field = field.with_type(pa.timestamp(field.type.unit, "UTC"))
             fields.append(field)
         self.schema = pa.schema(fields)
-        self._text_columns = text_columns & set(self.schema.names)
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
@@ -38,10 +40,43 @@ class ParquetSource:
                 rows = list(range(row, row + batch.num_rows))
                 row += batch.num_rows
                 table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
-                for name in self._text_columns:
-                    # some writers put bytes that are not UTF-8 into a text column
-                    table[name].validate(full=True)
-                yield Block(table, rows, [0] * len(rows))
+                bad = _undecodable_rows(table)
+                for place, name in sorted(bad.items()):
+                    yield Reject(rows[place], 0, f"undecodable: column '{name}' holds bytes that are not UTF-8")
+                if bad:
+                    rows = [number for place, number in enumerate(rows) if place not in bad]
+                    table = table.filter(pa.array([place not in bad for place in range(len(table))]))
+                if rows:
+                    yield Block(table, rows, [0] * len(rows))
+
+
+def _undecodable_rows(table: pa.Table) -> dict[int, str]:
+    """The rows of a batch with bytes that are not UTF-8 in a text, each with its first such column: some writers do not
+    check."""
+    bad: dict[int, str] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if _is_valid(column):
+            continue
+        for place in range(len(column)):
+            if place not in bad and not _is_valid(column.take([place])):
+                bad[place] = name
+    return bad
+
+
+def _is_valid(column: pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_known(zone: str | None) -> bool:
+    try:
+        pa.array([0], pa.timestamp("s", zone)).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _is_text(kind: pa.DataType) -> bool:

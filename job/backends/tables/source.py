@@ -1,5 +1,6 @@
 """Shared by all file formats: blocks of records, rejects, read errors, and decoding of bytes to text."""
 
+import base64
 import gzip
 import io
 import json
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ from job.runtime.errors import BadInput
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
+MEGA = 1_000_000
+_PASSED_OVER_AT_ONCE = 65_536
 HALF_SURROGATE_PAIR = "half of a surrogate pair is not a character"
 
 
@@ -83,6 +86,28 @@ def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=newline)
 
 
+class Lines:
+    """The lines of a text, each with its end; None in place of one of more than `limit` characters, which is passed
+    over without being held in memory."""
+
+    def __init__(self, text: io.TextIOWrapper, limit: int) -> None:
+        self._text, self._limit = text, limit
+
+    def __iter__(self) -> Iterator[str | None]:
+        while line := self._text.readline(self._limit):
+            if len(line) < self._limit or line.endswith(("\n", "\r")):
+                yield line
+                continue
+            while (rest := self._text.readline(_PASSED_OVER_AT_ONCE)) and not rest.endswith(("\n", "\r")):
+                pass
+            yield None
+
+
+def too_long(limit: int) -> str:
+    """The reason for a line that is passed over."""
+    return f"longer than {limit // MEGA} million characters; see input.max_line_mb"
+
+
 def open_seekable(path: Path) -> IO[bytes]:
     """Like `open_bytes`, but a gzip file is first decompressed into a temporary file."""
     file = open_bytes(path)
@@ -97,25 +122,58 @@ def open_seekable(path: Path) -> IO[bytes]:
 
 def unique(names: list[str]) -> list[str]:
     """Column names without duplicates: an empty name becomes its position, a repeated one gets a number."""
-    result: list[str] = []
+    result: dict[str, None] = {}
+    next_number: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         name = base = name.strip() or f"column_{position}"
-        number = 2
+        number = next_number.get(base, 2)
         while name in result:
             name, number = f"{base}_{number}", number + 1
-        result.append(name)
-    return result
+        next_number[base] = number
+        result[name] = None
+    return list(result)
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as text; nested and binary values become JSON, since Arrow does not write them as text."""
-    if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
+    """The column as text: nested values become JSON, binary values base64. A value that has no form outside of Arrow,
+    as a date of the year 100,000 in a list, becomes "?"."""
+    kind = column.type
+    if not (pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType)):
         return column.cast(pa.string())
-    values = [
-        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        for value in column.to_pylist()
-    ]
-    return pa.array(values, pa.string())
+    return pa.array([_as_string(value) for value in python_values(column)], pa.string())
+
+
+def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The column as Python values; "?" for a value that Python has no form for."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_python_value(item) for item in column]
+
+
+def _python_value(item: Any) -> Any:
+    try:
+        return item.as_py()
+    except (OverflowError, ValueError):
+        return "?"
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether a type holds bytes, in any of its layouts."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def _as_string(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=_as_string)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def undecodable(text: str) -> str | None:

@@ -112,14 +112,18 @@ def test_errors_name_what_to_do(job: Run, hub: Hub, tmp_path: Path) -> None:
         ("org/other", "model", environment, "HF_TOKEN"),
         ("model", "model", environment, "expected a hub id such as BAAI/bge-m3"),
         ("org/model", "file", environment, "is a file: name a folder"),
+        ("org/model", "mine", environment, "is not empty and holds no earlier download"),
         ("org/model", "model", environment | {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE"),
         ("org/model", "model", environment | {"HF_ENDPOINT": "http://127.0.0.1:9"}, "the network"),
     ):
         (tmp_path / "file").touch()
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / "config.json").write_text("mine")
         done = job("fetch-model", name, tmp_path / folder, env=settings)
         assert done.returncode == 2, (name, done.stderr)
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+    assert (tmp_path / "mine" / "config.json").read_text() == "mine"
     hub.files = {"config.json": b"{}", "model.onnx": b"x"}
     assert "no weights" in job("fetch-model", "org/model", tmp_path / "model", env=environment).stderr
 

@@ -1,0 +1,73 @@
+"""Ingest: which files are the input."""
+
+import errno
+import glob
+import stat
+from pathlib import Path
+
+from job.config import Input
+from job.runtime.errors import BadInput
+from job.runtime.log import logger
+
+
+def find_files(config: Input, run_dir: Path | None = None) -> list[Path]:
+    """The input's files, globs expanded in sorted order; a file that is found under several names is taken once.
+
+    Files within `run_dir` are no input: a run would read its own answer.
+
+    Raises:
+        BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
+    """
+    found: dict[tuple[int, int], Path] = {}
+    for pattern in config.paths:
+        here = _matches(pattern)
+        inside = [path for path in here if run_dir is not None and _is_within(path, run_dir)]
+        if inside and (len(inside) == len(here) or Path(pattern).exists()):
+            raise BadInput(
+                f"input.path = '{pattern}': '{inside[0]}' lies in run_dir = '{run_dir}', where the run writes its own "
+                "files: move the input out of it, or name another run_dir"
+            )
+        if inside:
+            logger.warning("ingest: input.path = '%s': %d files in run_dir are left out", pattern, len(inside))
+        for path in here:
+            if path in inside:
+                continue
+            about = path.stat()
+            first = found.setdefault((about.st_dev, about.st_ino), path)
+            if first != path:
+                logger.info("ingest: '%s' is the same file as '%s': read once", path, first)
+    return list(found.values())
+
+
+def _matches(pattern: str) -> list[Path]:
+    """The files that a path or glob names."""
+    if "\0" in pattern:
+        raise BadInput(f"input.path = {pattern!r}: a path holds no NUL; give a file or a glob such as 'news/*.csv'")
+    try:
+        here = [Path(pattern)] if Path(pattern).exists() else []
+        here = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if not _is_loop(name)] or here
+        if not here:
+            raise BadInput(f"input.path = '{pattern}': no such file; give a file or a glob such as 'news/*.csv'")
+        for path in here:
+            kind = path.stat().st_mode
+            if stat.S_ISDIR(kind):
+                raise BadInput(f"input.path = '{path}' is a folder: name the files in it, such as '{path}/*.csv'")
+            if not stat.S_ISREG(kind):
+                raise BadInput(f"input.path = '{path}' is no regular file: copy what it gives into a file first")
+    except OSError as error:
+        named = error.filename or pattern
+        raise BadInput(f"input.path = '{pattern}': '{named}': {error.strerror}; give files that can be read") from None
+    return here
+
+
+def _is_loop(name: str) -> bool:
+    """Whether a path goes round a loop of links, which a glob follows as far as the system does."""
+    try:
+        Path(name).stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.expanduser().resolve())

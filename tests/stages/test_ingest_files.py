@@ -1,0 +1,65 @@
+"""Which files are the input: regular ones, each once, and never the run's own."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from job.config import Input
+from job.runtime.errors import BadInput
+from job.stages.ingest_files import find_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(f"title\n{name}\n")
+    return tmp_path
+
+
+def find(*patterns: object, run_dir: Path | None = None) -> list[str]:
+    return [str(path) for path in find_files(Input(path=[str(pattern) for pattern in patterns]), run_dir)]
+
+
+def refused(*patterns: object, run_dir: Path | None = None) -> str:
+    with pytest.raises(BadInput) as caught:
+        find(*patterns, run_dir=run_dir)
+    return str(caught.value)
+
+
+def test_what_is_no_regular_file_is_refused_before_it_is_opened(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket.csv"))
+        (folder / "link.csv").symlink_to("/dev/zero")
+        for name in ("pipe.csv", "socket.csv", "link.csv", "/dev/null", "p*.csv"):
+            assert "is no regular file: copy what it gives into a file first" in refused(name)
+    (folder / "gone.csv").symlink_to("nowhere")
+    assert "No such file" in refused("g*.csv")
+    assert "'gone.csv': No such file" in refused("gone.csv")
+    assert "no such file; give a file or a glob" in refused("nowhere.csv")
+    assert "is a folder" in refused(".")
+    assert "a path holds no NUL" in refused("a\0.csv")
+    assert "File name too long" in refused("a" * 300 + ".csv")
+
+
+def test_a_file_of_several_names_is_read_once(folder: Path) -> None:
+    (folder / "link.csv").symlink_to("a.csv")
+    os.link(folder / "a.csv", folder / "second.csv")
+    assert find("a.csv", "./a.csv", folder / "a.csv", "link.csv", "second.csv", "b.csv") == ["a.csv", "b.csv"]
+    (folder / "loop").symlink_to(".")
+    assert len(find("**/*.csv")) == 2
+
+
+def test_a_named_file_in_the_run_folder_is_refused_and_one_of_a_glob_left_out(folder: Path) -> None:
+    run = folder / "run"
+    run.mkdir()
+    (run / "topics.csv").write_text("title\nmine\n")
+    (folder / "way.csv").symlink_to("run/topics.csv")
+    for pattern in ("run/topics.csv", "way.csv", "run/*.csv", run / "*"):
+        said = refused(pattern, run_dir=Path("run"))
+        assert "lies in run_dir = 'run', where the run writes its own files: move the input out of it" in said
+    assert find("**/*.csv", run_dir=run) == ["a.csv", "b.csv"]
+    assert find("run/topics.csv", run_dir=folder / "other") == ["run/topics.csv"]
