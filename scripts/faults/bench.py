@@ -64,8 +64,8 @@ class Bench:
     def run(self, fault: Fault | None = None, *settings: str) -> Outcome:
         return forks.run(self.world.words(*settings), self.world.scratch, self.world.run, fault)
 
-    def command(self, *words: str) -> Outcome:
-        return forks.run(list(words), self.world.scratch)
+    def command(self, *words: str, fault: Fault | None = None) -> Outcome:
+        return forks.run(list(words), self.world.scratch, self.world.run, fault)
 
     def go_on(
         self, what: str, number: int, kills: int, before: Iterable[str] = (), expected: State | None = None

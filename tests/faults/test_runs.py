@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, clean_environment
 
 # each n-th trial of a part
-SAMPLE = {"kills": 100, "random_stops": 80, "damage": 130, "settings": 25, "full": 160, "foreign": 12}
+SAMPLE = {"kills": 100, "changes": 250, "random_stops": 80, "damage": 130, "settings": 25, "full": 160, "foreign": 12}
 pytestmark = pytest.mark.slow
 
 
