@@ -78,6 +78,7 @@ def _input_rows(base: Path) -> dict[str, Row]:
         "input.description": _row("input.description=null", ALL),
         "input.time": _row("input.time=null", ("ingest", *FROM_MERGE)),
         "input.source": _row("input.source=language", ROWS),
+        "input.max_line_mb": _row("input.max_line_mb=3", ROWS),
         "input.encoding": _row("input.encoding=latin-1", ALL),
         "input.deduplicate": _row("input.deduplicate=false", ALL),
     }
