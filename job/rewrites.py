@@ -6,14 +6,14 @@ other ranks. Rows that are altered again before a neighbor graph was finished ar
 ever beside a program that writes to its collection.
 """
 
-import json
 from typing import NoReturn
 
 from job.backends.milvus import lite_files
 from job.context import COLLECTION, Job
 from job.runtime.errors import JobError, Resumable
+from job.runtime.files import read_sealed, write_sealed
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, write_json
+from job.runtime.rundir import RunDir
 
 _FILE = "rewrites.json"
 
@@ -82,13 +82,12 @@ def discard_lite(job: Job, why: str) -> None:
 
 def _read(run: RunDir) -> tuple[int, int]:
     """How many rewrites were demanded, and how many of them have given a neighbor graph; 0 where it is not known."""
-    try:
-        found = json.loads(run.file(_FILE).read_text(encoding="utf-8"))
-        demanded, settled = int(found["demanded"]), int(found["settled"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    found = read_sealed(run.file(_FILE))
+    if not found.keys() >= {"demanded", "settled"}:
         return 0, 0
+    demanded, settled = int(found["demanded"]), int(found["settled"])
     return (demanded, settled) if 0 <= settled <= demanded else (0, 0)
 
 
 def _write(run: RunDir, demanded: int, settled: int) -> None:
-    write_json(run.file(_FILE), {"demanded": demanded, "settled": settled})
+    write_sealed(run.file(_FILE), {"demanded": demanded, "settled": settled})
