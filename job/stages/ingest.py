@@ -1,7 +1,6 @@
 """Ingest: read the input files into distinct headlines, the rows they came from, and the rejects."""
 
 import csv
-import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, Source, open_source, reading
+from job.backends.tables import Block, Reject, Source, open_source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
+from job.backends.tables.csv_answer import without_formula
 from job.backends.tables.source import as_strings
 from job.config import Input
 from job.context import Job, Stage, StageResult
@@ -24,7 +24,8 @@ from job.data import ROWS
 from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest, digest_file
+from job.runtime.rundir import RunDir, atomic, digest
+from job.stages.ingest_files import find_files, input_digest
 from job.stages.ingest_texts import clean_text, distinct, texts_table
 
 
@@ -57,7 +58,7 @@ class IngestStage(Stage):
     version = 3
 
     def key(self, job: Job) -> list[Any]:
-        return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input))]
+        return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
 
     def files(self, job: Job) -> list[str]:
         return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []
@@ -69,9 +70,9 @@ class IngestStage(Stage):
         return ingest(job.config.input, job.run)
 
 
-def ingest(config: Input, run: RunDir) -> StageResult:
-    """Read the input files into the run folder."""
-    sources = open_sources(config)
+def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:
+    """Read the input files into the run folder. No file in `run_dir` is read; None: in that folder."""
+    sources = open_sources(config, run_dir or run.path)
     columns = _Columns(
         config.title,
         _description(config, sources),
@@ -82,7 +83,7 @@ def ingest(config: Input, run: RunDir) -> StageResult:
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
-        raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
+        raise BadInput(f"input.path = '{shown(', '.join(config.paths))}': no usable row{why}")
     headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
@@ -138,9 +139,10 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         for number, source in enumerate(sources):
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
-                    rejects.writerow([source.path, item.row, item.line or "", item.reason])
-                    tally.rejects[item.reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{source.path}, row {item.row}: {item.reason}"
+                    file, reason = shown(source.path), " ".join(item.reason.splitlines())
+                    rejects.writerow([without_formula(file), item.row, item.line or "", reason])
+                    tally.rejects[reason.split(":")[0]] += 1
+                    tally.first_reject = tally.first_reject or f"{file}, row {item.row}: {reason}"
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
@@ -152,44 +154,15 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
     return texts
 
 
-def input_digest(config: Input) -> str:
-    """Digest of the input's content: the files' names and bytes.
-
-    Raises:
-        BadInput: no such file.
-    """
-    parts: list[list[str]] = []
-    for path in find_files(config):
-        with reading(path):
-            parts.append([str(path), digest_file(path)])
-    return digest(parts)
-
-
-def find_files(config: Input) -> list[Path]:
-    """The input's files, globs expanded in sorted order."""
-    found: list[Path] = []
-    for pattern in config.paths:
-        here = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
-        if not here and Path(pattern).exists():
-            here = [Path(pattern)]
-        if not here:
-            raise BadInput(f"input.path = '{pattern}': no such file; give a file or a glob such as 'news/*.csv'")
-        for path in here:
-            if path.is_dir():
-                raise BadInput(f"input.path = '{path}' is a folder: name the files in it, such as '{path}/*.csv'")
-            if path not in found:
-                found.append(path)
-    return found
-
-
-def open_sources(config: Input) -> list[Source]:
+def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
     """Open every file's head and check that it has the title column.
 
     Raises:
-        BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
+        BadInput: see `find_files`; a file is empty, unreadable, or lacks the title column (the message lists what it
+            has).
     """
     texts = {config.title} | ({config.description} if config.description else set())
-    sources = [open_source(path, config.format, config.encoding, texts) for path in find_files(config)]
+    sources = [open_source(path, config.format, config.encoding, texts) for path in find_files(config, run_dir)]
     for source in sources:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))
@@ -206,7 +179,7 @@ def _description(config: Input, sources: list[Source]) -> str | None:
         return name
     if name != Input.model_fields["description"].default:
         raise BadInput(_no_column(without[0], "description", name))
-    logger.warning("ingest: no column 'description' in %s: only its titles are used", without[0].path)
+    logger.warning("ingest: no column 'description' in %s: only its titles are used", shown(without[0].path))
     return name if len(without) < len(sources) else None
 
 
@@ -228,8 +201,9 @@ def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str])
 
 def _no_column(source: Source, key: str, name: str) -> str:
     names = ", ".join(source.schema.names)
-    shown = names if len(names) < 500 else names[:497] + "..."
-    return f"input.{key} = '{name}': no such column in '{source.path}'; it has: {shown!r}; set input.{key}=COLUMN"
+    names = names if len(names) < 500 else names[:497] + "..."
+    file = shown(source.path)
+    return f"input.{key} = '{name}': no such column in '{file}'; it has: {names!r}; set input.{key}=COLUMN"
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:

@@ -16,6 +16,7 @@ from job.backends.tables.source import (
     as_text,
     open_bytes,
     reading,
+    shown,
     undecodable,
     unique,
 )
@@ -79,9 +80,9 @@ class CsvSource:
         with open_bytes(path) as raw:
             header = next((line for line in as_text(raw, encoding, "") if line.strip()), "")
         if not header:
-            raise BadInput(f"input.path: '{path}' is empty: expected a header line with the column names")
+            raise BadInput(f"input.path: '{shown(path)}' is empty: expected a header line with the column names")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
+            raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
             _, names, reason = next(self._parsed(_LineReader(as_text(raw, encoding, "")), 0))

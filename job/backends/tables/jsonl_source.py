@@ -16,6 +16,7 @@ from job.backends.tables.source import (
     as_text,
     open_bytes,
     reading,
+    shown,
     undecodable,
 )
 from job.runtime.errors import BadInput
@@ -43,7 +44,7 @@ class JsonlSource:
                     kinds.setdefault(key, set()).add(_json_type(item))
         if not kinds:
             problem = f"holds no JSON object ({first_reason})" if first_reason else "is empty"
-            raise BadInput(f"input.path: '{path}' {problem}: expected one JSON object per line (JSON Lines)")
+            raise BadInput(f"input.path: '{shown(path)}' {problem}: expected one JSON object per line (JSON Lines)")
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
@@ -54,7 +55,9 @@ class JsonlSource:
                 if not line.strip():
                     continue
                 if at_start and line.lstrip().startswith("["):
-                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object per line")
+                    raise BadInput(
+                        f"input.path: '{shown(self.path)}' holds a JSON array; expected one JSON object per line"
+                    )
                 at_start = False
                 problem = undecodable(line)
                 if problem:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.backends.tables.source import Block, Reject, open_seekable, reading, unique
+from job.backends.tables.source import Block, Reject, open_seekable, reading, shown, unique
 from job.runtime.errors import BadInput
 
 _BATCH_ROWS = 4_096
@@ -25,7 +25,7 @@ class ParquetSource:
             if field.name in text_columns:
                 kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
                 if not _is_text(kind):
-                    raise BadInput(f"input: column '{field.name}' of '{path}' is {field.type}, expected text")
+                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' is {field.type}, expected text")
                 field = pa.field(field.name, pa.string())
             fields.append(field)
         self.schema = pa.schema(fields)

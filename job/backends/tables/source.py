@@ -53,7 +53,7 @@ class Source(Protocol):
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Inside this block, any error while reading `path` becomes one clear `BadInput`."""
-    where = f"input.path: '{path}'"
+    where = f"input.path: '{shown(path)}'"
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -116,6 +116,14 @@ def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray
         for value in column.to_pylist()
     ]
     return pa.array(values, pa.string())
+
+
+def shown(path: Path | str | None) -> str:
+    """The path for messages, in one line of printable UTF-8: anything else in it is a backslash and a code."""
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def undecodable(text: str) -> str | None:
