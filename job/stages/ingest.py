@@ -216,8 +216,9 @@ def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str])
 
 def _no_column(source: Source, key: str, name: str) -> str:
     names = ", ".join(source.schema.names)
-    shown = names if len(names) < 500 else names[:497] + "..."
-    return f"input.{key} = '{name}': no such column in '{source.path}'; it has: {shown!r}; set input.{key}=COLUMN"
+    shown = repr(names)
+    shown = shown if len(shown) < 500 else shown[:497] + "..."
+    return f"input.{key} = '{name}': no such column in '{source.path}'; it has: {shown}; set input.{key}=COLUMN"
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:

@@ -99,7 +99,9 @@ class CsvSource:
             raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0))
+            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0), (0, [], ""))
+        if not names and not reason:
+            raise BadInput(f"input.path: '{path}' has no header: every line is empty but for its delimiters")
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]

@@ -108,16 +108,15 @@ class JsonlSource:
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
         # by what is there, not by row and column: every line may have keys of its own
+        kinds = {field.name: field.type for field in self.schema}
         found: dict[str, list[Any]] = {}
         for place, value in enumerate(values):
             for name, item in value.items():
                 if name not in found:
                     found[name] = [None] * len(values)
-                found[name][place] = item
+                found[name][place] = _converted(item, kinds[name])
         columns = [
-            pa.array([_converted(item, field.type) for item in found[field.name]], field.type)
-            if field.name in found
-            else pa.nulls(len(values), field.type)
+            pa.array(found[field.name], field.type) if field.name in found else pa.nulls(len(values), field.type)
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)

@@ -30,6 +30,11 @@ class ParquetSource:
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
                 field = field.with_type(pa.timestamp(field.type.unit, "UTC"))
+            elif pa.types.is_binary_view(field.type):
+                # Arrow cannot select rows of it
+                field = field.with_type(pa.large_binary())
+            elif pa.types.is_string_view(field.type):
+                field = field.with_type(pa.large_string())
             fields.append(field)
         self.schema = pa.schema(fields)
 

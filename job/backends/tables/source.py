@@ -66,7 +66,7 @@ def reading(path: Path) -> Iterator[None]:
     except pa.ArrowException as error:
         raise BadInput(f"{where} cannot be read ({str(error).splitlines()[0]})") from None
     except OSError as error:
-        raise BadInput(f"{where}: {error.strerror or error}") from None
+        raise BadInput(f"{where}: {error.strerror or str(error).splitlines()[0][:200]}") from None
 
 
 def open_bytes(path: Path) -> IO[bytes]:

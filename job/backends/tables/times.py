@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from job.backends.tables.source import python_values
+
 # `input.time: auto` takes the first of these that the input has
 USUAL_NAMES = (
     *("time", "published", "published_at", "publishedAt", "published_date", "publish_date", "pub_date", "pubDate"),
@@ -39,12 +41,12 @@ class Times:
             if getattr(column.type, "tz", None) is None:
                 self.without_zone += len(column) - column.null_count
             microseconds = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-            seconds = np.asarray(pc.cast(microseconds, pa.float64()).fill_null(math.nan)) / 1e6
+            seconds = np.asarray(pc.cast(microseconds, pa.float64(), safe=False).fill_null(math.nan)) / 1e6
         elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             values = column.cast(pa.float64(), safe=False).fill_null(math.nan)
             seconds = np.array([_from_epoch(value) for value in values.to_pylist()], np.float64)
         else:
-            seconds = np.array([self._from_text(value) for value in column.to_pylist()], np.float64)
+            seconds = np.array([self._from_text(value) for value in python_values(column)], np.float64)
         self.unusable += int(np.isnan(seconds).sum())
         return seconds
 
