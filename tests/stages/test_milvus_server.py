@@ -34,11 +34,12 @@ def headlines(count: int) -> Headlines:
 
 def store(milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, **settings: Any) -> dict[str, Any]:
     key, extra = settings.pop("key", ""), settings.pop("extra", None)
+    settings["uri"] = milvus.uri
     return stats_of(StoreStage().run(job_of(run.path, rows, found, milvus, key, extra, store=settings)))
 
 
 def neighbors(milvus: Milvus, rows: Headlines, found: Embeddings, run: RunDir, **settings: Any) -> dict[str, Any]:
-    sections = {"neighbors": {"k": K, **settings}, "project": {"n_neighbors": K}}
+    sections = {"neighbors": {"k": K, **settings}, "project": {"n_neighbors": K}, "store": {"uri": milvus.uri}}
     stage, job = NeighborsStage(), job_of(run.path, rows, found, milvus, **sections)
     stats = stats_of(stage.run(job))
     stage.clean_up(job)
