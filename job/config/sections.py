@@ -6,6 +6,7 @@ key, so changing it does not redo the stage.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -109,9 +110,19 @@ class Store(Section):
     @field_validator("uri")
     @classmethod
     def _file_or_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.endswith(".db") and not value.startswith(("http://", "https://")):
+        if value is None or (value.endswith(".db") and "://" not in value):
+            return value
+        expected = "expected a file ending in .db (Milvus Lite), or an address such as http://localhost:19530"
+        try:
+            parts = urlsplit(value)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(expected)
+        if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(
-                "expected a file ending in .db (Milvus Lite), or an address such as http://localhost:19530"
+                f"{expected}, and nothing after the port: store.db_name names a database, MILVUS_TOKEN a token"
             )
         return value
 

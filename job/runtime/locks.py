@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,9 @@ class Lock:
         self._facts["ended"] = {"code": code, "message": said, "at": now(), "others": others}
         # a lock that another process took over is not ours to write
         if self.file.exists():
-            self._save()
+            # on a full disk too the process ends with its own error; that it is gone can be seen
+            with suppress(OSError):
+                self._save()
 
     def _save(self) -> None:
         _write_beside(self.file, self._facts).replace(self.file)

@@ -61,6 +61,8 @@ def embed_shards(encoder: Encoder, path: Path, shards: list[Shard], target: Targ
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for shard, tokens in map_in_order(shards, tokenize, 2):
+            # its first batch may take longer than a signal is patient
+            signals.check(_GRACE_SECONDS)
             with _naming(shard, "embedding"):
                 pending = encoder.forward(tokens, target.half, done)
             if written is not None:

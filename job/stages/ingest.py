@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
+from job.backends.tables.csv_answer import without_formula
 from job.backends.tables.source import as_strings
 from job.config import Input
 from job.context import Job, Stage, StageResult
@@ -139,8 +140,9 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         for number, source in enumerate(sources):
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
-                    rejects.writerow([source.path, item.row, item.line or "", item.reason])
-                    tally.rejects[item.reason.split(":")[0]] += 1
+                    reason = " ".join(item.reason.splitlines())
+                    rejects.writerow([without_formula(str(source.path)), item.row, item.line or "", reason])
+                    tally.rejects[reason.split(":")[0]] += 1
                     tally.first_reject = tally.first_reject or f"{source.path}, row {item.row}: {item.reason}"
                     continue
                 block, clean, names = item
@@ -160,7 +162,7 @@ def input_digest(config: Input, run_dir: Path | None = None) -> str:
         BadInput: as `find_files`.
     """
     parts: list[list[str]] = []
-    for path in find_files(config, run_dir):
+    for path in find_files(config, run_dir, log=False):
         with reading(path):
             parts.append([str(path), digest_file(path)])
     return digest(parts)

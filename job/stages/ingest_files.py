@@ -10,10 +10,10 @@ from job.runtime.errors import BadInput
 from job.runtime.log import logger
 
 
-def find_files(config: Input, run_dir: Path | None = None) -> list[Path]:
+def find_files(config: Input, run_dir: Path | None = None, log: bool = True) -> list[Path]:
     """The input's files, globs expanded in sorted order; a file that is found under several names is taken once.
 
-    Files within `run_dir` are no input: a run would read its own answer.
+    Files within `run_dir` are no input: a run would read its own answer. `log`: say what is left out.
 
     Raises:
         BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
@@ -27,14 +27,14 @@ def find_files(config: Input, run_dir: Path | None = None) -> list[Path]:
                 f"input.path = '{pattern}': '{inside[0]}' lies in run_dir = '{run_dir}', where the run writes its own "
                 "files: move the input out of it, or name another run_dir"
             )
-        if inside:
+        if inside and log:
             logger.warning("ingest: input.path = '%s': %d files in run_dir are left out", pattern, len(inside))
         for path in here:
             if path in inside:
                 continue
             about = path.stat()
             first = found.setdefault((about.st_dev, about.st_ino), path)
-            if first != path:
+            if first != path and log:
                 logger.info("ingest: '%s' is the same file as '%s': read once", path, first)
     return list(found.values())
 

@@ -13,7 +13,7 @@ from job.context import COLLECTION, Job, Size, Stage, StageResult
 from job.rewrites import discard_lite, owns_lite, rewrites
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
-from job.runtime.secrets import without_password
+from job.runtime.secrets import without_secrets
 from job.stages.store_extra import check_extra_fields, extra_digest
 
 
@@ -95,7 +95,7 @@ def _address(config: Config) -> str:
     uri = config.store.uri
     if uri is None:
         return ""
-    return str(Path(uri).expanduser().resolve()) if is_lite(uri) else without_password(uri)
+    return str(Path(uri).expanduser().resolve()) if is_lite(uri) else without_secrets(uri)
 
 
 @contextmanager

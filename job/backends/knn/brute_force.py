@@ -13,7 +13,7 @@ _SPARE = 9
 _QUERIES = 1_024
 
 
-@nb.njit(cache=True, parallel=True)
+@nb.njit(cache=True, nogil=True, parallel=True)
 def _keep_best(scores, start, rows, best_scores, best_rows):  # type: ignore[no-untyped-def]
     """One heap per row with its lowest score on top; of equal scores the first stays."""
     k = best_scores.shape[1]

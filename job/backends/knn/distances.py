@@ -14,7 +14,7 @@ NEAR_TIE = 4e-6
 NUMBA_LOCK = threading.Lock()
 
 
-@nb.njit(cache=True, parallel=True, fastmath={"reassoc", "contract"})
+@nb.njit(cache=True, nogil=True, parallel=True, fastmath={"reassoc", "contract"})
 def _pair_distances(vectors, rows, indices):  # type: ignore[no-untyped-def]
     n, k = indices.shape
     out = np.full((n, k), np.inf, np.float32)

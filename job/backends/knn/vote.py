@@ -6,7 +6,7 @@ import numpy as np
 from job.data import Floats, Ints
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _majority_vote(labels, indices, distances):  # type: ignore[no-untyped-def]
     n, k = indices.shape
     winner = labels.copy()

@@ -17,7 +17,7 @@ from job.runtime import signals
 from job.runtime.device import Choice, installed
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger, quiet_libraries
-from job.runtime.secrets import without_password
+from job.runtime.secrets import without_secrets
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Connection:
             Resumable: no server answered for `patience` seconds, or a stop signal arrived.
         """
         client_class = _client_class()
-        self.uri, self.db_name, self.patience = without_password(uri), db_name, patience
+        self.uri, self.db_name, self.patience = without_secrets(uri), db_name, patience
         self.lite, self.zilliz = is_lite(uri), "zillizcloud" in uri
         if self.lite:
             uri = str(lite_files.place(uri))

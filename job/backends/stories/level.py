@@ -107,7 +107,7 @@ def _leaf_means(
     return means, np.pad(place.astype(np.int64), (0, len(tree.merges)))
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _merge(merges, first, last, leaf_count, place, means, sizes):  # type: ignore[no-untyped-def]
     """Carry out merges first ... last: the mean of a node is at `place[node]`, its size in `sizes[node]`."""
     for e in range(first, last):
@@ -119,7 +119,7 @@ def _merge(merges, first, last, leaf_count, place, means, sizes):  # type: ignor
         place[node], sizes[node] = place[a], sizes[a] + sizes[b]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _margins(vectors, own, near, roots, place, means, sizes):  # type: ignore[no-untyped-def]
     """For each row the mean similarity to the rest of its story, less the largest one to another story near it."""
     result = np.empty(len(vectors))

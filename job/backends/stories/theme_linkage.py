@@ -58,7 +58,7 @@ def join_small(
     return result
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _nearest_alive(distances, weights, alive, power, i):  # type: ignore[no-untyped-def]
     """The nearest other cluster of cluster i and its penalized distance; the first of equal ones."""
     nearest, smallest = -1, np.inf
@@ -70,7 +70,7 @@ def _nearest_alive(distances, weights, alive, power, i):  # type: ignore[no-unty
     return nearest, smallest
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _merge_all(distances, size, power):  # type: ignore[no-untyped-def]
     m = len(size)
     alive = np.ones(m, np.bool_)
