@@ -122,7 +122,7 @@ def test_a_damaged_database_of_the_runs_own_is_made_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [("neighbors",), BOTH])
-@pytest.mark.parametrize("damage", [*DAMAGES, lambda path: flipped(path, 0.01), lambda path: flipped(path, 0.99)])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_whatever_file_is_damaged_the_graph_is_the_same(
     finished: tuple[Path, str], run: Path, damage: Callable[[Path], None], stages: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -158,7 +158,7 @@ test_milvus_damage.finish(Path(sys.argv[2]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", [2, 6, 9, 12, 16, 20, 24])
+@pytest.mark.parametrize("operation", [2, 9, 14, 22])
 def test_a_kill_within_milvus_lite_costs_nothing(finished: tuple[Path, str], tmp_path: Path, operation: int) -> None:
     """At the n-th file that is opened to write, renamed or removed in its database."""
     words = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path / "run"), str(operation)]
