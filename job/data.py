@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from job.runtime.errors import JobError
 from job.runtime.rundir import atomic
+from job.runtime.shards import array_files
 
 Ints = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
@@ -110,7 +111,7 @@ class Embeddings:
     @classmethod
     def load(cls, folder: Path, ids: Ids) -> "Embeddings":
         """The vectors of all shards `folder/00042.npy`, in memory: n x d x 2 or 4 bytes."""
-        shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("[0-9]*.npy"))]
+        shards = [np.load(path, mmap_mode="r") for path in array_files(folder)]
         return cls(ids, np.asarray(shards[0]) if len(shards) == 1 else np.concatenate(shards))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from job.commands.finished import check_files
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
+from job.runtime.shards import array_files
 
 if TYPE_CHECKING:
     from job.context import Job
@@ -65,8 +66,7 @@ def run_vectors(job: "Job") -> "Vectors":
         BadInput: they are in neither.
     """
     folder = job.run.file("collection" if job.whole_collection else "embeddings")
-    pattern = "vectors.npy" if job.whole_collection else "[0-9]*.npy"
-    if any(folder.glob(pattern)):
+    if (folder / "vectors.npy").exists() if job.whole_collection else array_files(folder):
         check_files(job.run, "store" if job.whole_collection else "embed", may_be_gone=True)
         vectors = job.embeddings.vectors
         if len(vectors) != len(job.headlines):

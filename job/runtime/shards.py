@@ -146,6 +146,11 @@ def remove_shards(folder: Path) -> None:
         folder.rmdir()
 
 
+def array_files(folder: Path) -> list[Path]:
+    """The arrays of all shards in a folder, in order. Other files may lie there: they are not ours."""
+    return sorted(path for path in _shard_files(folder) if path.suffix == ".npy")
+
+
 def _shard_files(folder: Path) -> list[Path]:
     return [path for path in folder.glob("[0-9]*") if _SHARD_FILE.fullmatch(path.name)]
 

@@ -9,7 +9,7 @@ from job.context import Job, Size, Stage, StageResult
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.rundir import digest
-from job.runtime.shards import Shards
+from job.runtime.shards import Shards, array_files
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
@@ -32,7 +32,7 @@ class EmbedStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         folders = ("embeddings", "sparse")
-        return [f"{name}/{path.name}" for name in folders for path in sorted(job.run.file(name).glob("[0-9]*.npy"))]
+        return [f"{name}/{path.name}" for name in folders for path in array_files(job.run.file(name))]
 
     def check(self, job: Job) -> None:
         from job.backends.embedding.precision import check_precision

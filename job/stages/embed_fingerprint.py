@@ -43,7 +43,11 @@ class Fingerprint:
 
 def read_fingerprint(shards: Shards, run: RunDir) -> Fingerprint | None:
     """The run folder's fingerprint; None where nothing was embedded yet. Call it before shards of other settings are
-    dropped."""
+    dropped.
+
+    The fingerprint of finished work that other settings replace is removed: a kill while its shards are dropped must
+    not make them look half done.
+    """
     try:
         fields = read_sealed(_file(run))
         vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
@@ -51,6 +55,9 @@ def read_fingerprint(shards: Shards, run: RunDir) -> Fingerprint | None:
         if not {"model", "model_digest", "pooling", "tokens"} <= fields.keys():
             return None
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not made and fields["shards_key"] != shards.key:
+        _file(run).unlink(missing_ok=True)
         return None
     return Fingerprint(fields, vectors, made)
 
@@ -73,7 +80,9 @@ def check_fingerprint(
         "tokens": encoder.tokenize(TEXTS).lists(),
         "vectors_float32": base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
     }
-    difference = _difference(before, now, vectors) if before is not None and before.shards else None
+    difference = None
+    if before is not None and before.shards and not _other_settings(before, now):
+        difference = _difference(before, now, vectors)
     if before is not None and difference is not None:
         folder = run.file("embeddings")
         raise BadInput(
@@ -103,6 +112,12 @@ def differs_from_run(run: RunDir, encoder: FlagEncoder, model: Model) -> str | N
 
 def _file(run: RunDir) -> Path:
     return run.file("embed_fingerprint.json")
+
+
+def _other_settings(before: Fingerprint, now: Mapping[str, Any]) -> bool:
+    """Whether the same model made the shards with other settings, such as `embed.max_length`: none of them is kept."""
+    same = all(before.fields[name] == now[name] for name in ("model_digest", "pooling"))
+    return same and before.fields["shards_key"] != now["shards_key"]
 
 
 def _difference(before: Fingerprint, now: Mapping[str, Any], vectors: Floats) -> str | None:

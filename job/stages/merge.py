@@ -8,6 +8,7 @@ from job.backends.arrays import Device
 from job.config import Config
 from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Floats
+from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.rundir import digest
 
@@ -99,7 +100,16 @@ def uses_lexical_weights(job: Job) -> bool:
 
 
 def lexical_weights(job: Job) -> Any:
-    """The lexical weights as a SciPy CSR array, None where they are not used."""
+    """The lexical weights as a SciPy CSR array, None where they are not used.
+
+    Raises:
+        BadInput: they are used, and are gone or incomplete.
+    """
     from job.backends.embedding.lexical_shards import load_lexical_weights
 
-    return load_lexical_weights(job.run.path) if uses_lexical_weights(job) else None
+    if not uses_lexical_weights(job):
+        return None
+    found = load_lexical_weights(job.run.path)
+    if found is None:
+        raise BadInput(f"'{job.run.file('sparse')}' has no lexical weights: `run` again makes them")
+    return found

@@ -153,8 +153,10 @@ def _run(result: Result, bench: Bench, command: str, settings: tuple[str, ...], 
         result.remarks.append(f"{command}: 75: {bench.general(done.error)}")
         done = bench.run(None, *settings)
     said = check.differences(state, check.state_of(bench.world)) if done.code == 0 else []
-    # a file that nothing needed need not be made again
+    # a file that nothing needed need not be made again; what Milvus got again is searched again: `store` counts that
     said = [one for one in said if not one.startswith("file missing: ")]
+    if "file too many: rewrites.json" in said:
+        said = [one for one in said if one not in ("file too many: rewrites.json", "the output of stage store differs")]
     _judge(result, command, done, not said, said)
     if done.code != 0:
         result.remarks.append(f"{command}: {done.code}: {bench.general(done.error)}")

@@ -138,5 +138,12 @@ def _snapshot(place: Path, bench: Bench) -> dict[str, tuple[int, str]]:
 def _may_be_new(name: str) -> bool:
     """Whether a command writes this file: an answer beside the run folder, and what only some settings leave."""
     beside = ("new.csv", "assigned.csv", "assigned_rejects.csv", "run-jsonl/headlines.jsonl", "run-jsonl/stories.jsonl")
-    inside = ("run/restarts.json", "run/story_", "run/embeddings/0000", "run/sparse/0000", "run/collection/")
+    inside = (
+        "run/restarts.json",
+        "run/story_",
+        "run/embeddings/0000",
+        "run/sparse/0000",
+        "run/collection/",
+        "run/markers/ids.json",
+    )
     return name in beside or name.startswith(inside)

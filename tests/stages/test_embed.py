@@ -21,6 +21,7 @@ from job.backends.embedding.models import find_model
 from job.data import Embeddings
 from job.runtime import signals
 from job.runtime.errors import JobError, Resumable
+from job.runtime.files import write_sealed
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
@@ -345,3 +346,18 @@ def test_what_a_killed_rank_left_half_written_is_no_shard(whole: Path, tmp_path:
     ids = np.arange(496)
     mine, theirs = (Embeddings.load(run / "embeddings", ids).vectors for run in (folder, whole))
     assert np.array_equal(mine, theirs)
+
+
+def test_finished_work_that_other_settings_replace_never_looks_half_done(tmp_path: Path) -> None:
+    old = Shards(tmp_path / "embeddings", "old", 6, 2)
+    for shard in old.to_make():
+        old.write(shard, np.ones((2, 3), np.float32))
+    fields = {"model": "m", "model_digest": "d", "pooling": "cls", "tokens": [[1]], "vectors_float32": "AACAPw=="}
+    write_sealed(tmp_path / "embed_fingerprint.json", {**fields, "shards_key": "old", "rows": 6})
+    half = read_fingerprint(old, RunDir(tmp_path))
+    assert half is not None and half.shards == 3
+    new = Shards(tmp_path / "embeddings", "new", 6, 4)
+    assert read_fingerprint(new, RunDir(tmp_path)) is None
+    # as a kill leaves it while the old shards are dropped
+    (tmp_path / "embeddings" / "00002.json").unlink()
+    assert read_fingerprint(new, RunDir(tmp_path)) is None

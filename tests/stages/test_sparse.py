@@ -1,6 +1,7 @@
 """BGE-M3's lexical weights in Milvus, beside the vectors of the same pass."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,14 @@ def test_a_field_of_another_type_is_not_taken_for_the_weights(tmp_path: Path) ->
         assert "text" in milvus.schema.types and not milvus.has_sparse
     finally:
         milvus.close()
+
+
+def test_weights_without_a_shard_are_refused_and_foreign_files_are_not_read(tmp_path: Path) -> None:
+    write_lexical_weights(tmp_path, np.eye(3, dtype=np.float32))
+    for folder in ("sparse", "embeddings"):
+        (tmp_path / folder / "0.npy").write_text("somebody's notes")
+        shutil.copy(tmp_path / folder / "00000.npy", tmp_path / folder / "00001.npy")
+    assert load_lexical_weights(tmp_path).shape == (6, 3)
+    (tmp_path / "sparse" / "00000.npy").unlink()
+    with pytest.raises(BadInput, match="sparse/ has 1 shards and embeddings/ has 2"):
+        load_lexical_weights(tmp_path)
