@@ -31,7 +31,8 @@ class Input(Section):
 
     `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
     names that the input has; None: times are not used. `source`: the column of who published it, for the tables and
-    the names; likewise. The content of the files is part of the key, not where they lie.
+    the names; likewise. `max_line_mb`: a longer line of CSV or JSON Lines is a reject. The content of the files is part
+    of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
@@ -42,6 +43,7 @@ class Input(Section):
     source: Name | None = "auto"
     encoding: Name = "utf-8"
     deduplicate: bool = True
+    max_line_mb: int = Field(default=16, ge=1, le=1024)
 
     @field_validator("encoding")
     @classmethod

@@ -162,7 +162,10 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
             has).
     """
     texts = {config.title} | ({config.description} if config.description else set())
-    sources = [open_source(path, config.format, config.encoding, texts) for path in find_files(config, run_dir)]
+    sources = [
+        open_source(path, config.format, config.encoding, texts, config.max_line_mb)
+        for path in find_files(config, run_dir)
+    ]
     for source in sources:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))

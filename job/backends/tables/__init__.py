@@ -13,7 +13,7 @@ from pathlib import Path
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.jsonl_source import JsonlSource
 from job.backends.tables.parquet_source import ParquetSource
-from job.backends.tables.source import Block, Reject, Source, reading, shown
+from job.backends.tables.source import MEGABYTE, Block, Reject, Source, reading, shown
 from job.runtime.errors import BadInput
 
 __all__ = ["Block", "Reject", "Source", "open_source", "reading", "shown"]
@@ -30,8 +30,9 @@ _FORMATS = {
 }
 
 
-def open_source(path: Path, format: str, encoding: str, text_columns: set[str]) -> Source:
-    """Read the head of `path`. `text_columns` must hold text (title, description).
+def open_source(path: Path, format: str, encoding: str, text_columns: set[str], max_line_mb: int = 16) -> Source:
+    """Read the head of `path`. `text_columns` must hold text (title, description). A line of CSV or JSON Lines that is
+    longer than `max_line_mb` times 2^20 characters becomes a reject without being held in memory.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -42,8 +43,8 @@ def open_source(path: Path, format: str, encoding: str, text_columns: set[str]) 
         if format == "parquet":
             return ParquetSource(path, text_columns)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns)
-        return CsvSource(path, encoding, "\t" if format == "tsv" else None)
+            return JsonlSource(path, encoding, text_columns, max_line_mb * MEGABYTE)
+        return CsvSource(path, encoding, "\t" if format == "tsv" else None, max_line_mb * MEGABYTE)
 
 
 def _format_of(path: Path) -> str:

@@ -12,18 +12,21 @@ from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
     Block,
+    LongLine,
     Reject,
     as_text,
     open_bytes,
+    read_line,
     reading,
     shown,
+    too_long,
     undecodable,
     unique,
 )
 from job.runtime.errors import BadInput
 
 _MAX_RECORD_LINES = 10_000
-_MAX_RECORD_CHARS = 64_000_000
+_ENDS = ("\n", "\r")
 _UNCLOSED_REASON = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
@@ -33,11 +36,16 @@ class _UnclosedQuoteError(Exception):
     """A quoted field runs to the end of the file, or is implausibly long."""
 
 
-class _LineReader:
-    """Physical lines; those of the current record are kept, so that they can be read again."""
+class _LongLineError(Exception):
+    """A record starts with a line that is longer than allowed."""
 
-    def __init__(self, file: io.TextIOBase) -> None:
-        self._file = file
+
+class _LineReader:
+    """Physical lines; those of the current record are kept, so that they can be read again. A record has at most
+    `limit` characters."""
+
+    def __init__(self, file: io.TextIOBase, limit: int) -> None:
+        self._file, self._limit = file, limit
         self._unread: list[str] = []
         self.record: list[str] = []
         self.number = 0
@@ -47,14 +55,17 @@ class _LineReader:
         return self
 
     def __next__(self) -> str:
-        line = self._unread.pop() if self._unread else self._file.readline()
+        line = self._unread.pop() if self._unread else read_line(self._file, self._limit, _ENDS)
         if not line:
             if self.record:
                 raise _UnclosedQuoteError
             raise StopIteration
         self.record.append(line)
         self._chars += len(line)
-        if len(self.record) > _MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
+        long = isinstance(line, LongLine)
+        if long and len(self.record) == 1:
+            raise _LongLineError
+        if long or len(self.record) > _MAX_RECORD_LINES or self._chars > self._limit:
             raise _UnclosedQuoteError
         return line
 
@@ -74,22 +85,34 @@ class _LineReader:
 class CsvSource:
     """A CSV or TSV file with a header. All columns are text, unchanged."""
 
-    def __init__(self, path: Path, encoding: str, delimiter: str | None) -> None:
+    def __init__(self, path: Path, encoding: str, delimiter: str | None, max_line: int) -> None:
         self.path = path
-        self._encoding = encoding
-        with open_bytes(path) as raw:
-            header = next((line for line in as_text(raw, encoding, "") if line.strip()), "")
-        if not header:
-            raise BadInput(f"input.path: '{shown(path)}' is empty: expected a header line with the column names")
+        self._encoding, self._max_line = encoding, max_line
+        header = self._header()
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
             raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(_LineReader(as_text(raw, encoding, "")), 0))
+            lines = _LineReader(as_text(raw, encoding, ""), max_line)
+            _, names, reason = next(self._parsed(lines, 0), (0, [], "only delimiters"))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
-        self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
+        self.schema = pa.schema([(name, pa.string()) for name in unique(names, path)])
+
+    def _header(self) -> str:
+        """The first line that is not blank."""
+        with open_bytes(self.path) as raw:
+            lines = as_text(raw, self._encoding, "")
+            while line := read_line(lines, self._max_line, _ENDS):
+                if isinstance(line, LongLine):
+                    raise BadInput(
+                        f"input.path: '{shown(self.path)}' starts with a line {too_long(self._max_line)}: expected a "
+                        "header line with the column names"
+                    )
+                if line.strip():
+                    return line
+        raise BadInput(f"input.path: '{shown(self.path)}' is empty: expected a header line with the column names")
 
     def blocks(self) -> Iterator[Block | Reject]:
         records: list[list[str]] = []
@@ -97,14 +120,16 @@ class CsvSource:
         starts: list[int] = []
         chars = 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for row, line, fields, reason in self._records(_LineReader(as_text(raw, self._encoding, ""))):
+            for row, line, fields, reason in self._records(
+                _LineReader(as_text(raw, self._encoding, ""), self._max_line)
+            ):
                 if reason:
                     yield Reject(row, line, reason)
                     continue
                 records.append(fields)
                 rows.append(row)
                 starts.append(line)
-                chars += sum(map(len, fields))
+                chars += sum(map(len, fields)) + len(fields)
                 if len(records) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
                     yield self._block(records, rows, starts)
                     records, rows, starts, chars = [], [], [], 0
@@ -140,6 +165,8 @@ class CsvSource:
                 fields = next(strict)
             except StopIteration:
                 return
+            except _LongLineError:
+                reason = too_long(self._max_line)
             except _UnclosedQuoteError:
                 reason = _UNCLOSED_REASON
             except csv.Error:

@@ -12,16 +12,20 @@ from job.backends.tables.source import (
     BLOCK_ROWS,
     HALF_SURROGATE_PAIR,
     Block,
+    LongLine,
     Reject,
     as_text,
     open_bytes,
+    read_line,
     reading,
     shown,
+    too_long,
     undecodable,
 )
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
+_MAX_DEPTH = 200
 
 
 class JsonlSource:
@@ -31,13 +35,13 @@ class JsonlSource:
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
     """
 
-    def __init__(self, path: Path, encoding: str, text_columns: set[str]) -> None:
+    def __init__(self, path: Path, encoding: str, text_columns: set[str], max_line: int) -> None:
         self.path = path
-        self._encoding = encoding
+        self._encoding, self._max_line = encoding, max_line
         self._text_columns = text_columns
         kinds: dict[str, set[str]] = {}
         first_reason = ""
-        for line, value, reason in self._objects():
+        for line, value, reason, _ in self._objects():
             first_reason = first_reason or (reason and f"line {line}: {reason}")
             if isinstance(value, dict):
                 for key, item in value.items():
@@ -47,38 +51,33 @@ class JsonlSource:
             raise BadInput(f"input.path: '{shown(path)}' {problem}: expected one JSON object per line (JSON Lines)")
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
-    def _objects(self) -> Iterator[tuple[int, Any, str]]:
-        """Line number, value, and the reason if the line is rejected (the value is then None)."""
-        at_start = True
+    def _objects(self) -> Iterator[tuple[int, Any, str, int]]:
+        """Line number, value, the reason if the line is rejected (the value is then None), and its characters."""
+        at_start, number = True, 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for number, line in enumerate(as_text(raw, self._encoding, "\n"), 1):
-                if not line.strip():
+            file = as_text(raw, self._encoding, "\n")
+            while line := read_line(file, self._max_line, ("\n",)):
+                number += 1
+                if not line.strip() and not isinstance(line, LongLine):
                     continue
                 if at_start and line.lstrip().startswith("["):
                     raise BadInput(
                         f"input.path: '{shown(self.path)}' holds a JSON array; expected one JSON object per line"
                     )
                 at_start = False
-                problem = undecodable(line)
-                if problem:
-                    yield number, None, f"undecodable: {problem}"
-                    continue
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    yield number, None, f"not JSON: {error}"
-                    continue
-                if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
-                    yield number, None, f"undecodable: {HALF_SURROGATE_PAIR}"
+                reason = too_long(self._max_line) if isinstance(line, LongLine) else undecodable(line)
+                if reason:
+                    yield number, None, reason if isinstance(line, LongLine) else f"undecodable: {reason}", 0
                 else:
-                    yield number, value, ""
+                    value, reason = _parsed(line)
+                    yield number, value, reason, len(line)
 
     def blocks(self) -> Iterator[Block | Reject]:
         values: list[dict[str, Any]] = []
         rows: list[int] = []
         lines: list[int] = []
-        chars = 0
-        for row, (line, value, reason) in enumerate(self._objects(), 1):
+        size = 0
+        for row, (line, value, reason, chars) in enumerate(self._objects(), 1):
             if not reason:
                 reason = self._type_problem(value)
             if reason:
@@ -87,10 +86,10 @@ class JsonlSource:
             values.append(value)
             rows.append(row)
             lines.append(line)
-            chars += sum(len(item) for item in value.values() if isinstance(item, str))
-            if len(values) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
+            size += chars + len(self.schema)
+            if len(values) >= BLOCK_ROWS or size >= BLOCK_CHARS:
                 yield self._block(values, rows, lines)
-                values, rows, lines, chars = [], [], [], 0
+                values, rows, lines, size = [], [], [], 0
         if values:
             yield self._block(values, rows, lines)
 
@@ -108,6 +107,34 @@ class JsonlSource:
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
+
+
+def _parsed(line: str) -> tuple[Any, str]:
+    """The value of a line, and the reason if it is rejected (the value is then None)."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"
+    if line.count("[") + line.count("{") > _MAX_DEPTH and _deeper(value, _MAX_DEPTH):
+        return None, f"not JSON: nested more than {_MAX_DEPTH} deep"
+    if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
+        return None, f"undecodable: {HALF_SURROGATE_PAIR}"
+    return value, ""
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` deep: Python's `json` may fail to write those again."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            item
+            for each in level
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _json_type(value: Any) -> str:

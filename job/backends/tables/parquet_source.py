@@ -20,7 +20,7 @@ class ParquetSource:
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
-        for field, name in zip(schema, unique(schema.names), strict=True):
+        for field, name in zip(schema, unique(schema.names, path), strict=True):
             field = field.with_name(name)
             if field.name in text_columns:
                 kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type

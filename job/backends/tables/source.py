@@ -18,6 +18,8 @@ from job.runtime.errors import BadInput
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
+MEGABYTE = 2**20
+MAX_COLUMNS = 100_000
 HALF_SURROGATE_PAIR = "half of a surrogate pair is not a character"
 
 
@@ -83,6 +85,33 @@ def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=newline)
 
 
+class LongLine(str):
+    """The start of a line that is longer than allowed; the rest of it is skipped."""
+
+    __slots__ = ()
+
+
+def read_line(file: io.TextIOBase, limit: int, ends: tuple[str, ...]) -> str:
+    """The next line, "" at the end of the file; a `LongLine` if it has more than `limit` characters.
+
+    `ends`: what ends a line of this file.
+    """
+    line = file.readline(limit)
+    if len(line) < limit or line.endswith(ends):
+        return line
+    rest = file.readline(BLOCK_CHARS)
+    if not rest:
+        return line
+    while rest and not rest.endswith(ends):
+        rest = file.readline(BLOCK_CHARS)
+    return LongLine(line[:100])
+
+
+def too_long(limit: int) -> str:
+    """The reason for rejecting a `LongLine`."""
+    return f"longer than {limit // MEGABYTE} MB; see input.max_line_mb"
+
+
 def open_seekable(path: Path) -> IO[bytes]:
     """Like `open_bytes`, but a gzip file is first decompressed into a temporary file."""
     file = open_bytes(path)
@@ -95,16 +124,26 @@ def open_seekable(path: Path) -> IO[bytes]:
     return unpacked
 
 
-def unique(names: list[str]) -> list[str]:
-    """Column names without duplicates: an empty name becomes its position, a repeated one gets a number."""
-    result: list[str] = []
+def unique(names: list[str], path: Path) -> list[str]:
+    """Column names without duplicates: an empty name becomes its position, a repeated one gets a number.
+
+    Raises:
+        BadInput: there are more than `MAX_COLUMNS`.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise BadInput(
+            f"input.path: '{shown(path)}' has {len(names):,} columns, and {MAX_COLUMNS:,} is the most: "
+            "take out those that are no columns"
+        )
+    result: dict[str, None] = {}
+    numbers: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         name = base = name.strip() or f"column_{position}"
-        number = 2
         while name in result:
-            name, number = f"{base}_{number}", number + 1
-        result.append(name)
-    return result
+            numbers[base] = numbers.get(base, 1) + 1
+            name = f"{base}_{numbers[base]}"
+        result[name] = None
+    return list(result)
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
