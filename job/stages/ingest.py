@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables import Block, Reject, Source, open_source, shown
@@ -26,7 +25,7 @@ from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest
 from job.stages.ingest_files import find_files, input_digest
-from job.stages.ingest_texts import clean_text, distinct, texts_table
+from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
 @dataclass
@@ -55,7 +54,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 3
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
@@ -221,14 +220,14 @@ def _common_schema(sources: list[Source]) -> pa.Schema:
 
 
 def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    # by position: a look-up by name takes time that grows with the number of columns
+    own = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for item in schema:
-        if item.name not in table.column_names:
-            columns.append(pa.nulls(table.num_rows, item.type))
-        elif table[item.name].type == item.type:
-            columns.append(table[item.name])
-        else:
-            columns.append(as_strings(table[item.name]))
+        column = own.get(item.name)
+        if column is None:
+            column = pa.nulls(table.num_rows, item.type)
+        columns.append(column if column.type == item.type else as_strings(column))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -242,7 +241,7 @@ def _checked(
             yield item
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
-        usable = pc.greater(pc.utf8_length(titles), 0)
+        usable = is_visible(titles)
         for position in np.flatnonzero(~np.asarray(usable)):
             missing = not item.table[columns.title][int(position)].is_valid
             reason = "title is missing" if missing else "title is blank"

@@ -24,6 +24,15 @@ def clean_text(column: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(column)
 
 
+# marks, which only sit on other characters, controls, formats, spaces, and letters without a shape
+_INVISIBLE = r"^[\p{M}\p{Cc}\p{Cf}\p{Z}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]*$"
+
+
+def is_visible(column: pa.Array) -> pa.Array:
+    """Whether each text has a character that can be seen, bool [n]."""
+    return pc.invert(pc.match_substring_regex(column, _INVISIBLE))
+
+
 def texts_table(
     titles: pa.Array, descriptions: pa.Array, times: npt.NDArray[np.float64], seen: Counter[str] | None
 ) -> pa.Table:

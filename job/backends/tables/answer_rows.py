@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.tables.csv_answer import CsvAnswer
+from job.backends.tables.source import as_strings
 from job.runtime.errors import BadInput
 
 _ROWS = 65_536
@@ -63,8 +64,18 @@ class JsonlAnswer:
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of the table."""
-        for row in table.to_pylist():
-            self._file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+        columns = [_values(column) for column in table.columns]
+        for row in zip(*columns, strict=True):
+            line = dict(zip(table.column_names, row, strict=True))
+            self._file.write(json.dumps(_plain(line), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Python values; text where Python has no such value, as for years after 9999 or nanoseconds."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError, pa.ArrowException):
+        return list(as_strings(column).to_pylist())
 
 
 def _plain(value: Any) -> Any:

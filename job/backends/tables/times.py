@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from job.backends.tables.source import as_strings
 
 # `input.time: auto` takes the first of these that the input has
 USUAL_NAMES = (
@@ -18,6 +19,9 @@ USUAL_NAMES = (
 )
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
+
+# the years 1 to 9999
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 
 
 @dataclass
@@ -33,18 +37,19 @@ class Times:
         """Seconds since 1970 UTC, float64 [n], NaN where there is no usable time; adds to the counts.
 
         Read are Arrow timestamps and dates, numbers (epoch seconds, milliseconds, microseconds or nanoseconds, told by
-        their size), and text: ISO 8601, RFC 2822, or digits.
+        their size), and text: ISO 8601, RFC 2822, or digits. Years before 1 and after 9999 are no usable times.
         """
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
             if getattr(column.type, "tz", None) is None:
                 self.without_zone += len(column) - column.null_count
-            microseconds = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-            seconds = np.asarray(pc.cast(microseconds, pa.float64()).fill_null(math.nan)) / 1e6
+            seconds = _from_arrow(column)
         elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             values = column.cast(pa.float64(), safe=False).fill_null(math.nan)
             seconds = np.array([_from_epoch(value) for value in values.to_pylist()], np.float64)
         else:
-            seconds = np.array([self._from_text(value) for value in column.to_pylist()], np.float64)
+            seconds = np.array([self._from_text(value) for value in as_strings(column).to_pylist()], np.float64)
+        # later stages write times as dates
+        seconds[~((seconds >= _FIRST) & (seconds <= _LAST))] = math.nan
         self.unusable += int(np.isnan(seconds).sum())
         return seconds
 
@@ -52,7 +57,7 @@ class Times:
         text = str(value).strip() if value is not None else ""
         if not text:
             return math.nan
-        if text.isdigit() and len(text) > 8:
+        if text.isdecimal() and len(text) > 8:
             return _from_epoch(float(text))
         found = _from_iso(text) or _from_rfc(text)
         if found is None:
@@ -62,6 +67,15 @@ class Times:
             self.without_zone += 1
             found = found.replace(tzinfo=UTC)
         return found.timestamp()
+
+
+def _from_arrow(column: pa.Array) -> npt.NDArray[np.float64]:
+    """Timestamps or dates of any unit; a smaller unit than theirs could overflow."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s" if pa.types.is_date32(column.type) else "ms"))
+    values = np.asarray(column.cast(pa.int64()).fill_null(0)).astype(np.float64)
+    values[np.asarray(column.is_null())] = math.nan
+    return values / {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
 
 
 def _from_epoch(value: float) -> float:
@@ -84,5 +98,5 @@ def _from_iso(text: str) -> datetime | None:
 def _from_rfc(text: str) -> datetime | None:
     try:
         return email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
         return None

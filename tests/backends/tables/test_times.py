@@ -53,3 +53,24 @@ def test_what_is_no_time_is_counted_and_an_example_kept() -> None:
     assert parser.unusable == int(np.isnan(found).sum())
     assert parser.example == "yesterday"
     assert np.isnan(Times().parse(pa.array([0, -5, float("nan")], pa.float64()))).all()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["²" * 9, "9" * 5000, "0000-01-01", "99999-01-01T00:00:00", "Thu, 01 Jan 1970 00:00:00 +99999999"]),
+        pa.array([3_093_527_980_800, -377_736_739_200, 2**63 - 1], pa.timestamp("s")),
+        pa.array([35_804_000, -2_000_000], pa.date32()),
+        pa.array([1e300, float("inf"), -1.0]),
+    ],
+)
+def test_a_time_that_no_date_can_be_written_for_is_unusable(column: pa.Array) -> None:
+    times = Times()
+    assert np.isnan(times.parse(column)).all()
+    assert times.unusable == len(column)
+
+
+def test_the_first_and_the_last_year_are_times() -> None:
+    column = pa.array([-62_135_596_800, None, 253_402_300_799], pa.timestamp("s", "UTC"))
+    assert Times().parse(column).tolist()[::2] == [-62_135_596_800, 253_402_300_799]
+    assert Times().parse(pa.array([-719_162], pa.date32())).tolist() == [-62_135_596_800]
