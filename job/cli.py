@@ -1,6 +1,7 @@
 """The command line: the only file that knows argv, and the only one that prints."""
 
 import argparse
+import os
 import sys
 import traceback
 
@@ -18,6 +19,7 @@ from job.commands.status import StatusCommand
 from job.commands.validate import ValidateCommand
 from job.runtime import log
 from job.runtime.errors import EXIT_DONE, EXIT_FAILED, JobError
+from job.runtime.system_errors import explained
 
 COMMANDS: tuple[Command, ...] = (
     RunCommand(),
@@ -46,22 +48,34 @@ def main(words: list[str] | None = None) -> int:
     log.to_stderr()
     try:
         for line in arguments.command.run(arguments):
-            print(line)
-    except JobError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+            print(log.printable(line))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        # nobody reads on; Python would complain when it closes the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:
-        traceback.print_exc()
-        print(
-            f"error: unexpected {type(error).__name__}: {error}; please report it with the lines above", file=sys.stderr
-        )
-        return EXIT_FAILED
+        known = error if isinstance(error, JobError) else explained(error)
+        if known is None:
+            return _report_unexpected(error)
+        print(f"error: {log.printable(str(known))}", file=sys.stderr)
+        return known.exit_code
     return EXIT_DONE
+
+
+def _report_unexpected(error: Exception) -> int:
+    """Say where the traceback is; the run's log has it, where there is a run."""
+    said = f"error: unexpected {type(error).__name__}: {log.printable(str(error))}"
+    notes = getattr(error, "__notes__", [])
+    if notes:
+        print(f"{said}; please report it with the end of '{log.printable(notes[-1])}'", file=sys.stderr)
+    else:
+        traceback.print_exc()
+        print(f"{said}; please report it with the lines above", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def parser() -> argparse.ArgumentParser:

@@ -24,6 +24,8 @@ from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_na
 
 # what is read back of a collection that is clustered as a whole, in the run folder
 COLLECTION = "collection"
+# in the stats of the neighbors stage: the digest of the first `neighbors.k` columns of the graph
+CLUSTERED = "clustered_columns"
 
 
 class Job:
@@ -166,12 +168,12 @@ class Job:
         """The digest of `clusters`."""
         return self.output("stories" if self.merges else "cluster")
 
-    def output(self, stage: str) -> str:
-        """The digest of a finished stage's result."""
+    def output(self, stage: str, part: str = "") -> str:
+        """The digest of a finished stage's result, or of the part whose digest its marker's stats have by this name."""
         marker = self.run.marker(stage)
         if marker is None:
             raise BadInput(f"'{self.run.path}': stage {stage} is not done; `run` it to the end first")
-        return marker.output
+        return str(marker.stats.get(part, marker.output))
 
     def clustered(self, stage: str) -> str:
         """The digest of the headlines (`ingest`) or vectors (`embed`) that are clustered, wherever they came from."""

@@ -8,17 +8,20 @@ that key, with its files in place, is up to date and is skipped; anything else i
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from job import __version__
 from job.config import Config
 from job.context import Job, Stage
+from job.rewrites import RowsAlteredError
 from job.runtime import log, signals
-from job.runtime.errors import BadInput
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
 from job.runtime.ranks import wait_for
 from job.runtime.record import made_with, note_config, write_record
+from job.runtime.system_errors import explained
 from job.runtime.team import Team
 from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
@@ -76,6 +79,16 @@ def run(config: Config, only: str | None = None) -> None:
                 model = job.model.identity if job.has_input else ""
                 team.note({"input (digest)": STAGES[0].digest(job), "embed.model (digest)": model})
                 wait_for("run", team.missing_leader, config.ranks.wait, job.ranks)
+        try:
+            shares(team)
+        except RowsAlteredError as error:
+            # other ranks have to stop first, and `stage NAME` does that stage only
+            if only or not job.ranks.single:
+                raise
+            logger.warning("%s now", error)
+            shares(team)
+
+    def shares(team: Team) -> None:
         for stage in stages:
             if only not in (None, stage.name):
                 _require(stage, job)
@@ -190,14 +203,29 @@ def in_locked_folder(job: Job, meter: Meter, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception as error:
-            logger.error("run: stopped: %s", error, extra=log.FILE_ONLY)
-            raise
-        finally:
-            job.close()
-            # a rank that completed a stage records it; rank 0 records everything again when it ends
-            if job.done or job.ranks.rank == 0:
-                _record(job, meter)
+            known = explained(error) or error
+            # an error of ours says more than the system's, unless the same command continues once there is room
+            if isinstance(error, JobError) and not isinstance(known, Resumable):
+                known = error
+            unexpected = None if isinstance(known, JobError) else error
+            logger.error("run: stopped: %s", known, exc_info=unexpected, extra=log.FILE_ONLY)
+            if unexpected is not None:
+                unexpected.add_note(str(job.run.file(log_name(job.ranks.rank))))
+            # what went wrong first is what is reported
+            with suppress(Exception):
+                _end(job, meter)
+            if known is error:
+                raise
+            raise known from error
+        _end(job, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
+
+
+def _end(job: Job, meter: Meter) -> None:
+    job.close()
+    # a rank that completed a stage records it; rank 0 records everything again when it ends
+    if job.done or job.ranks.rank == 0:
+        _record(job, meter)
 
 
 def _record(job: Job, meter: Meter) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from job.commands.command import Command
+from job.runtime import ownership
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
 
@@ -35,8 +36,9 @@ class StatusCommand(Command):
             stages = _stages(run, watch)
             if stages is not None:
                 found = overview(run, stages)
-                clear = _CLEAR if watch and not arguments.json and sys.stdout.isatty() else ""
-                yield clear + (json.dumps(found) if arguments.json else "\n".join(_lines(found)))
+                if watch and not arguments.json and sys.stdout.isatty():
+                    sys.stdout.write(_CLEAR)
+                yield json.dumps(found) if arguments.json else "\n".join(_lines(found))
                 if not watch or _is_over(found):
                     return
             sys.stdout.flush()
@@ -48,14 +50,13 @@ def _stages(run: RunDir, watch: bool) -> list[str] | None:
     from job.config import resolve
     from job.pipeline import STAGES
 
-    file = run.file("config.json")
     try:
-        values = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        values = ownership.settings(run.path)
+    except BadInput:
         if watch:
             return None
-        raise BadInput(f"'{run.path}' is no run folder: it has no config.json; name the run_dir of a run") from None
-    config = resolve(values, [], str(file))
+        raise
+    config = resolve(values, [], f"{run.path}/config.json")
     return [stage.name for stage in STAGES if stage.applies(config)]
 
 

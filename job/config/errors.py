@@ -5,10 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from job.runtime.secrets import without_password
-
-# parts of a key that may be a misspelt token
-_SECRET_PARTS = ("tok", "key", "pass", "secret")
+from job.runtime.secrets import without_secrets
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
@@ -24,7 +21,8 @@ def _line(item: Any, model: type[BaseModel]) -> str:
     path = ".".join(location)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        return f"{path} = {_shown(location, item['input'], model)}: unknown key; {_nearest(location, model)}"
+        # its value may be a secret under a wrong name
+        return f"{path}: unknown key; {_nearest(location, model)}"
     if item["type"] == "missing":
         return f"{path}: missing; give it in the file or as {path}=VALUE"
     if not location or isinstance(item["input"], dict):
@@ -52,23 +50,23 @@ def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _shown(location: list[str], value: Any, model: type[BaseModel]) -> str:
-    """The value, unless it is a token, or an unknown key's that could be a misspelt one."""
-    if _may_be_secret(location, model):
+    """The value, unless it is or may be a secret."""
+    if _may_be_secret(location, value, model):
         return "(not shown)"
-    text = repr(without_password(value) if isinstance(value, str) else value)
+    text = repr(without_secrets(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _may_be_secret(location: list[str], model: type[BaseModel]) -> bool:
+def _may_be_secret(location: list[str], value: Any, model: type[BaseModel]) -> bool:
+    if location == ["store", "uri"]:
+        # a token in the wrong place; a file's name is none
+        return not str(value).endswith(".db") or "://" in str(value)
     *sections, last = location
     inner: type[BaseModel] | None = model
     for section in sections:
         inner = _section(inner, section) if inner else None
     field = inner.model_fields.get(last) if inner else None
-    if field is not None:
-        return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
-    name = last.lower()
-    return any(part in name for part in _SECRET_PARTS) or bool(difflib.get_close_matches(name, ["token"]))
+    return field is not None and (field.annotation is SecretStr or SecretStr in get_args(field.annotation))
 
 
 def _nearest(location: list[str], model: type[BaseModel]) -> str:

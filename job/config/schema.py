@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from job.config.describe import Describe
 from job.config.recipes import expand
 from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
-from job.runtime.secrets import without_password
+from job.runtime.secrets import without_secrets
 
 # UMAP's n_neighbors where it reduces vectors for clustering, as BERTopic has it
 REDUCE_NEIGHBORS = 15
@@ -98,7 +98,7 @@ class Config(Section):
         where Milvus is. Paths may differ: what is read is compared by its content."""
         sections = (self.input, self.embed, self.store, self.neighbors, self.cluster)
         names = ("input", "embed", "store", "neighbors", "cluster")
-        shared = {"seed": str(self.seed), "store.uri": without_password(self.store.uri or "")}
+        shared = {"seed": str(self.seed), "store.uri": without_secrets(self.store.uri or "")}
         for name, section in zip(names, sections, strict=True):
             shared |= {f"{name}.{key}": str(value) for key, value in section.key().items()}
         return shared
@@ -112,5 +112,5 @@ class Config(Section):
         """The resolved configuration as JSON values, without the token, a password in the uri, and the ranks."""
         values = self.model_dump(mode="json", exclude={"store": {"token"}, "ranks": True})
         if self.store.uri is not None:
-            values["store"]["uri"] = without_password(self.store.uri)
+            values["store"]["uri"] = without_secrets(self.store.uri)
         return values

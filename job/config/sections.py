@@ -6,6 +6,7 @@ key, so changing it does not redo the stage.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -29,10 +30,10 @@ class Section(BaseModel):
 class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
-    `time`: the column of publication times, as evidence that headlines belong together; `auto`: the first of the usual
-    names that the input has; None: times are not used. `source`: the column of who published it, for the tables and
-    the names; likewise. `max_line_mb`: a longer line of CSV or JSON Lines is a reject. The content of the files is part
-    of the key, not where they lie.
+    `max_line_mb`: a line of more than so many million characters is a reject. `time`: the column of publication times,
+    as evidence that headlines belong together; `auto`: the first of the usual names that the input has; None: times are
+    not used. `source`: the column of who published it, for the tables and the names; likewise. The content of the files
+    is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
@@ -42,8 +43,8 @@ class Input(Section):
     time: Name | None = None
     source: Name | None = "auto"
     encoding: Name = "utf-8"
+    max_line_mb: int = Field(default=16, ge=1, le=2_000)
     deduplicate: bool = True
-    max_line_mb: int = Field(default=16, ge=1, le=1024)
 
     @field_validator("encoding")
     @classmethod
@@ -109,9 +110,19 @@ class Store(Section):
     @field_validator("uri")
     @classmethod
     def _file_or_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.endswith(".db") and not value.startswith(("http://", "https://")):
+        if value is None or (value.endswith(".db") and "://" not in value):
+            return value
+        expected = "expected a file ending in .db (Milvus Lite), or an address such as http://localhost:19530"
+        try:
+            parts = urlsplit(value)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(expected)
+        if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(
-                "expected a file ending in .db (Milvus Lite), or an address such as http://localhost:19530"
+                f"{expected}, and nothing after the port: store.db_name names a database, MILVUS_TOKEN a token"
             )
         return value
 

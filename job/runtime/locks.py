@@ -1,5 +1,6 @@
 """Who runs in a folder: lock files that need an exclusive create and nothing else, so that they work on network file
-systems; and what became of every process, for the others and for `status`.
+systems; and what became of every process, for the others and for `status`. Where there are hard links, a lock file is
+created with its content.
 
 The lock NAME (`single`, or `rank-3-of-8`) is the newest of the files `locks/NAME.1`, `locks/NAME.2` and so on. Whoever
 creates the next one has the lock. The file says which process that is, and at its end how it ended. A lock without an
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +105,6 @@ class Lock:
 
     def __init__(self, file: Path, facts: dict[str, Any]) -> None:
         self.file, self._facts = file, facts
-        self._save()
         # Slurm sends signals to all processes of a step: the heartbeat lives until its parent ends
         old = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
@@ -135,13 +136,12 @@ class Lock:
         self._facts["ended"] = {"code": code, "message": said, "at": now(), "others": others}
         # a lock that another process took over is not ours to write
         if self.file.exists():
-            self._save()
+            # on a full disk too the process ends with its own error; that it is gone can be seen
+            with suppress(OSError):
+                self._save()
 
     def _save(self) -> None:
-        writer = "-".join(self.file.name.partition(".")[0].split("-")[:2])
-        temporary = self.file.with_name(f".{self.file.name}.{writer}.{secrets.token_hex(4)}.tmp")
-        temporary.write_text(json.dumps(sealed(self._facts), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.file)
+        _write_beside(self.file, self._facts).replace(self.file)
 
 
 def acquire(folder: Path, ranks: Ranks, settings: Mapping[str, str]) -> Lock:
@@ -166,7 +166,8 @@ def acquire(folder: Path, ranks: Ranks, settings: Mapping[str, str]) -> Lock:
         if dead.name != name:
             _create(dead, {**_UNKNOWN, **dead.facts, "ended": {"code": 1, "message": "died", "at": now()}})
     before = present.get(name) or Holder(folder / "locks" / f"{name}.0", name, 0, {})
-    file = _create(before, {})
+    facts = _facts(ranks, settings)
+    file = _create(before, facts)
     if file is None:
         raise _in_use(folder, "another process that started at the same moment")
     # two that start at the same moment under different names: at least one of them sees the other
@@ -174,7 +175,7 @@ def acquire(folder: Path, ranks: Ranks, settings: Mapping[str, str]) -> Lock:
         if other.file != file and _conflict(other, name, ranks) and other.state() in ("running", "unsure"):
             file.unlink()
             raise _in_use(folder, other)
-    return Lock(file, _facts(ranks, settings))
+    return Lock(file, facts)
 
 
 def _in_use(folder: Path, who: object) -> JobError:
@@ -190,17 +191,35 @@ def _conflict(holder: Holder, name: str, ranks: Ranks) -> bool:
 def _create(before: Holder, facts: Mapping[str, Any]) -> Path | None:
     """The lock file that follows `before`, created by this process; None if another process was faster."""
     file = before.file.with_name(f"{before.name}.{before.generation + 1}")
+    temporary = _write_beside(file, facts)
     try:
-        with file.open("x", encoding="utf-8") as new:
-            if facts:
-                json.dump(facts, new)
+        file.hardlink_to(temporary)
     except FileExistsError:
-        return None
+        # NFS repeats a call whose answer was lost, and then says so of our own link
+        if temporary.stat().st_nlink < 2:
+            return None
+    except OSError:
+        # a file system without hard links: a kill between the two steps leaves an empty lock
+        try:
+            with file.open("x", encoding="utf-8") as new:
+                new.write(temporary.read_text(encoding="utf-8"))
+        except FileExistsError:
+            return None
+    finally:
+        temporary.unlink(missing_ok=True)
     for old in file.parent.glob(f"{before.name}.*"):
         generation = old.name.removesuffix(".beat").rpartition(".")[2]
         if generation.isdigit() and int(generation) <= before.generation:
             old.unlink(missing_ok=True)
     return file
+
+
+def _write_beside(file: Path, facts: Mapping[str, Any]) -> Path:
+    """A temporary file next to the lock `file`, with its content."""
+    writer = "-".join(file.name.partition(".")[0].split("-")[:2])
+    temporary = file.with_name(f".{file.name}.{writer}.{secrets.token_hex(4)}.tmp")
+    temporary.write_text(json.dumps(sealed(facts), indent=1) + "\n", encoding="utf-8")
+    return temporary
 
 
 def _facts(ranks: Ranks, settings: Mapping[str, str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Logging: short lines to stderr for people, dated lines to `job.log` for later."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,23 @@ _LIBRARIES = (
     "faiss",
 )
 
+# what a terminal acts on instead of showing it, and what turns the direction of the text around it
+_ACTS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
 # `extra` of a message that the command line itself prints to stderr in another form
 FILE_ONLY = {"file_only": True}
+
+
+def printable(text: str) -> str:
+    """The text with escapes, such as \\x1b, in place of characters that a terminal acts on, but tabs and line ends."""
+    return _ACTS.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def to_stderr() -> None:
@@ -30,7 +46,7 @@ def to_stderr() -> None:
     logger.propagate = False
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda record: not getattr(record, "file_only", False))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Printable("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.handlers[:] = [handler]
     quiet_libraries()
 
@@ -48,7 +64,7 @@ def quiet_libraries() -> None:
 def to_file(path: Path) -> Iterator[None]:
     """Within this block, also append the job's log to `path`."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     try:
         yield

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime import ownership
-from job.runtime.errors import EXIT_DONE, EXIT_FAILED, BadInput, JobError
+from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError
 from job.runtime.files import atomic, digest, digest_file, remove_leftovers, set_writer, write_json
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
+from job.runtime.signals import last_words
 
 __all__ = ["Marker", "RunDir", "atomic", "digest", "digest_file", "write_json"]
 
@@ -66,7 +67,8 @@ class RunDir:
             remove_leftovers(self.path, None if ranks.single else ranks.rank, ranks.world)
             if ranks.rank == 0:
                 ownership.upgrade(self.path)
-            yield lock
+            with last_words(lambda message: lock.end(EXIT_RESUMABLE, message)):
+                yield lock
         except BaseException as error:
             code = error.exit_code if isinstance(error, JobError) else EXIT_FAILED
             message, others = str(error) or type(error).__name__, isinstance(error, OthersFailed)

@@ -7,9 +7,14 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 
-def without_password(uri: str) -> str:
-    """The URI without its user name and password, whether or not a scheme precedes them."""
-    return re.sub(r"^(\w+://)?[^/@]*@", r"\1", uri)
+def without_secrets(uri: str) -> str:
+    """The URI's scheme, host and port, without user, password, path and query; the path of a file as it is."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    # a password may hold any character, also those that end a host's name
+    host = re.split(r"[/?#\\]", rest.rpartition("@")[2], maxsplit=1)[0]
+    return f"{scheme}://{host}"
 
 
 def from_environment(*names: str) -> dict[str, str]:

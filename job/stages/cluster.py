@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from job.config import REDUCE_NEIGHBORS, Cluster
-from job.context import Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir, atomic, digest
@@ -76,7 +76,10 @@ def tree_key(job: Job) -> str:
     if job.config.cluster.input == "vectors":
         of_vectors = [job.clustered("embed"), job.config.seed, job.config.device]
     settings = job.config.cluster.tree_settings()
-    return digest(job.clustered("ingest"), job.output("neighbors"), settings, of_vectors)
+    # the vectors are reduced by so many neighbors of the graph, whatever clustering reads
+    wide = job.config.cluster.reduce_to is not None and job.config.neighbors.k < REDUCE_NEIGHBORS - 1
+    graph = job.output("neighbors", "" if wide else CLUSTERED)
+    return digest(job.clustered("ingest"), graph, settings, of_vectors)
 
 
 def graph_to_cluster(job: Job) -> KnnGraph:

@@ -37,7 +37,9 @@ class EmbedStage(Stage):
     def check(self, job: Job) -> None:
         from job.backends.embedding.precision import check_precision
 
-        if job.run.marker("embed") is None and job.has_input:
+        marker = job.run.marker("embed")
+        made = marker is not None and marker.stats.get("precision") == job.precision.value
+        if job.has_input and not made:
             check_precision(job.precision.value, job.device.value)
             _ = job.model
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import Block, Reject, Source, open_source, shown
+from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
@@ -23,8 +24,8 @@ from job.data import ROWS
 from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest
-from job.stages.ingest_files import find_files, input_digest
+from job.runtime.rundir import RunDir, atomic, digest, digest_file
+from job.stages.ingest_files import find_files
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
@@ -54,7 +55,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 4
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
@@ -69,9 +70,9 @@ class IngestStage(Stage):
         return ingest(job.config.input, job.run)
 
 
-def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:
-    """Read the input files into the run folder. No file in `run_dir` is read; None: in that folder."""
-    sources = open_sources(config, run_dir or run.path)
+def ingest(config: Input, run: RunDir) -> StageResult:
+    """Read the input files into the run folder."""
+    sources = open_sources(config, run.path)
     columns = _Columns(
         config.title,
         _description(config, sources),
@@ -82,7 +83,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
-        raise BadInput(f"input.path = '{shown(', '.join(config.paths))}': no usable row{why}")
+        raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
     headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
@@ -130,7 +131,8 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         input_file = stack.enter_context(atomic(run.file("input.parquet")))
         rejects_file = stack.enter_context(atomic(run.file("rejects.csv")))
         rejects = csv.writer(
-            stack.enter_context(rejects_file.open("w", encoding="utf-8", newline="")), lineterminator="\n"
+            stack.enter_context(rejects_file.open("w", encoding="utf-8", errors="backslashreplace", newline="")),
+            lineterminator="\n",
         )
         rejects.writerow(["file", "row", "line", "reason"])
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
@@ -138,10 +140,10 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         for number, source in enumerate(sources):
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
-                    file, reason = shown(source.path), " ".join(item.reason.splitlines())
-                    rejects.writerow([without_formula(file), item.row, item.line or "", reason])
+                    reason = " ".join(item.reason.splitlines())
+                    rejects.writerow([without_formula(str(source.path)), item.row, item.line or "", reason])
                     tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{file}, row {item.row}: {reason}"
+                    tally.first_reject = tally.first_reject or f"{source.path}, row {item.row}: {item.reason}"
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
@@ -153,18 +155,29 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
     return texts
 
 
+def input_digest(config: Input, run_dir: Path | None = None) -> str:
+    """Digest of the input's content: the files' names and bytes.
+
+    Raises:
+        BadInput: as `find_files`.
+    """
+    parts: list[list[str]] = []
+    for path in find_files(config, run_dir, log=False):
+        with reading(path):
+            parts.append([str(path), digest_file(path)])
+    return digest(parts)
+
+
 def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
     """Open every file's head and check that it has the title column.
 
     Raises:
-        BadInput: see `find_files`; a file is empty, unreadable, or lacks the title column (the message lists what it
-            has).
+        BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
     """
     texts = {config.title} | ({config.description} if config.description else set())
-    sources = [
-        open_source(path, config.format, config.encoding, texts, config.max_line_mb)
-        for path in find_files(config, run_dir)
-    ]
+    limit = config.max_line_mb * MEGA
+    files = find_files(config, run_dir)
+    sources = [open_source(path, config.format, config.encoding, texts, limit) for path in files]
     for source in sources:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))
@@ -181,7 +194,7 @@ def _description(config: Input, sources: list[Source]) -> str | None:
         return name
     if name != Input.model_fields["description"].default:
         raise BadInput(_no_column(without[0], "description", name))
-    logger.warning("ingest: no column 'description' in %s: only its titles are used", shown(without[0].path))
+    logger.warning("ingest: no column 'description' in %s: only its titles are used", without[0].path)
     return name if len(without) < len(sources) else None
 
 
@@ -203,9 +216,8 @@ def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str])
 
 def _no_column(source: Source, key: str, name: str) -> str:
     names = ", ".join(source.schema.names)
-    names = names if len(names) < 500 else names[:497] + "..."
-    file = shown(source.path)
-    return f"input.{key} = '{name}': no such column in '{file}'; it has: {names!r}; set input.{key}=COLUMN"
+    shown = names if len(names) < 500 else names[:497] + "..."
+    return f"input.{key} = '{name}': no such column in '{source.path}'; it has: {shown!r}; set input.{key}=COLUMN"
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:
@@ -220,14 +232,15 @@ def _common_schema(sources: list[Source]) -> pa.Schema:
 
 
 def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    # by position: a look-up by name takes time that grows with the number of columns
-    own = dict(zip(table.column_names, table.columns, strict=True))
+    there = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for item in schema:
-        column = own.get(item.name)
-        if column is None:
-            column = pa.nulls(table.num_rows, item.type)
-        columns.append(column if column.type == item.type else as_strings(column))
+        if item.name not in there:
+            columns.append(pa.nulls(table.num_rows, item.type))
+        elif there[item.name].type == item.type:
+            columns.append(there[item.name])
+        else:
+            columns.append(as_strings(there[item.name]))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -255,6 +268,7 @@ def _checked(
         descriptions = pa.array([""] * len(titles), pa.string())
         if columns.description in table.column_names:
             descriptions = clean_text(table[columns.description].combine_chunks())
+            descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
         if columns.time in table.column_names:
             times = parser.parse(table[columns.time].combine_chunks())

@@ -1,115 +1,73 @@
-"""Which files `input.path` names: regular files, each once, and none of the run folder's own."""
+"""Ingest: which files are the input."""
 
+import errno
 import glob
-import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
-from job.backends.tables import reading, shown
 from job.config import Input
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
-from job.runtime.rundir import digest, digest_file
-
-_KINDS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def input_digest(config: Input, run_dir: Path | None = None) -> str:
-    """Digest of the input's content: the files' names and bytes.
-
-    Raises:
-        BadInput: see `find_files`.
-    """
-    parts: list[list[str]] = []
-    for path in find_files(config, run_dir, log=False):
-        with reading(path):
-            parts.append([str(path), digest_file(path)])
-    return digest(parts)
 
 
 def find_files(config: Input, run_dir: Path | None = None, log: bool = True) -> list[Path]:
-    """The input's files, globs expanded in sorted order. A file that is named several times, also by links, is there
-    once, by the first of its names. Files in `run_dir` that a glob matches are left out, which is logged if `log`.
+    """The input's files, globs expanded in sorted order; a file that is found under several names is taken once.
+
+    Files within `run_dir` are no input: a run would read its own answer. `log`: say what is left out.
 
     Raises:
-        BadInput: no such file, a folder, a pipe or a device, a file in `run_dir` given by its name, or no file is left.
+        BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
     """
     found: dict[tuple[int, int], Path] = {}
-    own: list[Path] = []
-    folder = run_dir.resolve() if run_dir is not None else None
     for pattern in config.paths:
-        named = os.path.lexists(pattern)
-        here = [Path(pattern)] if named else [Path(name) for name in sorted(_matches(pattern))]
-        if not here:
-            raise BadInput(f"input.path = '{shown(pattern)}': no such file; give a file or a glob such as 'news/*.csv'")
+        here = _matches(pattern)
+        inside = [path for path in here if run_dir is not None and _is_within(path, run_dir)]
+        if inside and (len(inside) == len(here) or Path(pattern).exists()):
+            raise BadInput(
+                f"input.path = '{pattern}': '{inside[0]}' lies in run_dir = '{run_dir}', where the run writes its own "
+                "files: move the input out of it, or name another run_dir"
+            )
+        if inside and log:
+            logger.warning("ingest: input.path = '%s': %d files in run_dir are left out", pattern, len(inside))
         for path in here:
-            identity = _checked(path)
-            if folder is None or not path.resolve().is_relative_to(folder):
-                found.setdefault(identity, path)
-            elif named:
-                raise BadInput(
-                    f"input.path = '{shown(path)}' lies in run_dir = '{shown(run_dir)}', which holds what a run "
-                    "writes: set run_dir to another folder, or move the file out of it"
-                )
-            else:
-                own.append(path)
-    if not found:
-        raise BadInput(
-            f"input.path = '{shown(', '.join(config.paths))}' matches only files in run_dir = '{shown(run_dir)}', "
-            "which holds what a run writes: name files that lie elsewhere"
-        )
-    if own and log:
-        example = shown(own[0])
-        logger.info("ingest: %s files of run_dir match input.path and are left out, such as %s", len(own), example)
+            if path in inside:
+                continue
+            about = path.stat()
+            first = found.setdefault((about.st_dev, about.st_ino), path)
+            if first != path and log:
+                logger.info("ingest: '%s' is the same file as '%s': read once", path, first)
     return list(found.values())
 
 
-def _checked(path: Path) -> tuple[int, int]:
-    """What identifies the file, whatever it is called; refuses everything but a regular file."""
-    where = f"input.path = '{shown(path)}'"
+def _matches(pattern: str) -> list[Path]:
+    """The files that a path or glob names."""
+    if "\0" in pattern:
+        raise BadInput(f"input.path = {pattern!r}: a path holds no NUL; give a file or a glob such as 'news/*.csv'")
     try:
-        status = path.stat()
+        here = [Path(pattern)] if Path(pattern).exists() else []
+        here = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if not _is_loop(name)] or here
+        if not here:
+            raise BadInput(f"input.path = '{pattern}': no such file; give a file or a glob such as 'news/*.csv'")
+        for path in here:
+            kind = path.stat().st_mode
+            if stat.S_ISDIR(kind):
+                raise BadInput(f"input.path = '{path}' is a folder: name the files in it, such as '{path}/*.csv'")
+            if not stat.S_ISREG(kind):
+                raise BadInput(f"input.path = '{path}' is no regular file: copy what it gives into a file first")
     except OSError as error:
-        if path.is_symlink() and isinstance(error, FileNotFoundError):
-            raise BadInput(f"{where} is a link to a file that does not exist: mend or remove the link") from None
-        raise BadInput(f"{where}: {error.strerror or error}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise BadInput(f"{where} is a folder: name the files in it, such as '{shown(path)}/*.csv'")
-    if not stat.S_ISREG(status.st_mode):
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "no regular file")
-        raise BadInput(f"{where} is {kind}: the input is read more than once, so save it as a file and name that")
-    return status.st_dev, status.st_ino
+        named = error.filename or pattern
+        raise BadInput(f"input.path = '{pattern}': '{named}': {error.strerror}; give files that can be read") from None
+    return here
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    """What the glob matches; `**` enters each folder once, however many links lead to it, which `glob` does not do."""
-    parts = pattern.split("/")
-    if "**" not in parts:
-        yield from glob.iglob(pattern)
-        return
-    at = parts.index("**")
-    head, tail = "/".join(parts[:at]), "/".join(parts[at + 1 :])
-    tops = ["/" if at else "."] if not head else glob.glob(head)
-    seen: set[tuple[int, int]] = set()
-    for top in sorted(tops):
-        for folder in _folders(top, seen):
-            inside = f"{glob.escape(folder)}/{tail or '*'}"
-            yield from (name for name in _matches(inside) if tail or not Path(name).is_dir())
+def _is_loop(name: str) -> bool:
+    """Whether a path goes round a loop of links, which a glob follows as far as the system does."""
+    try:
+        Path(name).stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
-def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """`top` and the folders in it, links to folders followed, without hidden ones and those in `seen`."""
-    for folder, inner, _ in os.walk(top, followlinks=True):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            inner.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        yield folder
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.expanduser().resolve())

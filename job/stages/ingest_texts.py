@@ -14,6 +14,8 @@ from job.runtime.errors import JobError
 # line ends and tabs separate words, so they become spaces; other control characters are removed
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
 _CONTROL = r"\p{Cc}"
+# neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
+_VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
 
 def clean_text(column: pa.Array) -> pa.Array:
@@ -24,13 +26,9 @@ def clean_text(column: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(column)
 
 
-# marks, which only sit on other characters, controls, formats, spaces, and letters without a shape
-_INVISIBLE = r"^[\p{M}\p{Cc}\p{Cf}\p{Z}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]*$"
-
-
 def is_visible(column: pa.Array) -> pa.Array:
-    """Whether each text has a character that can be seen, bool [n]."""
-    return pc.invert(pc.match_substring_regex(column, _INVISIBLE))
+    """Whether each text, not null, has a character that a reader sees."""
+    return pc.match_substring_regex(column, _VISIBLE)
 
 
 def texts_table(

@@ -6,7 +6,7 @@ import numpy as np
 
 from job.backends.arrays import Device
 from job.config import Config
-from job.context import Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Floats
 from job.runtime.log import logger
 from job.runtime.rundir import digest
@@ -28,7 +28,7 @@ class MergeStage(Stage):
 
     def key(self, job: Job) -> list[Any]:
         return [
-            job.output("neighbors"),
+            job.output("neighbors", CLUSTERED),
             *(job.clustered(stage) for stage in ("ingest", "embed")),
             digest(job.headlines.times),
             job.config.cluster.k,

@@ -4,19 +4,21 @@ The rows of the graph are made in shards, which ranks share; rank 0 assembles th
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from job.context import Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Floats, Ids, Ints, KnnGraph
+from job.rewrites import settle
 from job.runtime import signals
-from job.runtime.errors import Resumable
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import digest
 from job.runtime.shards import Shard, Shards, remove_shards
+from job.stages.neighbors_search import check_exact, open_search, rewritten_if_altered
 
 if TYPE_CHECKING:
     from job.backends.knn.exact import ExactSearch
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from job.backends.milvus.search import MilvusSearch
 
 _SMALLEST_SHARD, _LARGEST_SHARD = 4_096, 16_384
-_CALIBRATION_ROWS = 200
 
 
 class NeighborsStage(Stage):
@@ -59,7 +60,7 @@ class NeighborsStage(Stage):
         return size.texts + 3 * size.vectors + 3 * size.graph
 
     def run(self, job: Job) -> StageResult | None:
-        """Raises Resumable: the collection does not hold what the store stage wrote, and its marker is taken back; or
+        """Raises Resumable: the collection does not hold what the store stage wrote, which then writes it again; or
         the server went away, and stayed away."""
         ranks = job.ranks if self.is_shared(job) else ONE_PROCESS
         shards = self._shards(job)
@@ -67,15 +68,18 @@ class NeighborsStage(Stage):
         if ranks.rank and not to_make:
             return None
         graph = _Graph(job, shards)
-        graph.make(to_make)
+        with rewritten_if_altered(job):
+            graph.make(to_make)
         missing = shards.describe(shards.missing(), ranks)
         if ranks.rank or missing:
             still = f"; still missing: {'; '.join(missing)}" if missing else ""
             logger.info("neighbors: %s: its share is done%s", ranks, still)
             return None
         graph.assemble()
-        graph.reach_recall()
+        with rewritten_if_altered(job):
+            graph.reach_recall()
         graph.graph.save(job.run.file("neighbors.npz"))
+        settle(job.run)
         return _result(job, graph, ranks)
 
     def clean_up(self, job: Job) -> None:
@@ -117,16 +121,21 @@ class _Graph:
         self.vectors: Floats = np.asarray(job.embeddings.vectors, np.float32)
         self.k = min(job.config.graph_k, len(self.vectors) - 1)
         self.exact_search = ExactSearch(self.vectors, job.device.value)
-        self.milvus_search: MilvusSearch | None = None
-        if job.config.neighbors.backend == "milvus":
-            self.milvus_search = _milvus_search(job, self.vectors, self.k)
-            _calibrate(job, self.milvus_search, self.exact_search, self.vectors, self.k)
+
+    @cached_property
+    def milvus_search(self) -> "MilvusSearch | None":
+        """None with `neighbors.backend: exact`. Milvus is not connected to before it is needed."""
+        if self.job.config.neighbors.backend == "exact":
+            return None
+        return open_search(self.job, self.vectors, self.k, self.exact_search)
 
     def make(self, shards: list[Shard]) -> None:
         """Search, measure and write these shards. A request belongs to one shard; the requests of the next shard are
         sent while one is measured."""
         from job.backends.knn.rows import graph_rows
 
+        if not shards:
+            return
         search: _Search = self.milvus_search or _ExactCandidates(self.exact_search, self.job.config.search_k)
         size = search.rows_at_once
 
@@ -162,12 +171,13 @@ class _Graph:
         """Measure the recall, and search again with more effort where it is below `neighbors.min_recall`."""
         from job.backends.knn.recall import draw_sample
 
-        config, search = self.job.config.neighbors, self.milvus_search
-        seed = self.job.config.seed
+        config, seed = self.job.config.neighbors, self.job.config.seed
         self.sample = draw_sample(config.recall_sample, seed, self.vectors, self.exact_search, self.k)
         self.recall = self.sample.recall(self.graph.distances[self.sample.rows])
-        while search is not None and self.recall is not None and self.recall < config.min_recall:
-            if not search.try_harder():
+        while self.recall is not None and self.recall < config.min_recall:
+            search = self.milvus_search
+            if search is None or not search.try_harder():
+                check_exact(self.job, search, self.recall)
                 break
             poor = self._shards_below(config.min_recall)
             logger.info("neighbors: recall %.4f: %d shards again with %s", self.recall, len(poor), search.effort)
@@ -197,70 +207,6 @@ class _ExactCandidates:
         return (self._search.find(rows, self._hits) for rows in requests)
 
 
-def _milvus_search(job: Job, vectors: Floats, k: int) -> "MilvusSearch":
-    from job.backends.milvus.search import MilvusSearch, SearchSettings
-
-    _check_collection(job)
-    config = job.config.neighbors
-    return MilvusSearch(
-        job.milvus,
-        job.embeddings.ids,
-        vectors,
-        SearchSettings(
-            k=k,
-            top_k=job.config.search_k,
-            batch=config.batch,
-            parallel=config.parallel,
-            nprobe=config.nprobe,
-            filter=job.config.store.filter,
-            shared=job.whole_collection,
-        ),
-    )
-
-
-def _check_collection(job: Job) -> None:
-    """Load the collection, and see that it holds the rows that the store stage wrote."""
-    milvus, expected = job.milvus, len(job.embeddings)
-    if job.whole_collection:
-        milvus.adopt()
-        milvus.load()
-        return
-    count = 0
-    if milvus.exists():
-        milvus.prepare(job.embeddings.dim)
-        if milvus.has_index():
-            milvus.load()
-            count = milvus.count()
-    if count != expected:
-        if job.ranks.rank == 0:
-            job.run.forget("store")
-            job.run.file("store_done.txt").unlink(missing_ok=True)
-        raise Resumable(
-            f"neighbors: collection '{milvus.collection}' at '{milvus.uri}' holds {count:,} rows, the store stage "
-            f"wrote {expected:,}: the same command writes them again"
-        )
-
-
-def _calibrate(job: Job, search: "MilvusSearch", exact_search: "ExactSearch", vectors: Floats, k: int) -> None:
-    """Raise the effort until a small sample's recall is well above `min_recall`; all ranks take the same sample."""
-    from job.backends.knn.distances import pair_distances, sort_rows
-    from job.backends.knn.recall import draw_sample
-
-    config = job.config.neighbors
-    if search.effort.name is None or not config.recall_sample or not k:
-        return
-    sample = draw_sample(_CALIBRATION_ROWS, job.config.seed + 1, vectors, exact_search, k)
-    aim = config.min_recall + 0.2 * (1 - config.min_recall)
-    size = search.rows_at_once
-    while True:
-        requests = [sample.rows[start : start + size] for start in range(0, len(sample), size)]
-        found = np.concatenate([search.find(rows) for rows in requests])
-        recall = sample.recall(sort_rows(found, pair_distances(vectors, sample.rows, found), k)[1])
-        logger.info("neighbors: %s gives recall %.4f on %d rows", search.effort, recall, len(sample))
-        if recall is None or recall >= aim or not search.try_harder():
-            return
-
-
 def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:
     config, graph, n, k, recall = job.config.neighbors, made.graph, len(made.vectors), made.k, made.recall
     warnings, fallbacks, stats = [], [], {}
@@ -276,9 +222,12 @@ def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:
 
         stats["audit"] = audit_labels(graph, made.vectors, job.config.cluster, job.config.seed, made.exact_search)
         logger.info("neighbors: the exact graph gives the same labels with ARI %.4f", stats["audit"]["ari"])
+    near = graph.first(graph.columns)
     measured = "not measured" if recall is None else f"{recall:.4f}"
     logger.info("neighbors: %s headlines x %d, recall %s", f"{n:,}", k, measured)
-    search = made.milvus_search
+    # all shards may have been there
+    search = made.__dict__.get("milvus_search")
+    effort = "exact" if config.backend == "exact" else "as before" if search is None else str(search.effort)
     return StageResult(
         n,
         digest(graph.indices, graph.distances, graph.columns),
@@ -287,8 +236,9 @@ def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:
         {
             "k": k,
             "k_clustering": graph.columns,
-            "backend": config.backend if search is not None else f"exact on {job.device.value}",
-            "search": str(search.effort) if search is not None else "exact",
+            CLUSTERED: digest(near.indices, near.distances),
+            "backend": config.backend if config.backend == "milvus" else f"exact on {job.device.value}",
+            "search": effort,
             "ranks": ranks.world,
             "recall": recall,
             "recall_sample": len(made.sample),

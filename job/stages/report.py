@@ -75,6 +75,9 @@ class ReportStage(Stage):
         write_topics(job)
         if job.merges:
             write_themes(job)
+        else:
+            # of other settings: it is no part of this answer
+            job.run.file("themes.csv").unlink(missing_ok=True)
         page = job.run.file("map.html")
         with atomic(page) as temporary:
             write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)

@@ -1,47 +1,63 @@
 """Store: every distinct headline into Milvus under its own id, then indexed, loaded, counted and compared."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from job.backends.milvus import is_lite
+from job.backends.milvus import LiteError, OtherRowsError, check_place, is_lite
 from job.backends.milvus.index_kinds import why_unavailable
 from job.config import Config
 from job.context import COLLECTION, Job, Size, Stage, StageResult
-from job.runtime.errors import BadInput
+from job.rewrites import discard_lite, owns_lite, rewrites
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
-from job.runtime.secrets import without_password
+from job.runtime.secrets import without_secrets
+from job.stages.store_extra import check_extra_fields, extra_digest
 
 
 class StoreStage(Stage):
     """Write this input's headlines, and with `store.scope: collection` read back everything in the collection.
 
-    The ids that this run ever wrote stand in `store_ids.npy` before they are written: headlines that left the input are
+    The ids that this run ever wrote stand in `store_ids.bin` before they are written: headlines that left the input are
     deleted from the collection, and nobody else's rows are. With `store.scope: collection` nothing is ever deleted.
-    `store_done.txt` lists the batches that Milvus has acknowledged: they are not written again.
+    `store_done.txt` lists the batches that Milvus has acknowledged: they are not written again. A damaged Milvus Lite
+    database that is the run's own is made again from the run folder.
     """
 
     name = "store"
 
     def key(self, job: Job) -> list[Any]:
-        return [
+        config, fields = job.config, job.config.store.extra_fields
+        key = [
             job.output("ingest"),
             job.output("embed"),
-            without_password(job.config.store_uri),
-            job.config.store.key(),
-            job.config.embed.sparse,
+            _address(config),
+            config.store.key(),
+            config.embed.sparse,
         ]
+        if fields and job.has_input:
+            key.append(job.once("extra fields", lambda: extra_digest(fields, job.run)))
+        again = rewrites(job.run)
+        return [*key, {"rewrites": again}] if again else key
 
     def files(self, job: Job) -> list[str]:
-        database = [str(Path(job.config.store_uri).expanduser().resolve())] if job.uses_lite else []
+        # its own by its name in the run folder, which may be moved
+        path = job.config.store.uri and str(Path(job.config.store.uri).expanduser().resolve())
+        database = [path or Path(job.config.store_uri).name] if job.uses_lite else []
         read_back = ("headlines.parquet", "vectors.npy", "rows.parquet", "input.parquet")
         return database + ([f"{COLLECTION}/{name}" for name in read_back] if job.whole_collection else [])
 
     def check(self, job: Job) -> None:
         check_index(job.config)
+        check_place(job.config.store_uri, job.config.store.tls_ca)
         if job.ranks.rank:
             return
+        check_extra_fields(job.config)
         if job.whole_collection:
-            job.milvus.adopt(writes=job.has_input)
+            with _advised(job):
+                job.milvus.adopt(writes=job.has_input)
         if job.run.marker("neighbors") is None and not job.uses_lite:
             store, milvus = job.config.store, job.milvus
             if store.index != "auto" and job.run.marker("store") is None:
@@ -57,10 +73,43 @@ class StoreStage(Stage):
         return 2 * size.texts + size.vectors
 
     def run(self, job: Job) -> StageResult:
+        with _advised(job):
+            written = self._write(job) if job.has_input else StageResult(0)
+            result = _read_back(job, written) if job.whole_collection else written
+        return replace(result, stats={**result.stats, "rewrites": rewrites(job.run)})
+
+    def _write(self, job: Job) -> StageResult:
         from job.stages.store_write import write_headlines
 
-        written = write_headlines(job, self.digest(job)) if job.has_input else StageResult(0)
-        return _read_back(job, written) if job.whole_collection else written
+        try:
+            return write_headlines(job, self.digest(job))
+        except JobError as error:
+            if not owns_lite(job) or isinstance(error, Resumable) or type(error) is BadInput:
+                raise
+            discard_lite(job, error.what if isinstance(error, OtherRowsError) else str(error))
+        return write_headlines(job, self.digest(job))
+
+
+def _address(config: Config) -> str:
+    """Where Milvus is, however the path of a Lite database is spelled; empty for the one in the run folder."""
+    uri = config.store.uri
+    if uri is None:
+        return ""
+    return str(Path(uri).expanduser().resolve()) if is_lite(uri) else without_secrets(uri)
+
+
+@contextmanager
+def _advised(job: Job) -> Iterator[None]:
+    """Say what to do where Milvus Lite fails with a database that this run may not remove."""
+    try:
+        yield
+    except LiteError as error:
+        if owns_lite(job):
+            raise
+        raise LiteError(
+            f"{error}. If the database is damaged, put back a copy of it, or move it away: the same command then makes "
+            "it anew from this input. Nothing was removed, since it may hold rows of others"
+        ) from None
 
 
 def check_index(config: Config) -> None:

@@ -2,13 +2,51 @@
 
 import math
 from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
+from job.backends.tables import open_source
+from job.config import Config
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
+
+
+def check_extra_fields(config: Config) -> None:
+    """Raise `BadInput` where no file of the input has a column of a name in `store.extra_fields`. Reads the files'
+    heads; files that are not there are the ingest stage's business."""
+    there: dict[str, None] = {}
+    names = [name for pattern in config.input.paths for name in sorted(glob(pattern, recursive=True))]
+    for name in names:
+        if there.keys() >= set(config.store.extra_fields):
+            return
+        source = open_source(Path(name), config.input.format, config.input.encoding, set())
+        there |= dict.fromkeys(source.schema.names)
+    if there:
+        _check_columns(config.store.extra_fields, list(there))
+
+
+def _check_columns(names: Sequence[str], there: Sequence[str]) -> None:
+    for name in names:
+        if name not in there:
+            raise BadInput(
+                f"store.extra_fields: the input has no column '{name}'; it has: {', '.join(there)}: name columns "
+                "of the input, or none"
+            )
+
+
+def extra_digest(names: Sequence[str], run: RunDir) -> str:
+    """The digest of what `extra_values` is made from."""
+    content = pa.BufferOutputStream()
+    table = _first_rows(names, run).replace_schema_metadata(None)
+    with pa.ipc.new_stream(content, table.schema) as writer:
+        writer.write_table(table)
+    return xxhash.xxh3_128(content.getvalue()).hexdigest()
 
 
 def extra_values(names: Sequence[str], run: RunDir) -> list[dict[str, Any]]:
@@ -21,15 +59,17 @@ def extra_values(names: Sequence[str], run: RunDir) -> list[dict[str, Any]]:
     """
     if not names:
         return []
-    there = pq.read_schema(run.file("input.parquet")).names
-    for name in names:
-        if name not in there:
-            raise BadInput(f"store.extra_fields: the input has no column '{name}'; it has: {', '.join(there)}")
+    table = _first_rows(names, run)
+    return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.to_pylist()]
+
+
+def _first_rows(names: Sequence[str], run: RunDir) -> pa.Table:
+    """These columns of the first input row of each headline, ascending by its id."""
+    _check_columns(names, pq.read_schema(run.file("input.parquet")).names)
     ids = pq.read_table(run.file("rows.parquet"), columns=["id"])["id"].to_numpy()
     # the first of the rows with the same id
     first = np.unique(ids, return_index=True)[1]
-    table = pq.read_table(run.file("input.parquet"), columns=list(names)).take(first)
-    return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.to_pylist()]
+    return pq.read_table(run.file("input.parquet"), columns=list(names)).take(first).combine_chunks()
 
 
 def _plain(value: Any) -> Any:

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from job.backends.embedding.lexical_shards import load_lexical_weights
-from job.backends.milvus import TEXT_BYTES, Milvus, fit_text
+from job.backends.milvus import TEXT_BYTES, Milvus, OtherRowsError, fit_text
 from job.backends.milvus.index_choice import IndexRequest, choose
 from job.backends.milvus.index_kinds import Index
 from job.backends.milvus.messages import RowBatch
 from job.context import Job, StageResult
 from job.data import Embeddings, Ids
 from job.runtime import signals
-from job.runtime.errors import BadInput, JobError
+from job.runtime.errors import JobError
 from job.runtime.journal import Journal
 from job.runtime.log import logger
 from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
-from job.runtime.rundir import RunDir, atomic
 from job.stages.store_extra import extra_values
+from job.stages.store_ids import FILE, load_written_ids, save_written_ids
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
@@ -37,7 +37,8 @@ def write_headlines(job: Job, key: str) -> StageResult:
     `key`: of the journal of acknowledged batches; a journal with another key is not continued.
 
     Raises:
-        BadInput: the collection has another schema, or holds rows that this run did not write.
+        OtherRowsError: the collection has another schema, or holds rows that this run did not write.
+        LiteError: Milvus Lite's files are damaged.
         Resumable: the server went away, and stayed away for `store.patience` seconds.
     """
     milvus, config, headlines = job.milvus, job.config.store, job.input_headlines
@@ -51,7 +52,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
     )
     batches = _batches(rows.texts, rows.embeddings.dim)
     with (
-        Journal(job.run.file("store_done.txt"), f"{key} {milvus.uri} {milvus.collection}") as journal,
+        Journal(job.run.file("store_done.txt"), f"{key} {milvus.collection}") as journal,
         ThreadPoolExecutor(1) as background,
     ):
         # finding out whether a server builds GPU indexes takes up to 40 s: rows are written meanwhile
@@ -76,7 +77,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
             "Set store.collection to another name"
         )
     if not job.whole_collection:
-        _save_written_ids(job.run, headlines.ids)
+        save_written_ids(job.run, headlines.ids)
     return _result(job, rows, index.result(), {"batches": len(batches), "batches_kept": kept, "removed": len(stale)})
 
 
@@ -119,31 +120,37 @@ def _prepare(job: Job) -> Ids:
     """Make the collection, or check the one that is there; the ids in it that this input no longer has.
 
     Raises:
-        BadInput: the collection holds ids that are neither in this input nor this run's.
+        OtherRowsError: the collection holds ids that are neither in this input nor this run's.
     """
     milvus, ids, dim = job.milvus, job.input_headlines.ids, job.input_embeddings.dim
     if job.whole_collection:
         milvus.adopt(dim, writes=True)
         return np.zeros(0, np.int64)
     milvus.prepare(dim)
-    ours = _load_written_ids(job.run)
+    kept = load_written_ids(job.run)
+    ours: Ids = np.zeros(0, np.int64) if kept is None else kept
     there: Ids = np.zeros(0, np.int64)
+    where = f"store.collection = '{milvus.collection}' at '{milvus.uri}'"
     if milvus.has_index():
         milvus.load()
         there = milvus.ids()
     elif not len(ours) and milvus.has_rows():
-        raise BadInput(
-            f"store.collection = '{milvus.collection}' at '{milvus.uri}' holds rows of another program that is still "
-            "writing (it has no index yet): set store.collection to another name, or drop that collection"
+        raise OtherRowsError(
+            f"{where} holds rows of another program that is still writing (it has no index yet)",
+            ": set store.collection to another name, or drop that collection",
         )
     foreign = np.setdiff1d(there, np.union1d(ours, ids))
     if len(foreign):
-        raise BadInput(
-            f"store.collection = '{milvus.collection}' at '{milvus.uri}' holds {len(foreign):,} rows of another run "
-            f"(id {foreign[0]} is one): set store.collection to another name, drop that collection, or cluster "
-            "everything in it with store.scope=collection"
+        whose, advice = "of another run", ""
+        if kept is None:
+            whose = f"that are not in the input, and '{job.run.file(FILE)}', the list of this run's, is lost or damaged"
+            advice = "if they are this run's own, drop that collection, and the same command writes it again; else "
+        raise OtherRowsError(
+            f"{where} holds {len(foreign):,} rows {whose} (id {foreign[0]} is one)",
+            f": {advice}set store.collection to another name, drop that collection, or cluster everything in it with "
+            "store.scope=collection",
         )
-    _save_written_ids(job.run, np.union1d(ours, ids))
+    save_written_ids(job.run, np.union1d(ours, ids))
     return np.setdiff1d(there, ids)
 
 
@@ -226,18 +233,6 @@ def _weights(lexical: Any) -> list[dict[int, float]]:
     tokens, weights = lexical.indices, lexical.data
     rows = (slice(start, stop) for start, stop in pairwise(lexical.indptr.tolist()))
     return [dict(zip(tokens[row].tolist(), weights[row].tolist(), strict=True)) or _NO_WEIGHTS for row in rows]
-
-
-def _load_written_ids(run: RunDir) -> Ids:
-    """The ids that this run may have written."""
-    file = run.file("store_ids.npy")
-    found: Ids = np.load(file) if file.exists() else np.zeros(0, np.int64)
-    return found
-
-
-def _save_written_ids(run: RunDir, ids: Ids) -> None:
-    with atomic(run.file("store_ids.npy")) as temporary:
-        np.save(temporary, ids)
 
 
 def _batches(texts: list[str], dim: int) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from job.runtime import signals
 from job.runtime.errors import Resumable
+from job.runtime.rundir import RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -35,117 +36,66 @@ def test_a_stop_signal_stops_nothing_before_the_next_check(name: str) -> None:
 
 def test_the_first_signal_is_the_one_reported() -> None:
     with signals.stop_signals():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Resumable, match="SIGUSR1"):
+        with pytest.raises(Resumable, match="SIGTERM"):
             signals.check()
 
 
-PROGRAM = """
-import hashlib, os, sys, threading, time
+def test_a_second_interrupt_stops_at_once() -> None:
+    with signals.stop_signals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+STUCK = """
+import sys, time
 from pathlib import Path
-from job.runtime import log, signals
-from job.runtime.files import atomic
+from job.runtime import signals
+from job.runtime.errors import JobError
+from job.runtime.rundir import RunDir
 
-def work(kind):
-    print("ready", flush=True)
-    if kind == "C":  # one call in C, which no signal interrupts
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
-    if kind == "file":
-        with atomic(Path(sys.argv[3])) as temporary, temporary.open("w") as file:
-            file.write("half")
-            file.flush()
+signals.STUCK_SECONDS, signals._UNWIND_SECONDS = float(sys.argv[3]), 0.5
+try:
+    with RunDir(Path(sys.argv[1])).locked(), signals.stop_signals():
+        print("ready", flush=True)
+        if sys.argv[2] == "waits":
+            open(sys.argv[1] + "/fifo").read()
+        elif sys.argv[2] == "sleeps":
             time.sleep(60)
-    while kind == "grace":
-        time.sleep(0.05)
-        signals.check(3600)
-    if kind == "before":  # the first batch of a shard
-        signals.check(3600)
-        time.sleep(3)
-        signals.check()
-    if kind == "lock":  # the log hangs too
-        log.logger.handlers[0].acquire()
-        threading.Thread(target=log.logger.error, args=("x",), daemon=True).start()
-        threading.Event().wait()
-
-log.to_stderr()
-signals.PATIENCE = float(sys.argv[2])
-with signals.stop_signals():
-    try:
-        work(sys.argv[1])
-    except signals.Resumable as error:
-        print(error, file=sys.stderr)
-        sys.exit(75)
+        else:  # holds the main thread in C code, without the interpreter's lock
+            import ctypes
+            while True:
+                ctypes.CDLL(None).sleep(60)
+except JobError as error:
+    print("error:", error, file=sys.stderr)
+    sys.exit(error.exit_code)
 """
 
 
-def stopped(kind: str, patience: float, *numbers: signal.Signals, file: object = "") -> tuple[int, str]:
-    """Exit code and stderr of a process that got these signals, 0.2 s apart."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, kind, str(patience), str(file)],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        for number in numbers:
-            time.sleep(0.2)
-            process.send_signal(number)
-        _, said = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert "Traceback" not in said
-    return process.returncode, said
-
-
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_the_process_at_once(first: signal.Signals, second: signal.Signals) -> None:
-    code, said = stopped("C", 3600, first, second)
-    assert code == 75
-    assert f"a second signal, {second.name}; finished work is kept: run the same command again" in said
-
-
-def test_a_signal_after_a_warning_is_no_second_one() -> None:
-    code, said = stopped("before", 3600, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
-    assert code == 75
-    assert "stopped by SIGUSR1" in said
-
-
-@pytest.mark.parametrize("kind", ["C", "lock"])
-def test_without_a_check_the_process_ends_when_patience_does(kind: str) -> None:
-    code, said = stopped(kind, 0.5, signal.SIGTERM)
-    assert code == 75
-    assert kind == "lock" or "the work at hand did not end within" in said
-
-
-def test_nothing_half_written_looks_whole(tmp_path: Path) -> None:
-    assert stopped("file", 0.5, signal.SIGINT, file=tmp_path / "x.txt")[0] == 75
-    assert not (tmp_path / "x.txt").exists()
-
-
-@pytest.mark.parametrize("kind", ["grace", "before"])
-def test_a_piece_of_work_with_a_grace_outlasts_patience(kind: str) -> None:
-    numbers = [signal.SIGTERM] if kind == "before" else [signal.SIGUSR1, signal.SIGTERM]
-    code, said = stopped(kind, 0.5, *numbers, *([] if kind == "before" else [signal.SIGTERM]))
-    assert code == 75
-    assert ("stopped by SIGTERM" if kind == "before" else "a second signal") in said
-
-
-def test_a_signal_to_a_forked_child_is_none_to_its_parent() -> None:
-    with signals.stop_signals():
-        child = os.fork()
-        if child == 0:
-            for number in (signal.SIGTERM, signal.SIGTERM):
-                os.kill(os.getpid(), number)
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.3)
-        with pytest.raises(Resumable):
-            signals.check()
+@pytest.mark.parametrize("kind", ["waits", "sleeps", "deaf"])
+@pytest.mark.parametrize("again", [True, False])
+def test_work_that_never_looks_is_stopped_by_a_second_signal_or_after_a_while(
+    tmp_path: Path, kind: str, again: bool
+) -> None:
+    folder = tmp_path / "run"
+    words = [sys.executable, "-c", STUCK, str(folder), kind, "60" if again else "0.5"]
+    with RunDir(folder).locked():
+        os.mkfifo(folder / "fifo")
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    if again:
+        time.sleep(1.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert "error: stopped by SIGTERM; finished work is kept" in said
+    (holder,) = RunDir(folder).holders()
+    assert holder.ended is not None and holder.ended["code"] == 75
 
 
 def test_handlers_are_restored() -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import random
 import unicodedata
 from collections import Counter
@@ -20,8 +21,7 @@ from job.config import Input
 from job.data import HEADLINES, ROWS
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
-from job.stages.ingest import ingest
-from job.stages.ingest_files import input_digest
+from job.stages.ingest import ingest, input_digest
 from job.stages.ingest_texts import headline_id
 
 Write = Callable[..., Path]
@@ -565,3 +565,35 @@ def test_of_a_source_that_is_an_object_its_name_is_taken(write: Write) -> None:
 def test_a_source_of_another_type_becomes_text(write: Write) -> None:
     got = Ingested(write(pa.table({"title": ["A", "B"], "source": pa.array([7, None])}), "news.parquet"))
     assert [row["source"] for row in got.rows] == ["7", None]
+
+
+@pytest.mark.parametrize(
+    "title", ["\u200b", "\ufeff \u2060", "\u0301\u0301", "\u3164", "\u2800", "\u202e\u202c", "\x01\t"]
+)
+def test_a_title_that_shows_nothing_is_blank(write: Write, title: str) -> None:
+    done = Ingested(write([{"title": title, "description": "x"}, {"title": "seen", "description": title}], "a.jsonl"))
+    assert [reject["reason"] for reject in done.rejects] == ["title is blank"]
+    assert done.headline("seen")["description"] is None
+
+
+def test_a_title_of_one_emoji_with_joiners_is_a_title(write: Write) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert Ingested(write([{"title": family}], "a.jsonl")).titles() == {family}
+
+
+def test_very_many_columns_and_keys_are_read(write: Write) -> None:
+    names = [f"c{number}" for number in range(20_000)]
+    lines = [",".join(["title", *names]), *(",".join([f"t{row}", *["1"] * 20_000]) for row in range(3))]
+    assert Ingested(write("\n".join(lines))).stats["rows"] == 3
+    sparse = [{"title": f"t{row}", **{f"k{row}_{key}": key for key in range(50)}} for row in range(200)]
+    done = Ingested(write(sparse, "keys.jsonl"))
+    assert done.input[7]["k7_49"] == 49 and done.input[7]["k8_49"] is None
+    assert len(done.input[0]) == 10_001
+
+
+def test_a_file_name_with_a_line_end_and_one_that_is_not_utf_8_are_read(tmp_path: Path) -> None:
+    for name in ("two\nlines.csv", os.fsdecode(b"caf\xe9.csv")):
+        (tmp_path / name).write_text("title\nfirst\n\u200b\n", encoding="utf-8")
+    done = Ingested(tmp_path / "*.csv")
+    assert (done.stats["rows"], len(done.headlines)) == (2, 1)
+    assert {Path(reject["file"]).name for reject in done.rejects} == {"two\nlines.csv", "caf\\udce9.csv"}

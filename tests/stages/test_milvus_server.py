@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import DEMO
 from jobs import SPARSE, headlines_of, job_of, stats_of, write_lexical_weights
 
 from job.backends.knn.distances import pair_distances, sort_rows
@@ -16,6 +17,7 @@ from job.backends.milvus.gpu_trial import remove_leftovers
 from job.backends.milvus.index_choice import IndexRequest, choose, require
 from job.backends.milvus.search import MilvusSearch, SearchSettings
 from job.data import Embeddings, Floats, Headlines, KnnGraph
+from job.rewrites import RowsAlteredError
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
 from job.stages import store_write
@@ -241,11 +243,81 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
 
 
 def test_a_server_that_is_down_at_the_start_is_waited_for_and_then_the_run_is_resumable() -> None:
+    with pytest.raises(Resumable, match=r"no Milvus server answers.*waited 1 s \(store\.patience\).*same command"):
+        Milvus(nobody_listens(), None, "news_data", patience=1.0)
+
+
+def nobody_listens() -> str:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        with pytest.raises(Resumable, match=r"no Milvus server answers.*waited 1 s \(store\.patience\).*same command"):
-            Milvus(uri, None, "news_data", patience=1.0)
+        return f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+
+@pytest.mark.slow
+def test_the_command_line_says_that_the_server_is_down_and_what_continues(job: Any, copy: Path) -> None:
+    settings = [f"run_dir={copy}", f"store.uri={nobody_listens()}", "store.patience=1"]
+    for command in (["run", DEMO], ["stage", "store", DEMO], ["run", DEMO, "store.index=FLAT"]):
+        done = job(*command, *settings)
+        assert done.returncode == 75, done.stderr
+        assert "waited 1 s (store.patience). Finished work is kept: the same command continues" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_what_others_did_to_the_collection_is_noticed_and_written_again(
+    milvus: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, client, name = 3000, milvus.connection.client, milvus.collection
+    rows, found = headlines(count), vectors(count)
+    embeddings = Embeddings(rows.ids, found)
+
+    def alter() -> None:
+        milvus.upsert(messages.RowBatch(rows.ids[:40], found[40:80], ["theirs"] * 40))
+
+    def delete() -> None:
+        milvus.delete(rows.ids[:5])
+
+    def drop_index() -> None:
+        client.release_collection(name)
+        client.drop_index(name, "embedding")
+
+    def drop() -> None:
+        client.drop_collection(name)
+
+    def drop_later() -> None:
+        calls: list[int] = []
+        search = MilvusSearch._search
+
+        def dropping(self: MilvusSearch, some: Any, limit: int) -> Any:
+            calls.append(limit)
+            if len(calls) == 3:
+                drop()
+            return search(self, some, limit)
+
+        monkeypatch.setattr(MilvusSearch, "_search", dropping)
+
+    for number, (index, others, said) in enumerate(
+        (
+            ("FLAT", alter, r"rows that were looked up are not the ones that this run wrote"),
+            ("IVF_FLAT", alter, r"rows that were looked up are not the ones that this run wrote"),
+            ("FLAT", delete, "holds 2,995 rows, the store stage wrote 3,000"),
+            ("FLAT", drop_index, "has no index"),
+            ("FLAT", drop, "is gone"),
+            ("FLAT", drop_later, "is gone"),
+        )
+    ):
+        run = RunDir(tmp_path / str(number))
+        store(milvus, rows, embeddings, run, index=index)
+        others()
+        with pytest.raises(RowsAlteredError, match=said):
+            neighbors(milvus, rows, embeddings, run, batch=256)
+        monkeypatch.undo()
+        store(milvus, rows, embeddings, run, index=index)
+        neighbors(milvus, rows, embeddings, run, batch=256)
+        if index == "FLAT":
+            np.testing.assert_array_equal(KnnGraph.load(run.file("neighbors.npz")).indices, exact_graph(found))
+    client.release_collection(name)
+    neighbors(milvus, rows, embeddings, run)
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_rows_of_another_run_are_neither_mixed_in_nor_removed(milvus: Milvus, ru
     other_folder.mkdir()
     other = headlines(["something else", "entirely"])
     with pytest.raises(BadInput, match=r"holds 300 rows of another run.*store\.collection"):
-        store(milvus, other, vectors(other), RunDir(other_folder))
+        store(milvus, other, vectors(other), RunDir(other_folder), uri=str(tmp_path / "milvus.db"))
     assert milvus.count() == 300
 
 
@@ -132,7 +132,7 @@ def test_a_collection_of_another_dimension_is_named_with_ours(milvus: Milvus, ru
     milvus.prepare(8)
     rows = headlines(MANY[:5])
     with pytest.raises(BadInput, match=r"FLOAT_VECTOR\(8\).*FLOAT_VECTOR\(16\)"):
-        store(milvus, rows, vectors(rows), run)
+        store(milvus, rows, vectors(rows), run, uri=milvus.uri)
 
 
 def test_an_index_of_another_kind_is_replaced(milvus: Milvus, run: RunDir) -> None:

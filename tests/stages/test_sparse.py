@@ -108,7 +108,7 @@ def test_a_collection_with_and_one_without_the_field_say_what_to_set(tmp_path: P
         milvus = Milvus(uri, None, name, Fields(sparse=wanted))
         try:
             with pytest.raises(BadInput, match=said):
-                StoreStage().run(job_of(tmp_path, rows, vectors, milvus))
+                StoreStage().run(job_of(tmp_path, rows, vectors, milvus, store={"uri": uri}))
         finally:
             milvus.close()
 

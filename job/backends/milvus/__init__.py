@@ -1,6 +1,7 @@
 """Milvus through `MilvusClient`: Milvus Lite in a file, a server, or Zilliz Cloud; the uri says which one.
 
 connection    connect, turn errors into one line, and retry while a server is unavailable
+lite_files    Milvus Lite's database as files
 schema        the fields of a collection, made by this job or by another program
 index_kinds   the table of index kinds: limits, search parameter, build parameters
 gpu_trial     whether a server builds GPU indexes, tested on a scratch collection
@@ -11,8 +12,18 @@ collection    `Milvus`: the reader, and what creates, writes, indexes and loads 
 search        nearest neighbors by the collection's index, as row numbers
 """
 
-from job.backends.milvus.collection import Milvus
-from job.backends.milvus.connection import Connection, is_lite
+from job.backends.milvus.collection import Milvus, OtherRowsError
+from job.backends.milvus.connection import Connection, LiteError, check_place, is_lite
 from job.backends.milvus.schema import TEXT_BYTES, Fields, fit_text
 
-__all__ = ["TEXT_BYTES", "Connection", "Fields", "Milvus", "fit_text", "is_lite"]
+__all__ = [
+    "TEXT_BYTES",
+    "Connection",
+    "Fields",
+    "LiteError",
+    "Milvus",
+    "OtherRowsError",
+    "check_place",
+    "fit_text",
+    "is_lite",
+]

@@ -16,6 +16,14 @@ from job.runtime.log import logger
 _DELETED_AT_ONCE = 5_000
 
 
+class OtherRowsError(BadInput):
+    """The collection is not this run's: it has another schema, or rows of others. `what`: without the advice."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}{advice}")
+        self.what = what
+
+
 class Milvus(CollectionReader):
     """One collection, to read and to write."""
 
@@ -23,7 +31,7 @@ class Milvus(CollectionReader):
         """Create the collection, or check that the existing one has our schema.
 
         Raises:
-            BadInput: it has another dimension or schema; the message shows both.
+            OtherRowsError: it has another dimension or schema; the message shows both.
         """
         if not self.exists():
             self._clear_half_made()
@@ -36,9 +44,10 @@ class Milvus(CollectionReader):
         if self.schema.text != ours:
             advice = sparse_field_advice(self.schema, self.fields, dim)
             separator = f"; {advice}" if advice else ":"
-            raise BadInput(
+            raise OtherRowsError(
                 f"store.collection = '{self.collection}' at '{self.uri}' already exists with the schema "
-                f"({self.schema.text}); this run needs ({ours}){separator} set store.collection to another name"
+                f"({self.schema.text}); this run needs ({ours})",
+                f"{separator} set store.collection to another name",
             )
 
     def _clear_half_made(self) -> None:
@@ -95,7 +104,7 @@ class Milvus(CollectionReader):
                 raise
             logger.warning("store: the index does not load (%s): rebuilding it", one_line(error))
             damaged = self.index()
-            self._client.drop_index(self.collection, self.fields.vector)
+            self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))
             self._create_index(Index(damaged.kind, damaged.metric, {}, ""))
             self._call("loading", load)
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from job.backends.milvus import lite_files
 from job.runtime import signals
 from job.runtime.device import Choice, installed
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger, quiet_libraries
-from job.runtime.secrets import without_password
+from job.runtime.secrets import without_secrets
 
 T = TypeVar("T")
 
@@ -33,6 +34,13 @@ _UNAVAILABLE_WORDS = re.compile(
     r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired",
     re.IGNORECASE,
 )
+
+# Milvus Lite answers pings more often than every five minutes with an error, after which a call may fail
+_LITE_OPTIONS = (("grpc.keepalive_time_ms", 2**31 - 1), ("grpc.keepalive_permit_without_calls", False))
+
+
+class LiteError(JobError):
+    """Milvus Lite cannot read or write its files: mostly, they are damaged."""
 
 
 class Connection:
@@ -52,23 +60,26 @@ class Connection:
         A server that does not answer is waited for, for `patience` seconds.
 
         Raises:
-            BadInput: the server refuses the token or has no such database, or another process has the file open.
+            BadInput: the server refuses the token or has no such database, another process has the file open, or no
+                Milvus Lite database can be there.
+            LiteError: Milvus Lite cannot open its file.
             Resumable: no server answered for `patience` seconds, or a stop signal arrived.
         """
         client_class = _client_class()
-        self.uri, self.db_name, self.patience = without_password(uri), db_name, patience
+        self.uri, self.db_name, self.patience = without_secrets(uri), db_name, patience
         self.lite, self.zilliz = is_lite(uri), "zillizcloud" in uri
         if self.lite:
-            Path(uri).expanduser().parent.mkdir(parents=True, exist_ok=True)
-            uri = str(Path(uri).expanduser().resolve())
+            uri = str(lite_files.place(uri))
         self._path = uri
         self._gpu_trials: dict[str, Choice] = {}
-        tls = {"secure": True, "server_pem_path": str(tls_ca)} if tls_ca else {}
-        if tls_ca and not tls_ca.is_file():
-            raise BadInput(f"store.tls_ca = '{tls_ca}': no such file; set the certificate that signed the server's")
+        check_place(uri, tls_ca)
+        options: dict[str, Any] = {"secure": True, "server_pem_path": str(tls_ca)} if tls_ca else {}
+        if self.lite:
+            options["grpc_options"] = _LITE_OPTIONS
+            Path(uri).parent.mkdir(parents=True, exist_ok=True)
 
         def connect() -> Any:
-            return client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **tls)
+            return client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **options)
 
         self.client = self._first_answer(connect)
         server = f"Lite {installed('milvus-lite')}" if self.lite else self._version
@@ -87,8 +98,10 @@ class Connection:
                     client.list_collections()
                 return client
             except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
-                message = _connect_error(self.uri, self.lite, self.db_name, error)
-                if self.lite or not _is_down(error):
+                if self.lite:
+                    raise _lite_error(self.uri, self._path, error) from None
+                message = _connect_error(self.uri, self.db_name, error)
+                if not _is_down(error):
                     raise BadInput(message) from None
                 waited = time.monotonic() - since
                 if waited >= self.patience:
@@ -126,6 +139,7 @@ class Connection:
 
         Raises:
             Resumable: the server was unavailable for `patience` seconds, or a stop signal arrived.
+            LiteError: Milvus Lite failed.
             JobError: the server answered with an error.
         """
         import grpc
@@ -136,9 +150,13 @@ class Connection:
         while True:
             try:
                 result = action()
-            except (MilvusException, grpc.RpcError, ValueError) as error:
+            except Exception as error:  # what Milvus Lite reads from a damaged file can fail anywhere
                 message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
-                if self.lite or not is_unavailable(error):
+                if self.lite:
+                    raise LiteError(message) from None
+                if not isinstance(error, MilvusException | grpc.RpcError | ValueError):
+                    raise
+                if not is_unavailable(error):
                     if isinstance(error, ValueError):
                         raise
                     raise JobError(message) from None
@@ -169,6 +187,8 @@ def _sleep(seconds: float) -> None:
 
 def _client_class() -> Any:
     """pymilvus's client. When it is imported, pymilvus reads MILVUS_URI, also from `.env`, and rejects a file name."""
+    # gRPC prints to stderr by itself, and reads this when it is imported
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     kept = os.environ.get("MILVUS_URI")
     os.environ["MILVUS_URI"] = ""
     try:
@@ -221,15 +241,27 @@ def _is_down(error: Exception) -> bool:
     return is_unavailable(error)
 
 
-def _connect_error(uri: str, lite: bool, db_name: str, error: BaseException) -> str:
-    """The message for a connection that failed."""
-    if lite:
-        if "Open local milvus failed" in str(error):
-            return (
-                f"store.uri = '{uri}': Milvus Lite cannot open it: another process holds it, or it is not a Milvus "
-                "Lite database; wait for that process to end, or set store.uri to another file"
-            )
-        return f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})"
+def check_place(uri: str, tls_ca: Path | None = None) -> None:
+    """Raise `BadInput` where it is known without connecting that the connection will fail."""
+    if tls_ca and not tls_ca.is_file():
+        raise BadInput(f"store.tls_ca = '{tls_ca}': no such file; set the certificate that signed the server's")
+    if is_lite(uri):
+        why = lite_files.why_not_there(lite_files.place(uri))
+        if why is not None:
+            raise BadInput(f"store.uri = '{uri}': {why}")
+
+
+def _lite_error(uri: str, path: str, error: BaseException) -> JobError:
+    if lite_files.is_open_elsewhere(Path(path)):
+        return BadInput(
+            f"store.uri = '{uri}': another process holds it: wait for that process to end, or set store.uri to "
+            "another file"
+        )
+    return LiteError(f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})")
+
+
+def _connect_error(uri: str, db_name: str, error: BaseException) -> str:
+    """The message for a connection to a server that failed."""
     if db_name and "database" in str(error).lower():
         return f"store.db_name = '{db_name}': {one_line(error)}: create that database, or set another name"
     cause: Any = error.__cause__

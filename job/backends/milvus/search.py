@@ -8,10 +8,17 @@ import numpy.typing as npt
 
 from job.backends.knn.distances import NEAR_TIE, pair_distances, sort_rows
 from job.backends.milvus.collection import Milvus
-from job.backends.milvus.index_kinds import MAX_TOP_K, SearchEffort, first_effort
+from job.backends.milvus.index_kinds import KINDS, MAX_TOP_K, SearchEffort, first_effort
 from job.data import Floats, Ids, Ints
 from job.runtime.errors import JobError
 from job.runtime.parallel import map_in_order
+
+# of the rows of one request that an approximate index does not find, so many are looked up by their id
+_LOOKED_UP = 1_000
+
+
+class AlteredRowsError(JobError):
+    """The collection's rows are not those that this run wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,7 @@ class MilvusSearch:
         n, dim = vectors.shape
         self._milvus, self._ids, self._vectors, self._settings = milvus, ids, vectors, settings
         index = milvus.index()
-        self._metric = index.metric
+        self._metric, self._kind = index.metric, KINDS.get(index.kind)
         self._top_k = min(settings.top_k, n, MAX_TOP_K)
         self._batch = milvus.queries_at_once(settings.batch, index.metric, n, dim)
         self.effort: SearchEffort = first_effort(index.kind, index.build, self._top_k, settings.nprobe)
@@ -63,8 +70,14 @@ class MilvusSearch:
         return self._batch
 
     def find(self, rows: npt.NDArray[np.int64]) -> Ints:
-        """`find_all` for the rows of one request."""
+        """`find_all` for the rows of one request.
+
+        Raises:
+            AlteredRowsError: not with `shared`: a row is not what this run wrote, or there is one of another.
+        """
         hits, scores = self._search(rows, self._top_k)
+        if not self._settings.shared:
+            self._check_own_rows(rows, hits, scores)
         found = self._row_numbers(hits, rows)
         if self._top_k < min(len(self._ids), MAX_TOP_K):
             tied = np.flatnonzero(self._ends_in_tie(hits, scores))
@@ -74,6 +87,37 @@ class MilvusSearch:
 
     def _search(self, rows: npt.NDArray[np.int64], limit: int) -> tuple[Ids, Floats]:
         return self._milvus.search(self._vectors[rows], limit, self._metric, self.effort, self._settings.filter)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the index is known to find the nearest rows, whatever the effort."""
+        return self._kind is not None and self._kind.search is None
+
+    def _check_own_rows(self, rows: npt.NDArray[np.int64], hits: Ids, scores: Floats) -> None:
+        """Compare each row with itself among its hits."""
+        ids, own = self._ids[rows], self._vectors[rows]
+        if self._metric == "IP":
+            expected = np.einsum("md,md->m", own, own)
+        else:
+            expected = np.full(len(rows), 0.0 if self._metric == "L2" else 1.0, np.float32)
+        error = 0.1 if self._kind is None else self._kind.score_error
+        is_self = hits == ids[:, None]
+        is_found = is_self.any(axis=1)
+        score = scores[np.arange(len(rows)), is_self.argmax(axis=1)]
+        altered = is_found & ~(abs(score - expected) <= error)
+        # rows that are as near as the row itself may take all places
+        beyond = (expected - scores[:, -1]) * (-1 if self._metric == "L2" else 1)
+        lost = np.flatnonzero(~is_found & ~(beyond <= error))
+        if len(lost) and not self.is_exact:
+            lost = lost[:_LOOKED_UP]
+            stored = self._milvus.vectors(ids[lost])
+            lost = np.array([one for one in lost if not np.array_equal(stored.get(int(ids[one]), []), own[one])], int)
+        altered[lost] = True
+        if altered.any():
+            raise AlteredRowsError(
+                f"{altered.sum()} of {len(rows)} rows that were looked up are not the ones that this run wrote (id "
+                f"{ids[altered][0]} is one)"
+            )
 
     def _ends_in_tie(self, hits: Ids, scores: Floats) -> npt.NDArray[np.bool_]:
         """Rows whose last hit is as near as the k-th: Milvus cut the hits among ties, which we break by row number."""
@@ -108,7 +152,5 @@ class MilvusSearch:
         position = np.minimum(np.searchsorted(self._ids, hits), len(self._ids) - 1)
         known = self._ids[position] == hits
         if not self._settings.shared and not (known | (hits < 0)).all():
-            raise JobError(
-                f"neighbors: Milvus returned id {hits[~known & (hits >= 0)][0]}, which this run did not write"
-            )
+            raise AlteredRowsError(f"it holds id {hits[~known & (hits >= 0)][0]}, which this run did not write")
         return np.where(known & (position != rows[:, None]), position, -1).astype(np.int32)

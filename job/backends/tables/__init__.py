@@ -13,10 +13,10 @@ from pathlib import Path
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.jsonl_source import JsonlSource
 from job.backends.tables.parquet_source import ParquetSource
-from job.backends.tables.source import MEGABYTE, Block, Reject, Source, reading, shown
+from job.backends.tables.source import MEGA, Block, Reject, Source, reading
 from job.runtime.errors import BadInput
 
-__all__ = ["Block", "Reject", "Source", "open_source", "reading", "shown"]
+__all__ = ["MEGA", "Block", "Reject", "Source", "open_source", "reading"]
 
 _FORMATS = {
     ".csv": "csv",
@@ -30,9 +30,9 @@ _FORMATS = {
 }
 
 
-def open_source(path: Path, format: str, encoding: str, text_columns: set[str], max_line_mb: int = 16) -> Source:
-    """Read the head of `path`. `text_columns` must hold text (title, description). A line of CSV or JSON Lines that is
-    longer than `max_line_mb` times 2^20 characters becomes a reject without being held in memory.
+def open_source(path: Path, format: str, encoding: str, text_columns: set[str], line_limit: int = 16 * MEGA) -> Source:
+    """Read the head of `path`. `text_columns` must hold text (title, description). A line of more than `line_limit`
+    characters is a reject.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -43,8 +43,8 @@ def open_source(path: Path, format: str, encoding: str, text_columns: set[str], 
         if format == "parquet":
             return ParquetSource(path, text_columns)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns, max_line_mb * MEGABYTE)
-        return CsvSource(path, encoding, "\t" if format == "tsv" else None, max_line_mb * MEGABYTE)
+            return JsonlSource(path, encoding, text_columns, line_limit)
+        return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)
 
 
 def _format_of(path: Path) -> str:
@@ -54,7 +54,7 @@ def _format_of(path: Path) -> str:
     format = _FORMATS.get(suffixes[-1]) if suffixes else None
     if format is None:
         raise BadInput(
-            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
+            f"input.path: '{path}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
             "set input.format to csv, tsv, jsonl or parquet"
         )
     return format

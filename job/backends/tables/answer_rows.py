@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.tables.csv_answer import CsvAnswer
-from job.backends.tables.source import as_strings
+from job.backends.tables.source import python_values
 from job.runtime.errors import BadInput
 
 _ROWS = 65_536
@@ -64,18 +64,10 @@ class JsonlAnswer:
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of the table."""
-        columns = [_values(column) for column in table.columns]
-        for row in zip(*columns, strict=True):
-            line = dict(zip(table.column_names, row, strict=True))
-            self._file.write(json.dumps(_plain(line), ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Python values; text where Python has no such value, as for years after 9999 or nanoseconds."""
-    try:
-        return list(column.to_pylist())
-    except (ValueError, OverflowError, pa.ArrowException):
-        return list(as_strings(column).to_pylist())
+        columns = [python_values(column) for column in table.columns]
+        for values in zip(*columns, strict=True):
+            row = dict(zip(table.column_names, values, strict=True))
+            self._file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,8 @@ import pyarrow.csv
 
 from job.backends.tables.source import as_strings
 
-# a spreadsheet takes text with such a start for a formula, unless it is a plain number; some also fold the full-width
-# forms to these
-_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
+# a spreadsheet takes text with such a start for a formula, unless it is a plain number
+_FORMULA = r"^[=+\-@\t\r＝＋－＠]"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 

@@ -1,10 +1,10 @@
 """Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
 import csv
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
@@ -12,13 +12,11 @@ from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
     Block,
-    LongLine,
+    Lines,
     Reject,
     as_text,
     open_bytes,
-    read_line,
     reading,
-    shown,
     too_long,
     undecodable,
     unique,
@@ -26,7 +24,7 @@ from job.backends.tables.source import (
 from job.runtime.errors import BadInput
 
 _MAX_RECORD_LINES = 10_000
-_ENDS = ("\n", "\r")
+_MAX_RECORD_CHARS = 64_000_000
 _UNCLOSED_REASON = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
@@ -36,16 +34,19 @@ class _UnclosedQuoteError(Exception):
     """A quoted field runs to the end of the file, or is implausibly long."""
 
 
-class _LongLineError(Exception):
-    """A record starts with a line that is longer than allowed."""
+class _TooLongError(Exception):
+    """A line is longer than the limit."""
+
+
+class _TooLong(str):
+    """Stands for a line that is too long, which is not kept."""
 
 
 class _LineReader:
-    """Physical lines; those of the current record are kept, so that they can be read again. A record has at most
-    `limit` characters."""
+    """Physical lines; those of the current record are kept, so that they can be read again."""
 
-    def __init__(self, file: io.TextIOBase, limit: int) -> None:
-        self._file, self._limit = file, limit
+    def __init__(self, lines: Lines) -> None:
+        self._lines = iter(lines)
         self._unread: list[str] = []
         self.record: list[str] = []
         self.number = 0
@@ -55,17 +56,17 @@ class _LineReader:
         return self
 
     def __next__(self) -> str:
-        line = self._unread.pop() if self._unread else read_line(self._file, self._limit, _ENDS)
-        if not line:
+        line = self._unread.pop() if self._unread else next(self._lines, "")
+        if line == "" and not isinstance(line, _TooLong):
             if self.record:
                 raise _UnclosedQuoteError
             raise StopIteration
+        line = _TooLong() if line is None else line
         self.record.append(line)
+        if isinstance(line, _TooLong):
+            raise _TooLongError
         self._chars += len(line)
-        long = isinstance(line, LongLine)
-        if long and len(self.record) == 1:
-            raise _LongLineError
-        if long or len(self.record) > _MAX_RECORD_LINES or self._chars > self._limit:
+        if len(self.record) > _MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
             raise _UnclosedQuoteError
         return line
 
@@ -85,34 +86,27 @@ class _LineReader:
 class CsvSource:
     """A CSV or TSV file with a header. All columns are text, unchanged."""
 
-    def __init__(self, path: Path, encoding: str, delimiter: str | None, max_line: int) -> None:
+    def __init__(self, path: Path, encoding: str, delimiter: str | None, line_limit: int) -> None:
         self.path = path
-        self._encoding, self._max_line = encoding, max_line
-        header = self._header()
+        self._encoding, self._line_limit = encoding, line_limit
+        with open_bytes(path) as raw:
+            header = next((line for line in self._lines(raw) if line is None or line.strip()), "")
+        if header is None:
+            raise BadInput(f"input.path: '{path}': its header is {too_long(line_limit)}")
+        if not header:
+            raise BadInput(f"input.path: '{path}' is empty: expected a header line with the column names")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding=utf-16")
+            raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            lines = _LineReader(as_text(raw, encoding, ""), max_line)
-            _, names, reason = next(self._parsed(lines, 0), (0, [], "only delimiters"))
+            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
-        self.schema = pa.schema([(name, pa.string()) for name in unique(names, path)])
+        self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
 
-    def _header(self) -> str:
-        """The first line that is not blank."""
-        with open_bytes(self.path) as raw:
-            lines = as_text(raw, self._encoding, "")
-            while line := read_line(lines, self._max_line, _ENDS):
-                if isinstance(line, LongLine):
-                    raise BadInput(
-                        f"input.path: '{shown(self.path)}' starts with a line {too_long(self._max_line)}: expected a "
-                        "header line with the column names"
-                    )
-                if line.strip():
-                    return line
-        raise BadInput(f"input.path: '{shown(self.path)}' is empty: expected a header line with the column names")
+    def _lines(self, raw: IO[bytes]) -> Lines:
+        return Lines(as_text(raw, self._encoding, ""), self._line_limit)
 
     def blocks(self) -> Iterator[Block | Reject]:
         records: list[list[str]] = []
@@ -120,16 +114,14 @@ class CsvSource:
         starts: list[int] = []
         chars = 0
         with reading(self.path), open_bytes(self.path) as raw:
-            for row, line, fields, reason in self._records(
-                _LineReader(as_text(raw, self._encoding, ""), self._max_line)
-            ):
+            for row, line, fields, reason in self._records(_LineReader(self._lines(raw))):
                 if reason:
                     yield Reject(row, line, reason)
                     continue
                 records.append(fields)
                 rows.append(row)
                 starts.append(line)
-                chars += sum(map(len, fields)) + len(fields)
+                chars += sum(map(len, fields))
                 if len(records) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
                     yield self._block(records, rows, starts)
                     records, rows, starts, chars = [], [], [], 0
@@ -165,10 +157,11 @@ class CsvSource:
                 fields = next(strict)
             except StopIteration:
                 return
-            except _LongLineError:
-                reason = too_long(self._max_line)
             except _UnclosedQuoteError:
                 reason = _UNCLOSED_REASON
+            except _TooLongError:
+                # within quotes, the first line is the one that is wrong
+                reason = too_long(self._line_limit) if len(lines.record) == 1 else _UNCLOSED_REASON
             except csv.Error:
                 reason = _UNCLOSED_REASON
                 if len(lines.record) == 1:

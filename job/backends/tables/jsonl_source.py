@@ -12,20 +12,18 @@ from job.backends.tables.source import (
     BLOCK_ROWS,
     HALF_SURROGATE_PAIR,
     Block,
-    LongLine,
+    Lines,
     Reject,
     as_text,
     open_bytes,
-    read_line,
     reading,
-    shown,
     too_long,
     undecodable,
 )
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
-_MAX_DEPTH = 200
+_BLOCK_CELLS = 50_000_000
 
 
 class JsonlSource:
@@ -35,49 +33,56 @@ class JsonlSource:
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
     """
 
-    def __init__(self, path: Path, encoding: str, text_columns: set[str], max_line: int) -> None:
+    def __init__(self, path: Path, encoding: str, text_columns: set[str], line_limit: int) -> None:
         self.path = path
-        self._encoding, self._max_line = encoding, max_line
+        self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
         kinds: dict[str, set[str]] = {}
         first_reason = ""
-        for line, value, reason, _ in self._objects():
+        for line, value, reason in self._objects():
             first_reason = first_reason or (reason and f"line {line}: {reason}")
             if isinstance(value, dict):
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_json_type(item))
         if not kinds:
             problem = f"holds no JSON object ({first_reason})" if first_reason else "is empty"
-            raise BadInput(f"input.path: '{shown(path)}' {problem}: expected one JSON object per line (JSON Lines)")
+            raise BadInput(f"input.path: '{path}' {problem}: expected one JSON object per line (JSON Lines)")
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
-    def _objects(self) -> Iterator[tuple[int, Any, str, int]]:
-        """Line number, value, the reason if the line is rejected (the value is then None), and its characters."""
-        at_start, number = True, 0
+    def _objects(self) -> Iterator[tuple[int, Any, str]]:
+        """Line number, value, and the reason if the line is rejected (the value is then None)."""
+        at_start = True
         with reading(self.path), open_bytes(self.path) as raw:
-            file = as_text(raw, self._encoding, "\n")
-            while line := read_line(file, self._max_line, ("\n",)):
-                number += 1
-                if not line.strip() and not isinstance(line, LongLine):
+            for number, line in enumerate(Lines(as_text(raw, self._encoding, "\n"), self._line_limit), 1):
+                if line is None:
+                    yield number, None, too_long(self._line_limit)
+                    continue
+                if not line.strip():
                     continue
                 if at_start and line.lstrip().startswith("["):
-                    raise BadInput(
-                        f"input.path: '{shown(self.path)}' holds a JSON array; expected one JSON object per line"
-                    )
+                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object per line")
                 at_start = False
-                reason = too_long(self._max_line) if isinstance(line, LongLine) else undecodable(line)
-                if reason:
-                    yield number, None, reason if isinstance(line, LongLine) else f"undecodable: {reason}", 0
+                problem = undecodable(line)
+                if problem:
+                    yield number, None, f"undecodable: {problem}"
+                    continue
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    yield number, None, f"not JSON: {error}"
+                    continue
+                if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
+                    yield number, None, f"undecodable: {HALF_SURROGATE_PAIR}"
                 else:
-                    value, reason = _parsed(line)
-                    yield number, value, reason, len(line)
+                    yield number, value, ""
 
     def blocks(self) -> Iterator[Block | Reject]:
         values: list[dict[str, Any]] = []
         rows: list[int] = []
         lines: list[int] = []
-        size = 0
-        for row, (line, value, reason, chars) in enumerate(self._objects(), 1):
+        chars = 0
+        most = max(1, min(BLOCK_ROWS, _BLOCK_CELLS // len(self.schema)))
+        for row, (line, value, reason) in enumerate(self._objects(), 1):
             if not reason:
                 reason = self._type_problem(value)
             if reason:
@@ -86,10 +91,10 @@ class JsonlSource:
             values.append(value)
             rows.append(row)
             lines.append(line)
-            size += chars + len(self.schema)
-            if len(values) >= BLOCK_ROWS or size >= BLOCK_CHARS:
+            chars += sum(len(item) for item in value.values() if isinstance(item, str))
+            if len(values) >= most or chars >= BLOCK_CHARS:
                 yield self._block(values, rows, lines)
-                values, rows, lines, size = [], [], [], 0
+                values, rows, lines, chars = [], [], [], 0
         if values:
             yield self._block(values, rows, lines)
 
@@ -102,39 +107,20 @@ class JsonlSource:
         return ""
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
+        # by what is there, not by row and column: every line may have keys of its own
+        found: dict[str, list[Any]] = {}
+        for place, value in enumerate(values):
+            for name, item in value.items():
+                if name not in found:
+                    found[name] = [None] * len(values)
+                found[name][place] = item
         columns = [
-            pa.array([_converted(value.get(field.name), field.type) for value in values], field.type)
+            pa.array([_converted(item, field.type) for item in found[field.name]], field.type)
+            if field.name in found
+            else pa.nulls(len(values), field.type)
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
-
-
-def _parsed(line: str) -> tuple[Any, str]:
-    """The value of a line, and the reason if it is rejected (the value is then None)."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return None, f"not JSON: {error}"
-    if line.count("[") + line.count("{") > _MAX_DEPTH and _deeper(value, _MAX_DEPTH):
-        return None, f"not JSON: nested more than {_MAX_DEPTH} deep"
-    if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
-        return None, f"undecodable: {HALF_SURROGATE_PAIR}"
-    return value, ""
-
-
-def _deeper(value: Any, limit: int) -> bool:
-    """Whether lists and objects are nested more than `limit` deep: Python's `json` may fail to write those again."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            item
-            for each in level
-            for item in (each.values() if isinstance(each, dict) else each)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _json_type(value: Any) -> str:

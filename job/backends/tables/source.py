@@ -1,5 +1,6 @@
 """Shared by all file formats: blocks of records, rejects, read errors, and decoding of bytes to text."""
 
+import base64
 import gzip
 import io
 import json
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -18,8 +19,8 @@ from job.runtime.errors import BadInput
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
-MEGABYTE = 2**20
-MAX_COLUMNS = 100_000
+MEGA = 1_000_000
+_PASSED_OVER_AT_ONCE = 65_536
 HALF_SURROGATE_PAIR = "half of a surrogate pair is not a character"
 
 
@@ -55,7 +56,7 @@ class Source(Protocol):
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Inside this block, any error while reading `path` becomes one clear `BadInput`."""
-    where = f"input.path: '{shown(path)}'"
+    where = f"input.path: '{path}'"
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -85,31 +86,26 @@ def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=newline)
 
 
-class LongLine(str):
-    """The start of a line that is longer than allowed; the rest of it is skipped."""
+class Lines:
+    """The lines of a text, each with its end; None in place of one of more than `limit` characters, which is passed
+    over without being held in memory."""
 
-    __slots__ = ()
+    def __init__(self, text: io.TextIOWrapper, limit: int) -> None:
+        self._text, self._limit = text, limit
 
-
-def read_line(file: io.TextIOBase, limit: int, ends: tuple[str, ...]) -> str:
-    """The next line, "" at the end of the file; a `LongLine` if it has more than `limit` characters.
-
-    `ends`: what ends a line of this file.
-    """
-    line = file.readline(limit)
-    if len(line) < limit or line.endswith(ends):
-        return line
-    rest = file.readline(BLOCK_CHARS)
-    if not rest:
-        return line
-    while rest and not rest.endswith(ends):
-        rest = file.readline(BLOCK_CHARS)
-    return LongLine(line[:100])
+    def __iter__(self) -> Iterator[str | None]:
+        while line := self._text.readline(self._limit):
+            if len(line) < self._limit or line.endswith(("\n", "\r")):
+                yield line
+                continue
+            while (rest := self._text.readline(_PASSED_OVER_AT_ONCE)) and not rest.endswith(("\n", "\r")):
+                pass
+            yield None
 
 
 def too_long(limit: int) -> str:
-    """The reason for rejecting a `LongLine`."""
-    return f"longer than {limit // MEGABYTE} MB; see input.max_line_mb"
+    """The reason for a line that is passed over."""
+    return f"longer than {limit // MEGA} million characters; see input.max_line_mb"
 
 
 def open_seekable(path: Path) -> IO[bytes]:
@@ -124,45 +120,60 @@ def open_seekable(path: Path) -> IO[bytes]:
     return unpacked
 
 
-def unique(names: list[str], path: Path) -> list[str]:
-    """Column names without duplicates: an empty name becomes its position, a repeated one gets a number.
-
-    Raises:
-        BadInput: there are more than `MAX_COLUMNS`.
-    """
-    if len(names) > MAX_COLUMNS:
-        raise BadInput(
-            f"input.path: '{shown(path)}' has {len(names):,} columns, and {MAX_COLUMNS:,} is the most: "
-            "take out those that are no columns"
-        )
+def unique(names: list[str]) -> list[str]:
+    """Column names without duplicates: an empty name becomes its position, a repeated one gets a number."""
     result: dict[str, None] = {}
-    numbers: dict[str, int] = {}
+    next_number: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         name = base = name.strip() or f"column_{position}"
+        number = next_number.get(base, 2)
         while name in result:
-            numbers[base] = numbers.get(base, 1) + 1
-            name = f"{base}_{numbers[base]}"
+            name, number = f"{base}_{number}", number + 1
+        next_number[base] = number
         result[name] = None
     return list(result)
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as text; nested and binary values become JSON, since Arrow does not write them as text."""
-    if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
+    """The column as text: nested values become JSON, binary values base64. A value that has no form outside of Arrow,
+    as a date of the year 100,000 in a list, becomes "?"."""
+    kind = column.type
+    if not (pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType)):
         return column.cast(pa.string())
-    values = [
-        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        for value in column.to_pylist()
-    ]
-    return pa.array(values, pa.string())
+    return pa.array([_as_string(value) for value in python_values(column)], pa.string())
 
 
-def shown(path: Path | str | None) -> str:
-    """The path for messages, in one line of printable UTF-8: anything else in it is a backslash and a code."""
-    text = str(path)
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The column as Python values; "?" for a value that Python has no form for."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_python_value(item) for item in column]
+
+
+def _python_value(item: Any) -> Any:
+    try:
+        return item.as_py()
+    except (OverflowError, ValueError):
+        return "?"
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether a type holds bytes, in any of its layouts."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def _as_string(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=_as_string)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def undecodable(text: str) -> str | None:

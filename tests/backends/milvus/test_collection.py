@@ -90,7 +90,7 @@ def test_an_unknown_id_is_an_error_unless_the_collection_is_shared(milvus: Milvu
     known = np.arange(0, COUNT, 2)
     settings = {"k": K, "top_k": K + 9, "parallel": 1}
     mine = MilvusSearch(milvus, IDS[known], vectors()[known], SearchSettings(**settings))
-    with pytest.raises(JobError, match=r"returned id \d+, which this run did not write"):
+    with pytest.raises(JobError, match=r"holds id \d+, which this run did not write"):
         mine.find(np.arange(10))
     shared = MilvusSearch(milvus, IDS[known], vectors()[known], SearchSettings(**settings, shared=True))
     found = shared.find(np.arange(10))

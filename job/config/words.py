@@ -1,0 +1,71 @@
+"""`key=value` words: what a value means depends on its key. Text is taken as it stands, anything else as YAML."""
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, SecretStr
+
+from job.config.yaml_file import check_events
+from job.runtime.errors import BadInput
+
+
+def put(values: dict[str, Any], word: str, model: type[BaseModel]) -> None:
+    """Put `section.key=value` into `values`.
+
+    The value of a key whose values are texts or paths is taken literally; where the key may be None, `null` and an
+    empty value are None. A value in brackets is a list where the key takes lists.
+
+    Raises:
+        BadInput: it is no such word.
+    """
+    key, equals, text = word.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"'{key}': expected key=value, as in cluster.min_cluster_size=5")
+    *sections, last = key.strip().split(".")
+    kinds = _kinds(model, [*sections, last])
+    for section in sections:
+        inner = values.get(section)
+        if inner is None:
+            inner = values[section] = {}
+        if not isinstance(inner, dict):
+            raise BadInput(f"'{key.strip()}': {section} is a value, not a section")
+        values = inner
+    values[last] = _value(text, kinds)
+
+
+def _value(text: str, kinds: set[Any]) -> Any:
+    is_text = bool(kinds & {str, Path, SecretStr}) and not kinds & {int, float, bool, dict}
+    in_brackets = text.startswith("[") and text.endswith("]") and bool(kinds & {list, tuple})
+    if is_text and not in_brackets and (tuple not in kinds or list in kinds):
+        return None if text in ("", "null") and type(None) in kinds else text
+    if not text:
+        return None
+    try:
+        check_events(text)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        return text
+
+
+def _kinds(model: type[BaseModel], names: list[str]) -> set[Any]:
+    """The types that a key's value may have; empty for a key that does not exist."""
+    for name in names[:-1]:
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return set()
+        model = field.annotation
+    field = model.model_fields.get(names[-1])
+    return set() if field is None else _flat(field.annotation)
+
+
+def _flat(annotation: Any) -> set[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _flat(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return set().union(*map(_flat, get_args(annotation)))
+    if origin is Literal:
+        return {type(value) for value in get_args(annotation)}
+    return {origin or annotation}

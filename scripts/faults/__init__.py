@@ -1,0 +1,1 @@
+"""What `run.py` is made of: runs that are killed, damaged, and given too little space."""

@@ -1,0 +1,30 @@
+"""What the log shows is shown, never acted on."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from job.runtime.log import logger, printable, to_file
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("naïve 日本 😀\tand\nnext", "naïve 日本 😀\tand\nnext"),
+        ("\x1b[2J\x07", r"\x1b[2J\x07"),
+        ("a\rb", r"a\rb"),
+        ("\u202eabc\u2066", r"\u202eabc\u2066"),
+        ("caf\udce9", r"caf\udce9"),
+        ("\x9b1m", r"\x9b1m"),
+    ],
+)
+def test_what_a_terminal_acts_on_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_the_log_file_is_escaped_too(tmp_path: Path) -> None:
+    logger.setLevel(logging.INFO)
+    with to_file(tmp_path / "job.log"):
+        logger.info("ingest: '%s'", "\x1b]0;title\x07\udce9.csv")
+    assert r"ingest: '\x1b]0;title\x07\udce9.csv'" in (tmp_path / "job.log").read_text(encoding="utf-8")
