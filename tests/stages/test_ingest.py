@@ -596,4 +596,4 @@ def test_a_file_name_with_a_line_end_and_one_that_is_not_utf_8_are_read(tmp_path
         (tmp_path / name).write_text("title\nfirst\n\u200b\n", encoding="utf-8")
     done = Ingested(tmp_path / "*.csv")
     assert (done.stats["rows"], len(done.headlines)) == (2, 1)
-    assert {Path(reject["file"]).name for reject in done.rejects} == {"two\nlines.csv", "caf\\udce9.csv"}
+    assert {Path(reject["file"]).name for reject in done.rejects} == {"two\\nlines.csv", "caf\\udce9.csv"}

@@ -15,7 +15,8 @@ from job.runtime.errors import BadInput
 
 __all__ = ["write_fixture"]
 
-MB = 2**20
+MB = 10**6
+TOO_LONG = "longer than 1 million characters; see input.max_line_mb"
 ANY = ("auto", "utf-8", {"title"})
 
 
@@ -31,7 +32,7 @@ def test_a_line_that_is_too_long_is_one_reject_and_reading_goes_on(
     read = Read(path, max_line_mb=1)
     assert [len(title) for title in read.column("title")] == [5, MB // 2, 4]
     assert read.rejects == [(2, 3 if head else 2)]
-    assert read.reasons == ["longer than 1 MB; see input.max_line_mb"]
+    assert read.reasons == [TOO_LONG]
     assert len(Read(path, max_line_mb=2).records) == 4
 
 
@@ -40,11 +41,14 @@ def test_a_long_line_within_an_open_quote_rejects_two_lines_and_no_more(write: W
     read = Read(write(f'title,x\na,1\n"open,2\nb,3\n{long}\nc,4\n'), max_line_mb=1)
     assert read.column("title") == ["a", "b", "c"]
     assert read.places == [(1, 2), (3, 4), (5, 6)]
-    assert read.reasons == ["a quote that opens here is never closed", "longer than 1 MB; see input.max_line_mb"]
+    assert read.reasons == [
+        "a quote that opens here is never closed",
+        "longer than 1 million characters; see input.max_line_mb",
+    ]
 
 
 def test_a_header_that_is_too_long_is_refused(write: Write) -> None:
-    with pytest.raises(BadInput, match=r"starts with a line longer than 1 MB; see input\.max_line_mb"):
+    with pytest.raises(BadInput, match=r"its header is longer than 1 million characters; see input\.max_line_mb"):
         Read(write("title," + "x" * MB + "\na,b\n"), max_line_mb=1)
 
 
