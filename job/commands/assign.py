@@ -107,7 +107,7 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
         # found again by its name, or not: then the times are unknown
         kept.remove("time")
     used: dict[str, Any] = {key: stats[key] for key in kept}
-    ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch)
+    ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch, job.run.path)
     return Headlines.load(scratch.file("headlines.parquet"))
 
 

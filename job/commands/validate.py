@@ -15,11 +15,12 @@ class ValidateCommand(Command):
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
         config = load_config(arguments)
+        from job.backends.tables import shown
         from job.stages.ingest import open_sources
         from job.stages.store import check_index
 
         check_index(config)
         yield from config.notes
         for source in open_sources(config.input, config.run_dir):
-            yield f"{source.path}: {', '.join(source.schema.names)}"
+            yield f"{shown(source.path)}: {', '.join(source.schema.names)}"
         yield f"{arguments.config}: valid; run_dir {config.run_dir}"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading
+from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
@@ -55,7 +55,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 3
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
@@ -70,9 +70,9 @@ class IngestStage(Stage):
         return ingest(job.config.input, job.run)
 
 
-def ingest(config: Input, run: RunDir) -> StageResult:
-    """Read the input files into the run folder."""
-    sources = open_sources(config, run.path)
+def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:
+    """Read the input files into the run folder. `run_dir`: whose files are no input; None: the run folder's."""
+    sources = open_sources(config, run_dir or run.path)
     columns = _Columns(
         config.title,
         _description(config, sources),
@@ -83,7 +83,7 @@ def ingest(config: Input, run: RunDir) -> StageResult:
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
-        raise BadInput(f"input.path = '{', '.join(config.paths)}': no usable row{why}")
+        raise BadInput(f"input.path = '{shown(', '.join(config.paths))}': no usable row{why}")
     headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
@@ -141,9 +141,9 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
-                    rejects.writerow([without_formula(str(source.path)), item.row, item.line or "", reason])
+                    rejects.writerow([without_formula(shown(source.path)), item.row, item.line or "", reason])
                     tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{source.path}, row {item.row}: {item.reason}"
+                    tally.first_reject = tally.first_reject or f"{shown(source.path)}, row {item.row}: {item.reason}"
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
@@ -194,7 +194,7 @@ def _description(config: Input, sources: list[Source]) -> str | None:
         return name
     if name != Input.model_fields["description"].default:
         raise BadInput(_no_column(without[0], "description", name))
-    logger.warning("ingest: no column 'description' in %s: only its titles are used", without[0].path)
+    logger.warning("ingest: no column 'description' in %s: only its titles are used", shown(without[0].path))
     return name if len(without) < len(sources) else None
 
 
@@ -216,9 +216,9 @@ def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str])
 
 def _no_column(source: Source, key: str, name: str) -> str:
     names = ", ".join(source.schema.names)
-    shown = repr(names)
-    shown = shown if len(shown) < 500 else shown[:497] + "..."
-    return f"input.{key} = '{name}': no such column in '{source.path}'; it has: {shown}; set input.{key}=COLUMN"
+    has = repr(names)
+    has = has if len(has) < 500 else has[:497] + "..."
+    return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; set input.{key}=COLUMN"
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:

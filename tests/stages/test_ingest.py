@@ -305,6 +305,21 @@ def test_rejects_hold_file_row_line_and_reason(write: Write) -> None:
     assert got.stats["reject_reasons"] == {"title is blank": 2, "1 fields where the header has 2": 1, "undecodable": 1}
 
 
+@pytest.mark.parametrize(
+    "title",
+    ["\u200b", "\ufeff", "\u2060\u200d", "\u0301", "\u202e\u2066", "\u00a0", "\u3164", "\u2800", "\x01\x1b"],
+)
+def test_a_title_of_invisible_characters_is_blank(write: Write, title: str) -> None:
+    done = Ingested(write([{"title": title}, {"title": "a"}, {"title": f"{title}b"}], "a.jsonl"))
+    assert [reject["reason"] for reject in done.rejects] == ["title is blank"]
+    assert len(done.headlines) == 2
+
+
+@pytest.mark.parametrize("title", ["日本", "😀", "-", "1", "é", "ก็", "👨\u200d👩"])
+def test_a_title_of_any_script_or_sign_is_none(write: Write, title: str) -> None:
+    assert Ingested(write([{"title": title}], "a.jsonl")).titles() == {unicodedata.normalize("NFC", title)}
+
+
 def test_a_missing_title_is_told_from_a_blank_one_and_parquet_has_no_lines(write: Write) -> None:
     got = Ingested(write(pa.table({"title": ["A", None, "", "\x07"]}), "a.parquet"))
     assert [(reject["row"], reject["line"], reject["reason"]) for reject in got.rejects] == [
@@ -581,4 +596,4 @@ def test_a_file_name_with_a_line_end_and_one_that_is_not_utf_8_are_read(tmp_path
         (tmp_path / name).write_text("title\nfirst\n\u200b\n", encoding="utf-8")
     done = Ingested(tmp_path / "*.csv")
     assert (done.stats["rows"], len(done.headlines)) == (2, 1)
-    assert {Path(reject["file"]).name for reject in done.rejects} == {"two\nlines.csv", "caf\\udce9.csv"}
+    assert {Path(reject["file"]).name for reject in done.rejects} == {"two\\nlines.csv", "caf\\udce9.csv"}

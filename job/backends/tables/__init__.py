@@ -13,10 +13,10 @@ from pathlib import Path
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.jsonl_source import JsonlSource
 from job.backends.tables.parquet_source import ParquetSource
-from job.backends.tables.source import MEGA, Block, Reject, Source, reading
+from job.backends.tables.source import MEGA, Block, Reject, Source, reading, shown
 from job.runtime.errors import BadInput
 
-__all__ = ["MEGA", "Block", "Reject", "Source", "open_source", "reading"]
+__all__ = ["MEGA", "Block", "Reject", "Source", "open_source", "reading", "shown"]
 
 _FORMATS = {
     ".csv": "csv",
@@ -54,7 +54,7 @@ def _format_of(path: Path) -> str:
     format = _FORMATS.get(suffixes[-1]) if suffixes else None
     if format is None:
         raise BadInput(
-            f"input.path: '{path}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
+            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
             "set input.format to csv, tsv, jsonl or parquet"
         )
     return format

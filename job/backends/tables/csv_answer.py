@@ -12,7 +12,7 @@ import pyarrow.csv
 from job.backends.tables.source import as_strings
 
 # a spreadsheet takes text with such a start for a formula, unless it is a plain number
-_FORMULA = r"^[=+\-@\t\r＝＋－＠]"
+_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 

@@ -17,6 +17,7 @@ from job.backends.tables.source import (
     as_text,
     open_bytes,
     reading,
+    shown,
     too_long,
     undecodable,
     unique,
@@ -92,16 +93,14 @@ class CsvSource:
         with open_bytes(path) as raw:
             header = next((line for line in self._lines(raw) if line is None or line.strip()), "")
         if header is None:
-            raise BadInput(f"input.path: '{path}': its header is {too_long(line_limit)}")
+            raise BadInput(f"input.path: '{shown(path)}': its header is {too_long(line_limit)}")
         if not header:
-            raise BadInput(f"input.path: '{path}' is empty: expected a header line with the column names")
+            raise BadInput(f"input.path: '{shown(path)}' is empty: expected a header line with the column names")
         if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise BadInput(f"input.path: '{path}' is UTF-16: set input.encoding=utf-16")
+            raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding=utf-16")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0), (0, [], ""))
-        if not names and not reason:
-            raise BadInput(f"input.path: '{path}' has no header: every line is empty but for its delimiters")
+            _, names, reason = next(self._parsed(_LineReader(self._lines(raw)), 0), (0, [], "only delimiters"))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
@@ -123,7 +122,7 @@ class CsvSource:
                 records.append(fields)
                 rows.append(row)
                 starts.append(line)
-                chars += sum(map(len, fields))
+                chars += sum(map(len, fields)) + len(fields)
                 if len(records) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
                     yield self._block(records, rows, starts)
                     records, rows, starts, chars = [], [], [], 0

@@ -17,12 +17,14 @@ from job.backends.tables.source import (
     as_text,
     open_bytes,
     reading,
+    shown,
     too_long,
     undecodable,
 )
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
+_MAX_DEPTH = 200
 _BLOCK_CELLS = 50_000_000
 
 
@@ -46,7 +48,7 @@ class JsonlSource:
                     kinds.setdefault(key, set()).add(_json_type(item))
         if not kinds:
             problem = f"holds no JSON object ({first_reason})" if first_reason else "is empty"
-            raise BadInput(f"input.path: '{path}' {problem}: expected one JSON object per line (JSON Lines)")
+            raise BadInput(f"input.path: '{shown(path)}' {problem}: expected one JSON object per line (JSON Lines)")
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
@@ -60,21 +62,15 @@ class JsonlSource:
                 if not line.strip():
                     continue
                 if at_start and line.lstrip().startswith("["):
-                    raise BadInput(f"input.path: '{self.path}' holds a JSON array; expected one JSON object per line")
+                    file = shown(self.path)
+                    raise BadInput(f"input.path: '{file}' holds a JSON array; expected one JSON object per line")
                 at_start = False
                 problem = undecodable(line)
                 if problem:
                     yield number, None, f"undecodable: {problem}"
                     continue
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    yield number, None, f"not JSON: {error}"
-                    continue
-                if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
-                    yield number, None, f"undecodable: {HALF_SURROGATE_PAIR}"
-                else:
-                    yield number, value, ""
+                value, reason = _parsed(line)
+                yield number, value, reason
 
     def blocks(self) -> Iterator[Block | Reject]:
         values: list[dict[str, Any]] = []
@@ -120,6 +116,30 @@ class JsonlSource:
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
+
+
+def _parsed(line: str) -> tuple[Any, str]:
+    """The value of a line, and the reason if it is rejected (the value is then None)."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"
+    if line.count("[") + line.count("{") > _MAX_DEPTH and _is_deep(value):
+        return None, f"not JSON: nested more than {_MAX_DEPTH} deep"
+    if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
+        return None, f"undecodable: {HALF_SURROGATE_PAIR}"
+    return value, ""
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects are nested so deep that writing them again could exceed Python's recursion limit."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _json_type(value: Any) -> str:

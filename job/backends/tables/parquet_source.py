@@ -6,14 +6,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.backends.tables.source import Block, Reject, open_seekable, reading, unique
+from job.backends.tables.source import Block, Reject, open_seekable, reading, shown, unique
 from job.runtime.errors import BadInput
 
 _BATCH_ROWS = 4_096
+_BATCH_CELLS = 10_000_000
 
 
 class ParquetSource:
-    """A Parquet file. Columns keep their types; the text columns become plain strings."""
+    """A Parquet file. Columns keep their types, but dictionaries and views become their plain kinds; the text columns
+    become plain strings."""
 
     def __init__(self, path: Path, text_columns: set[str]) -> None:
         self.path = path
@@ -21,11 +23,10 @@ class ParquetSource:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
         for field, name in zip(schema, unique(schema.names), strict=True):
-            field = field.with_name(name)
+            field = field.with_name(name).with_type(_plain(field.type))
             if field.name in text_columns:
-                kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-                if not _is_text(kind):
-                    raise BadInput(f"input: column '{field.name}' of '{path}' is {field.type}, expected text")
+                if not _is_text(field.type):
+                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' is {field.type}, expected text")
                 field = pa.field(field.name, pa.string())
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
@@ -41,7 +42,8 @@ class ParquetSource:
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
         with reading(self.path), open_seekable(self.path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
+            at_once = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(self.schema))))
+            for batch in pq.ParquetFile(file).iter_batches(at_once):
                 rows = list(range(row, row + batch.num_rows))
                 row += batch.num_rows
                 table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
@@ -84,10 +86,14 @@ def _is_known(zone: str | None) -> bool:
     return True
 
 
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The kind that CSV and JSON Lines have a form for. Of a dictionary, each row is checked by itself."""
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_null(kind)
-    )
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))

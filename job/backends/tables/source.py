@@ -56,7 +56,7 @@ class Source(Protocol):
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Inside this block, any error while reading `path` becomes one clear `BadInput`."""
-    where = f"input.path: '{path}'"
+    where = f"input.path: '{shown(path)}'"
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -174,6 +174,14 @@ def _as_string(value: Any) -> str | None:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=_as_string)
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def shown(path: Path | str) -> str:
+    """A path for messages: one line of printable UTF-8, with escapes such as \\n for anything else."""
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def undecodable(text: str) -> str | None:

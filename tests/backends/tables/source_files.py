@@ -17,8 +17,8 @@ Write = Callable[..., Path]
 class Read:
     """A file read to its end, with its records in the order of their numbers."""
 
-    def __init__(self, path: Path, format: str = "auto", encoding: str = "utf-8") -> None:
-        source = open_source(path, format, encoding, TEXT_COLUMNS)
+    def __init__(self, path: Path, format: str = "auto", encoding: str = "utf-8", max_line_mb: int = 16) -> None:
+        source = open_source(path, format, encoding, TEXT_COLUMNS, max_line_mb * 10**6)
         self.schema: pa.Schema = source.schema
         self.blocks = 0
         accepted: list[tuple[int, int, dict[str, Any]]] = []

@@ -34,7 +34,25 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+1+1", "-1+1", "@SUM(A1)", '=HYPERLINK("http://x")', "\t=1", "\r=1", "-", "+", "-5%", "--5", "=-5"],
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(A1)",
+        '=HYPERLINK("http://x")',
+        "\t=1",
+        "\r=1",
+        "-",
+        "+",
+        "-5%",
+        "--5",
+        "=-5",
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠SUM(A1)",
+        "\n=1",
+    ],
 )
 def test_a_formula_gets_an_apostrophe(path: Path, text: str) -> None:
     assert written(path, [text]) == [f"'{text}"]
