@@ -7,17 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from job.backends.torch_import import set_environment
 
 # before anything imports torch, which reads it once
 set_environment()
+# hypothesis keeps files of its own: not in the repository
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "job" / "sample" / "headlines.csv"

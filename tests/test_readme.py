@@ -150,6 +150,17 @@ def test_every_name_in_the_tree_exists() -> None:
 def test_the_top_level_holds_only_what_it_should() -> None:
     allowed = {
         *("job", "configs", "scripts", "tests", "environment.yml", "README.md", "pyproject.toml", "LICENSE"),
-        *(".ci", ".git", ".gitignore", ".venv", "runs", ".env", ".pytest_cache", ".mypy_cache", ".ruff_cache"),
+        *(
+            ".ci",
+            ".git",
+            ".gitignore",
+            ".venv",
+            "runs",
+            ".env",
+            ".pytest_cache",
+            ".mypy_cache",
+            ".ruff_cache",
+            ".hypothesis",
+        ),
     }
     assert {path.name for path in ROOT.iterdir() if not path.name.endswith(".egg-info")} <= allowed
