@@ -9,6 +9,7 @@ that key, with its files in place, is up to date and is skipped; anything else i
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from job import __version__
 from job.config import Config
@@ -202,23 +203,31 @@ def in_locked_folder(job: Job, meter: Meter, work: Callable[[], None]) -> None:
     with log.to_file(job.run.file(log_name(job.ranks.rank))), signals.stop_signals():
         try:
             work()
-        except Exception as error:
-            known = explained(error) or error
-            # an error of ours says more than the system's, unless the same command continues once there is room
-            if isinstance(error, JobError) and not isinstance(known, Resumable):
-                known = error
-            unexpected = None if isinstance(known, JobError) else error
-            logger.error("run: stopped: %s", known, exc_info=unexpected, extra=log.FILE_ONLY)
-            if unexpected is not None:
-                unexpected.add_note(str(job.run.file(log_name(job.ranks.rank))))
+        except BaseException as error:
             # what went wrong first is what is reported
             with suppress(Exception):
                 _end(job, meter)
+            if not isinstance(error, Exception):
+                raise
+            known = _noted(error, job.run.file(log_name(job.ranks.rank)))
             if known is error:
                 raise
             raise known from error
         _end(job, meter)
         logger.info("run: done in %.1f s, peak memory %s MB", meter.seconds, f"{peak_mb():,}")
+
+
+def _noted(error: Exception, log_file: Path) -> Exception:
+    """The error to report, which is noted in the log: of one that nobody expected, with the traceback."""
+    known = explained(error) or error
+    # an error of ours says more than the system's, unless the same command continues once there is room
+    if isinstance(error, JobError) and not isinstance(known, Resumable):
+        known = error
+    unexpected = None if isinstance(known, JobError) else error
+    if unexpected is not None:
+        unexpected.add_note(str(log_file))
+    logger.error("run: stopped: %s", known, exc_info=unexpected, extra=log.FILE_ONLY)
+    return known
 
 
 def _end(job: Job, meter: Meter) -> None:
