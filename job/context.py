@@ -160,7 +160,6 @@ class Job:
 
     @property
     def totals(self) -> Totals:
-        """What the topics' rows and sizes add up to."""
         return Totals.load(self.run.file("topics.parquet"))
 
     @property
@@ -208,11 +207,9 @@ def open_milvus(config: Config, patience: float | None = None) -> Milvus:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage says of its work, for the log, the marker and `run.json`.
-
-    `rows`: how many it worked on, for the rate. `output`: digest of the result, on which the keys of later stages
-    depend; None: the stage's own digest stands for it. `fallbacks`: what was asked for and replaced by something else.
-    `stats`: everything else, as JSON values.
+    """What a stage says of its work. `rows`: how many it worked on, for the rate. `output`: digest of the result, on
+    which the keys of later stages depend; None: the stage's own. `fallbacks`: what was asked for and replaced. `stats`:
+    everything else, as JSON values.
     """
 
     rows: int
