@@ -24,7 +24,7 @@ from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_na
 
 # what is read back of a collection that is clustered as a whole, in the run folder
 COLLECTION = "collection"
-# in the stats of the neighbors stage: the digest of the first `neighbors.k` columns of the graph
+# in the stats of the neighbors stage: the digest of the columns that clustering reads
 CLUSTERED = "clustered_columns"
 
 
@@ -41,8 +41,7 @@ class Job:
         self.graph_code = resolve_graph_code(self.device)
         self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
         self._made: dict[str, str] = {}
-        # names of the stages that this process has carried out
-        self.done: list[str] = []
+        self.done: list[str] = []  # the stages that this process has carried out
 
     def once(self, what: str, make: Callable[[], str]) -> str:
         """The result of `make()`, which is called once per run: for digests that are asked for many times."""
