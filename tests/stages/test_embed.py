@@ -21,7 +21,7 @@ from job.backends.embedding.models import find_model
 from job.data import Embeddings
 from job.runtime import signals
 from job.runtime.errors import JobError, Resumable
-from job.runtime.files import write_sealed
+from job.runtime.files import read_sealed, write_sealed
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
@@ -209,7 +209,7 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     assert f"delete '{folder}/embeddings'" in other.stderr
 
     # what an upgrade of the tokenizer's library does: the same files, other ids
-    probe = json.loads((folder / "embed_fingerprint.json").read_text())
+    probe = read_sealed(folder / "embed_fingerprint.json")
     changed = probe | {"tokens": [[*ids, 7] for ids in probe["tokens"]]}
     (folder / "embed_fingerprint.json").write_text(json.dumps(changed))
     split = job(*words(folder, model))
