@@ -29,6 +29,8 @@ sys.path.insert(0, str(ROOT / "scripts" / "slurm"))
 
 from one_node import OneNode  # noqa: E402
 
+from job.runtime import ownership  # noqa: E402
+
 ANSWER = "headlines_clustered.csv"
 OPTIONS = ("--ntasks-per-node=2", "--gpus-per-node=2", "--cpus-per-task=1", "--mem=8G")
 PREEMPTIONS, LOOPS = 10, 6
@@ -170,6 +172,8 @@ def crash(bench: Bench) -> None:
     """Eight ranks of which two always fail: the job stops and names them; then only what is missing is done."""
     answer = bench.local("local")
     folder = bench.folder / "crash"
+    folder.mkdir()
+    ownership.claim(folder)
     broken = [folder / "embeddings" / f"{rank:05d}.npy" for rank in (2, 5)]
     for path in broken:  # a folder where these ranks want to write their first shard
         path.mkdir(parents=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, ROOT, Run, clean_environment
 
+from job.runtime import ownership
+
 sys.path.insert(0, str(ROOT / "scripts" / "slurm"))
 
 from one_node import OneNode, SlurmError
@@ -219,6 +221,8 @@ def test_ranks_that_always_fail_are_named_and_then_only_their_work_is_done(
     slurm: Cluster, job: Run, answer: list[bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
+    folder.mkdir()
+    ownership.claim(folder)
     broken = [folder / "embeddings" / f"{rank:05d}.npy" for rank in (1, 2)]
     for path in broken:  # a folder where these ranks want to write their first shard
         path.mkdir(parents=True)
