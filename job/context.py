@@ -18,8 +18,10 @@ from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, K
 from job.rows import Rows
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
 from job.runtime.errors import BadInput
+from job.runtime.files import digest
+from job.runtime.markers import Marker
 from job.runtime.ranks import resolve_ranks
-from job.runtime.rundir import Marker, RunDir, digest
+from job.runtime.rundir import RunDir
 from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
 
 # what is read back of a collection that is clustered as a whole, in the run folder

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.runtime.errors import JobError
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 from job.runtime.shards import array_files
 
 Ints = npt.NDArray[np.int32]

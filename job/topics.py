@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.data import Ids, Ints, check
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 
 @dataclass(frozen=True)

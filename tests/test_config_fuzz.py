@@ -4,23 +4,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from faults.settings_table import fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from job.config import Config, load
 from job.config.load import resolve
 from job.runtime.errors import BadInput
-
-
-def keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    found = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        inner = isinstance(kind, type) and issubclass(kind, BaseModel)
-        found += keys(kind, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]  # type: ignore[arg-type]
-    return found
-
 
 MANY = settings(max_examples=200, derandomize=True, deadline=None, database=None)
 ODD = st.sampled_from(
@@ -45,7 +35,9 @@ ODD = st.sampled_from(
     ]
 )
 VALUES = st.one_of(ODD, st.text(max_size=30), st.integers().map(str), st.floats().map(str))
-WORDS = st.builds(lambda key, value: f"{key}={value}", st.one_of(st.sampled_from(keys()), st.text(max_size=12)), VALUES)
+WORDS = st.builds(
+    lambda key, value: f"{key}={value}", st.one_of(st.sampled_from(sorted(fields())), st.text(max_size=12)), VALUES
+)
 TREES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=10), st.dates()),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),

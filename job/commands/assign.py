@@ -57,7 +57,8 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
             )
     from job.backends.tables.answer_rows import AnswerRows, writer_of
     from job.commands.finished import open_finished
-    from job.runtime.rundir import RunDir, atomic
+    from job.runtime.files import atomic
+    from job.runtime.rundir import RunDir
 
     output = output or Path(f"{_stem(new)}_assigned.csv")
     writer = writer_of(output, "--output")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from job.commands.export_tables import stories_table
 from job.context import Job
 from job.data import Ints
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 _NEIGHBORS = 15
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from job.backends.tables.answer_rows import WRITERS, TableWriter
 from job.context import Job
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 _ROWS = 65_536
 # a spreadsheet keeps 15 digits of a number, so many characters in a cell, and so many rows

@@ -38,11 +38,11 @@ def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]
         if inner is None:
             break
         location.append(str(part))
-        inner = _section(inner, str(part))
+        inner = section_of(inner, str(part))
     return location
 
 
-def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The model of the section `name`; None where it is a value or no key."""
     field = model.model_fields.get(name)
     kind = field.annotation if field else None
@@ -64,14 +64,14 @@ def _may_be_secret(location: list[str], value: Any, model: type[BaseModel]) -> b
     *sections, last = location
     inner: type[BaseModel] | None = model
     for section in sections:
-        inner = _section(inner, section) if inner else None
+        inner = section_of(inner, section) if inner else None
     field = inner.model_fields.get(last) if inner else None
     return field is not None and (field.annotation is SecretStr or SecretStr in get_args(field.annotation))
 
 
 def _nearest(location: list[str], model: type[BaseModel]) -> str:
     for part in location[:-1]:
-        inner = _section(model, part)
+        inner = section_of(model, part)
         assert inner is not None
         model = inner
     keys = list(model.model_fields)

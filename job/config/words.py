@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, SecretStr
 
+from job.config.errors import section_of
 from job.config.yaml_file import check_events
 from job.runtime.errors import BadInput
 
@@ -52,10 +53,10 @@ def _value(text: str, kinds: set[Any]) -> Any:
 def _kinds(model: type[BaseModel], names: list[str]) -> set[Any]:
     """The types that a key's value may have; empty for a key that does not exist."""
     for name in names[:-1]:
-        field = model.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        inner = section_of(model, name)
+        if inner is None:
             return set()
-        model = field.annotation
+        model = inner
     field = model.model_fields.get(names[-1])
     return set() if field is None else _flat(field.annotation)
 

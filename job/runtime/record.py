@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def machine() -> dict[str, Any]:
     }
 
 
+@cache
 def made_with() -> dict[str, Any]:
     """The versions and the machine of this process, for a marker."""
     return {"versions": versions(), "machine": machine()}

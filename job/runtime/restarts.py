@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from job.runtime.files import read_sealed, write_sealed
-from job.runtime.rundir import RunDir, digest
+from job.runtime.files import digest, read_sealed, write_sealed
+from job.runtime.rundir import RunDir
 
 # restarts in a row that finish nothing; after so many the run is not started again
 FRUITLESS = 2

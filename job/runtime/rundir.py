@@ -13,14 +13,12 @@ from typing import Any
 
 from job.runtime import ownership
 from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError
-from job.runtime.files import atomic, digest, digest_file, remove_leftovers, set_writer, write_json
+from job.runtime.files import remove_leftovers, set_writer
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.signals import last_words
-
-__all__ = ["Marker", "RunDir", "atomic", "digest", "digest_file", "write_json"]
 
 
 class RunDir:

@@ -7,8 +7,9 @@ import numpy as np
 from job.config import REDUCE_NEIGHBORS, Cluster
 from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
+from job.runtime.files import atomic, digest
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest
+from job.runtime.rundir import RunDir
 
 if TYPE_CHECKING:
     from job.backends.graph_hdbscan import Linkage, Result

@@ -9,8 +9,8 @@ from job.backends.text.names import apart, name_clusters
 from job.backends.text.phrases import phrase_name
 from job.context import Job, Stage, StageResult
 from job.data import Ids, Ints
+from job.runtime.files import digest, digest_file
 from job.runtime.log import logger
-from job.runtime.rundir import digest, digest_file
 from job.stages.describe_facts import cluster_facts
 from job.stages.describe_llm import LlmNames, llm_names
 from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save

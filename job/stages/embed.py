@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from job.context import Job, Size, Stage, StageResult
+from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.progress import Progress
-from job.runtime.rundir import digest
 from job.runtime.shards import Shards, array_files
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU

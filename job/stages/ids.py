@@ -7,8 +7,9 @@ from job.config import Config, resolve
 from job.context import COLLECTION, Job, Stage, StageResult
 from job.runtime import ownership
 from job.runtime.errors import BadInput, JobError
+from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest, digest_file
+from job.runtime.rundir import RunDir
 
 if TYPE_CHECKING:
     from job.backends.stories.story_state import StoryState, Today

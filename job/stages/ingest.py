@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import MEGA, Block, Reject, Source, open_source, reading, shown
+from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_source, reading, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
@@ -23,9 +23,9 @@ from job.context import Job, Stage, StageResult
 from job.data import ROWS
 from job.runtime import signals
 from job.runtime.errors import BadInput
+from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest, digest_file
-from job.stages.ingest_files import find_files
+from job.runtime.rundir import RunDir
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
@@ -162,7 +162,7 @@ def input_digest(config: Input, run_dir: Path | None = None) -> str:
         BadInput: as `find_files`.
     """
     parts: list[list[str]] = []
-    for path in find_files(config, run_dir, log=False):
+    for path in find_files(config.paths, run_dir, log=False):
         with reading(path):
             parts.append([str(path), digest_file(path)])
     return digest(parts)
@@ -176,7 +176,7 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
     """
     texts = {config.title} | ({config.description} if config.description else set())
     limit = config.max_line_mb * MEGA
-    files = find_files(config, run_dir)
+    files = find_files(config.paths, run_dir)
     sources = [open_source(path, config.format, config.encoding, texts, limit) for path in files]
     for source in sources:
         if config.title not in source.schema.names:

@@ -9,8 +9,8 @@ from job.config import Config
 from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Floats
 from job.runtime.errors import BadInput
+from job.runtime.files import digest
 from job.runtime.log import logger
-from job.runtime.rundir import digest
 
 if TYPE_CHECKING:
     from job.backends.stories.vectors import Shares

@@ -13,10 +13,10 @@ from job.context import CLUSTERED, Job, Size, Stage, StageResult
 from job.data import Floats, Ids, Ints, KnnGraph
 from job.rewrites import settle
 from job.runtime import signals
+from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
-from job.runtime.rundir import digest
 from job.runtime.shards import Shard, Shards, remove_shards
 from job.stages.neighbors_search import check_exact, open_search, rewritten_if_altered
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from job.context import Job, Size, Stage, StageResult
 from job.data import Floats
+from job.runtime.files import atomic, digest
 from job.runtime.log import logger
-from job.runtime.rundir import atomic, digest
 
 
 class ProjectStage(Stage):

@@ -14,8 +14,9 @@ from job.backends.pages.report import write_report
 from job.backends.tables.answer_rows import WRITERS, AnswerRows
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
+from job.runtime.files import atomic, digest_file
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, atomic, digest_file
+from job.runtime.rundir import RunDir
 from job.stages.report_map import map_points
 from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics

@@ -10,7 +10,7 @@ import numpy as np
 
 from job.backends.tables.csv_answer import without_formula
 from job.context import Job
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 NO_STORY = "(no story)"
 _TOPICS = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from job.backends.milvus import LiteError, OtherRowsError, check_place, is_lite
+from job.backends.milvus import LiteError, OtherRowsError, check_place, is_lite, lite_files
 from job.backends.milvus.index_kinds import why_unavailable
 from job.config import Config
 from job.context import COLLECTION, Job, Size, Stage, StageResult
@@ -44,8 +44,7 @@ class StoreStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         # its own by its name in the run folder, which may be moved
-        path = job.config.store.uri and str(Path(job.config.store.uri).expanduser().resolve())
-        database = [path or Path(job.config.store_uri).name] if job.uses_lite else []
+        database = [_address(job.config) or Path(job.config.store_uri).name] if job.uses_lite else []
         read_back = ("headlines.parquet", "vectors.npy", "rows.parquet", "input.parquet")
         return database + ([f"{COLLECTION}/{name}" for name in read_back] if job.whole_collection else [])
 
@@ -95,7 +94,7 @@ def _address(config: Config) -> str:
     uri = config.store.uri
     if uri is None:
         return ""
-    return str(Path(uri).expanduser().resolve()) if is_lite(uri) else without_secrets(uri)
+    return str(lite_files.place(uri)) if is_lite(uri) else without_secrets(uri)
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from job.context import COLLECTION, Job
 from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
 from job.runtime import signals
 from job.runtime.errors import BadInput
+from job.runtime.files import atomic, digest, digest_file
 from job.runtime.progress import Progress
-from job.runtime.rundir import atomic, digest, digest_file
 
 # of vectors read back in one answer: below the server's 64 MiB, and a Python float takes 32 bytes here
 _ANSWER_BYTES = 4 * 2**20

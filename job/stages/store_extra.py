@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from glob import glob
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from job.backends.tables import open_source
+from job.backends.tables import MEGA, find_files, open_source
 from job.config import Config
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
@@ -19,16 +17,17 @@ from job.runtime.rundir import RunDir
 
 def check_extra_fields(config: Config) -> None:
     """Raise `BadInput` where no file of the input has a column of a name in `store.extra_fields`. Reads the files'
-    heads; files that are not there are the ingest stage's business."""
+    heads."""
+    fields, settings = config.store.extra_fields, config.input
+    if not fields or not settings.paths:
+        return
     there: dict[str, None] = {}
-    names = [name for pattern in config.input.paths for name in sorted(glob(pattern, recursive=True))]
-    for name in names:
-        if there.keys() >= set(config.store.extra_fields):
-            return
-        source = open_source(Path(name), config.input.format, config.input.encoding, set())
+    for path in find_files(settings.paths, config.run_dir, log=False):
+        source = open_source(path, settings.format, settings.encoding, set(), settings.max_line_mb * MEGA)
         there |= dict.fromkeys(source.schema.names)
-    if there:
-        _check_columns(config.store.extra_fields, list(there))
+        if there.keys() >= set(fields):
+            return
+    _check_columns(fields, list(there))
 
 
 def _check_columns(names: Sequence[str], there: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import xxhash
 
 from job.data import Ids
-from job.runtime.rundir import RunDir, atomic
+from job.runtime.files import atomic
+from job.runtime.rundir import RunDir
 
 FILE = "store_ids.bin"
 # as versions before this one wrote it

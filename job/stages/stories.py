@@ -7,8 +7,9 @@ import numpy as np
 from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
+from job.runtime.files import digest
 from job.runtime.log import logger
-from job.runtime.rundir import RunDir, digest
+from job.runtime.rundir import RunDir
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree

@@ -5,8 +5,8 @@ from typing import Any
 from job.backends.arrays import Device
 from job.config import Config
 from job.context import Job, Size, Stage, StageResult
+from job.runtime.files import digest
 from job.runtime.log import logger
-from job.runtime.rundir import digest
 
 
 class ThemesStage(Stage):

@@ -15,7 +15,7 @@ from faults.bench import Bench, Result
 from faults.check import State
 from faults.forks import Outcome
 from faults.shim import Fault
-from job.runtime.rundir import digest_file
+from job.runtime.files import digest_file
 
 KINDS = ("half", "empty", "zeros", "deleted", "flip", "flip-old-time")
 # all stages from `cluster` on are done again

@@ -8,7 +8,7 @@ from faults import check, world
 from faults.bench import Bench, Result
 from faults.damage import CHANGED, RECUT
 from faults.shim import Fault
-from job.runtime.rundir import digest_file
+from job.runtime.files import digest_file
 
 # in the folder that holds the run folder; `run` is the run folder
 FOREIGN = (

@@ -22,6 +22,8 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
+from tiny_m3 import make_tiny_m3  # noqa: E402
+
 from faults import forks, shim, world  # noqa: E402 - found by the line above
 from faults.bench import Bench, Result  # noqa: E402
 
@@ -39,7 +41,7 @@ def main() -> int:
     model = base / "model"
     for number, folder in enumerate((model, base / "model2")):
         if not folder.exists():
-            os.waitpid(forks.in_fork(lambda folder=folder, number=number: _ignore(world.make_model(folder, number))), 0)
+            os.waitpid(forks.in_fork(lambda folder=folder, number=number: _ignore(make_tiny_m3(folder, number))), 0)
     warm = world.make(base / "warm", model)
     shutil.rmtree(warm.run, ignore_errors=True)
     forks.warm_up(warm.words(), warm.run, warm.scratch)

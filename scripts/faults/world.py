@@ -1,11 +1,10 @@
 """The small run that everything is tried on: 70 headlines, a tiny model, shards of 16 headlines."""
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from job.runtime.rundir import digest_file
+from job.runtime.files import digest_file
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "job" / "sample" / "headlines.csv"
@@ -88,46 +87,6 @@ def write_input(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def make_model(folder: Path, seed: int = 0) -> Path:
-    """A small random checkpoint of BGE-M3's architecture and heads, as the tests use it, made in a process of its own:
-    the one that forks must not have computed with many threads."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import XLMRobertaConfig, XLMRobertaModel
-
-    folder.mkdir(parents=True, exist_ok=True)
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=600, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(SAMPLE.read_text(encoding="utf-8").splitlines(), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 128, **names}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about))
-    torch.manual_seed(seed)
-    config = XLMRobertaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=130,
-        type_vocab_size=1,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    XLMRobertaModel(config).save_pretrained(folder)
-    torch.save(torch.nn.Linear(32, 32).state_dict(), folder / "colbert_linear.pt")
-    torch.save(torch.nn.Linear(32, 1).state_dict(), folder / "sparse_linear.pt")
-    return folder
 
 
 def digests(folder: Path, names: tuple[str, ...] = ANSWER) -> dict[str, str]:

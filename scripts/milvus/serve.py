@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -195,11 +196,16 @@ class Server:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Ports below the range that outgoing connections get theirs from: one of those could take a port before the
+    server does."""
+    free: list[int] = []
+    choose = random.SystemRandom().randrange
+    while len(free) < count:
+        port = choose(10_000, 32_768)
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.bind(("127.0.0.1", port))
+            free += [port] * (port not in free)
+    return free
 
 
 def _die_with_parent() -> None:

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -213,11 +214,16 @@ class OneNode:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Ports below the range that outgoing connections get theirs from: one of those could take a port before the
+    server does."""
+    free: list[int] = []
+    choose = random.SystemRandom().randrange
+    while len(free) < count:
+        port = choose(10_000, 32_768)
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.bind(("127.0.0.1", port))
+            free += [port] * (port not in free)
+    return free
 
 
 def _die_with_parent() -> None:

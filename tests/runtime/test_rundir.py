@@ -11,10 +11,10 @@ import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
-from job.runtime.files import read_sealed, write_sealed
-from job.runtime.markers import Content
+from job.runtime.files import atomic, digest, digest_file, read_sealed, write_json, write_sealed
+from job.runtime.markers import Content, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
-from job.runtime.rundir import Marker, RunDir, atomic, digest, digest_file, write_json
+from job.runtime.rundir import RunDir
 
 HOLD = """
 import sys

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from conftest import Run, write_csv
 
+from job.backends.tables.files import find_files
 from job.config import Input
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
 from job.stages.ingest import ingest
-from job.stages.ingest_files import find_files
 
 ROWS = [{"title": "Ferry strike ends", "description": ""}]
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(*paths: object) -> list[str]:
-    return [path.name for path in find_files(Input(path=[str(path) for path in paths]))]
+    return [path.name for path in find_files([str(path) for path in paths])]
 
 
 def test_a_loop_of_links_is_entered_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

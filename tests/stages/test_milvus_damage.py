@@ -378,6 +378,11 @@ def test_what_can_be_known_before_embedding_is_said_before_it(tmp_path: Path) ->
         with pytest.raises(BadInput, match=said):
             StoreStage().check(job_of(tmp_path / "run", store=store, input={"path": str(source)}))
     StoreStage().check(job_of(tmp_path / "run", store={"extra_fields": ("desk",)}, input={"path": str(source)}))
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(BadInput, match="no regular file"):
+        StoreStage().check(
+            job_of(tmp_path / "run", store={"extra_fields": ("desk",)}, input={"path": str(tmp_path / "pipe.csv")})
+        )
     assert not (tmp_path / "run" / "milvus.db").exists()
 
 

@@ -19,7 +19,7 @@ from job.backends.stories.candidates import write_means
 from job.backends.stories.greedy import dot
 from job.backends.stories.merge_tree import MergeTree, roots
 from job.data import Floats, Ints
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 Doubles = npt.NDArray[np.float64]
 # each level is a tenth above the one before: 0.04 to 0.58

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from job.backends.graph_hdbscan import by_size
 from job.data import Ints
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 Merges = npt.NDArray[np.float64]
 Nodes = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from job.backends.stories.identity import Matched, match_stories
 from job.data import Ids, Ints
-from job.runtime.rundir import atomic
+from job.runtime.files import atomic
 
 RETIRE_DAYS = RETIRE_RUNS = 7
 # the clock is not the latest time: one wrong date in the future would retire everything

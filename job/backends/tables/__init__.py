@@ -5,18 +5,20 @@ of the file exactly once, either in a `Block` or as a `Reject` with its reason. 
 the header not counted. A file that cannot be read as a whole raises `BadInput`. One block is in memory at a time.
 
 Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share.
+`find_files` says which files are read.
 `csv_answer` writes the answer as CSV.
 """
 
 from pathlib import Path
 
 from job.backends.tables.csv_source import CsvSource
+from job.backends.tables.files import find_files
 from job.backends.tables.jsonl_source import JsonlSource
 from job.backends.tables.parquet_source import ParquetSource
 from job.backends.tables.source import MEGA, Block, Reject, Source, reading, shown
 from job.runtime.errors import BadInput
 
-__all__ = ["MEGA", "Block", "Reject", "Source", "open_source", "reading", "shown"]
+__all__ = ["MEGA", "Block", "Reject", "Source", "find_files", "open_source", "reading", "shown"]
 
 _FORMATS = {
     ".csv": "csv",

@@ -64,9 +64,9 @@ class JsonlAnswer:
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of the table."""
-        columns = [python_values(column) for column in table.columns]
+        names, columns = table.column_names, [python_values(column) for column in table.columns]
         for values in zip(*columns, strict=True):
-            row = dict(zip(table.column_names, values, strict=True))
+            row = dict(zip(names, values, strict=True))
             self._file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 

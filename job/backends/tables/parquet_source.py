@@ -31,11 +31,6 @@ class ParquetSource:
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
                 field = field.with_type(pa.timestamp(field.type.unit, "UTC"))
-            elif pa.types.is_binary_view(field.type):
-                # Arrow cannot select rows of it
-                field = field.with_type(pa.large_binary())
-            elif pa.types.is_string_view(field.type):
-                field = field.with_type(pa.large_string())
             fields.append(field)
         self.schema = pa.schema(fields)
 
@@ -87,7 +82,8 @@ def _is_known(zone: str | None) -> bool:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The kind that CSV and JSON Lines have a form for. Of a dictionary, each row is checked by itself."""
+    """The kind that CSV and JSON Lines have a form for. Of a dictionary, each row is checked by itself; of views, Arrow
+    cannot select rows."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type)
     if pa.types.is_string_view(kind):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from job.config import Input
+from job.backends.tables.files import find_files
 from job.runtime.errors import BadInput
-from job.stages.ingest_files import find_files
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def find(*patterns: object, run_dir: Path | None = None) -> list[str]:
-    return [str(path) for path in find_files(Input(path=[str(pattern) for pattern in patterns]), run_dir)]
+    return [str(path) for path in find_files([str(pattern) for pattern in patterns], run_dir)]
 
 
 def refused(*patterns: object, run_dir: Path | None = None) -> str:

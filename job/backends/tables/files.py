@@ -1,20 +1,19 @@
-"""Ingest: which files are the input."""
+"""Which files the input is: regular ones, each once, and none of the run folder's own."""
 
 import errno
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from job.backends.tables import shown
-from job.config import Input
+from job.backends.tables.source import shown
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 
 
-def find_files(config: Input, run_dir: Path | None = None, log: bool = True) -> list[Path]:
-    """The input's files, globs expanded in sorted order; a file that is found under several names is taken once.
+def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool = True) -> list[Path]:
+    """The files that paths and globs name, globs expanded in sorted order; one of several names is taken once.
 
     Files within `run_dir` are no input: a run would read its own answer. `log`: say what is left out.
 
@@ -22,7 +21,7 @@ def find_files(config: Input, run_dir: Path | None = None, log: bool = True) -> 
         BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
     """
     found: dict[tuple[int, int], Path] = {}
-    for pattern in config.paths:
+    for pattern in patterns:
         here = _matches(pattern)
         inside = [path for path in here if run_dir is not None and _is_within(path, run_dir)]
         if inside and (len(inside) == len(here) or Path(pattern).exists()):
