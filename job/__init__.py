@@ -30,8 +30,10 @@ def load(path: str | Path, *settings: str) -> "Config":
     return load(Path(path), list(settings))
 
 
-def run(config: "Config") -> "Result":
+def run(config: "Config", force: bool = False) -> "Result":
     """Run the whole job, as `python -m job run`, also in a notebook or in a thread; returns what it found.
+
+    `force`: also where memory or disk will not suffice, as estimated.
 
     In a thread other than the main one, stop signals are not handled: they end the process, and the same call again
     continues the run.
@@ -42,7 +44,7 @@ def run(config: "Config") -> "Result":
     from job.pipeline import run
     from job.result import Result
 
-    run(config)
+    run(config, force=force)
     return Result(config.run_dir)
 
 

@@ -22,6 +22,7 @@ from job.runtime.files import digest
 from job.runtime.markers import Marker
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
+from job.size import Need, Size
 from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
 
 # what is read back of a collection that is clustered as a whole, in the run folder
@@ -220,30 +221,6 @@ class StageResult:
     stats: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Size:
-    """The size of a run, for estimates: `rows` headlines of 300 bytes, `dim` dimensions, `k` neighbors, `weights` bytes
-    of a model."""
-
-    rows: int
-    dim: int
-    k: int
-    weights: float
-
-    @property
-    def texts(self) -> int:
-        return 300 * self.rows
-
-    @property
-    def vectors(self) -> int:
-        """Bytes in float16; float32 takes twice as many."""
-        return 2 * self.dim * self.rows
-
-    @property
-    def graph(self) -> int:
-        return 8 * self.k * self.rows
-
-
 class Stage(ABC):
     """One step of the pipeline. `version`: to be raised when the code gives another result for the same key. `needs`:
     the setting without which the stage does not apply."""
@@ -286,9 +263,9 @@ class Stage(ABC):
     def clean_up(self, job: Job) -> None:  # noqa: B027 - few stages leave something
         """Remove what was only needed until the marker was written."""
 
-    def memory(self, size: Size) -> float | None:
-        """Bytes at the stage's peak, without the libraries; None where the libraries take more than that."""
-        return None
+    @abstractmethod
+    def need(self, job: Job, size: Size) -> Need:
+        """What the stage needs for a run of this size."""
 
     def digest(self, job: Job) -> str:
         """The digest of everything that the result depends on."""

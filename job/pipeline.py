@@ -14,12 +14,14 @@ from pathlib import Path
 from job import __version__
 from job.config import Config
 from job.context import Job, Stage
+from job.prediction import check_room
 from job.rewrites import RowsAlteredError
 from job.runtime import log, signals
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
+from job.runtime.memory import give_back
 from job.runtime.ranks import wait_for
 from job.runtime.record import made_with, note_config, write_record
 from job.runtime.system_errors import explained
@@ -54,8 +56,9 @@ STAGES = (*_BEFORE_REPORT, ReportStage(_BEFORE_REPORT))
 NAMES = tuple(stage.name for stage in STAGES)
 
 
-def run(config: Config, only: str | None = None) -> None:
-    """Carry out every stage that is not up to date, or only the named one, and write `run.json`.
+def run(config: Config, only: str | None = None, force: bool = False) -> None:
+    """Carry out every stage that is not up to date, or only the named one, and write `run.json`. `force`: also where
+    memory or disk will not suffice, by the stages' estimates.
 
     Raises:
         JobError: see `job.runtime.errors` for what each kind means.
@@ -94,6 +97,8 @@ def run(config: Config, only: str | None = None) -> None:
             if only not in (None, stage.name):
                 _require(stage, job)
                 continue
+            if not force:
+                _check_room(stage, stages, only, job)
             _do_share(stage, job, None if only else team)
             signals.check()
             if not _has_share_after(stage, job):
@@ -104,6 +109,22 @@ def run(config: Config, only: str | None = None) -> None:
         job.ranks, {**config.shared(), "device": job.device.value, "embed.precision": job.precision.value}
     ) as lock:
         in_locked_folder(job, meter, lambda: work(Team(job.run.path, job.ranks, lock)))
+
+
+def _check_room(stage: Stage, stages: Sequence[Stage], only: str | None, job: Job) -> None:
+    """Refuse what cannot fit before `embed`, the first stage that takes long. How large a whole collection is, is known
+    after `store`, which reads it back."""
+    at, whole, folder = stages.index(stage), job.whole_collection, job.run.path
+    ahead = list(stages[at:]) if stage.name == ("neighbors" if whole else "embed") else []
+    if whole and stage.name == "embed" and job.has_input:
+        ahead = [one for one in stages[at:] if one.name in ("embed", "store")]
+    elif whole:
+        folder = job.answer_folder
+    if only is not None:
+        ahead = [stage] if stage.name not in ("ingest", "embed", "store") or job.has_input else []
+    mine = [one for one in ahead if job.ranks.rank == 0 or one.is_shared(job)]
+    if mine:
+        check_room(job, mine, folder)
 
 
 def carry_out(stages: Sequence[Stage], job: Job) -> None:
@@ -131,6 +152,7 @@ def do(stage: Stage, job: Job) -> bool:
         job.run.forget(NAMES[-1])
     key, meter = stage.digest(job), Meter()
     result = stage.run(job)
+    give_back()
     if result is None:
         return False
     for warning in result.warnings:

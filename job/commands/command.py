@@ -37,6 +37,13 @@ def add_config(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     )
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """The argument --force of what does the work of stages."""
+    parser.add_argument(
+        "--force", action="store_true", help="run also where memory or disk will not suffice, as estimated"
+    )
+
+
 def load_config(arguments: argparse.Namespace) -> "Config":
     """The configuration that the arguments of `add_config` name."""
     from job.config import load

@@ -1,7 +1,6 @@
-"""`doctor`: what this machine has, what a run would choose and why, and the memory that each stage needs."""
+"""`doctor`: what this machine has, what a run would choose and why, and what each of its stages needs."""
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +16,10 @@ if TYPE_CHECKING:
     from job.backends.embedding.models import Model
     from job.config import Config
 
-_SIZES = (10_000, 100_000, 1_000_000)
-# of BGE-M3, where the model is not known
-_DIM, _K = 1024, 50
-# GiB of memory that the libraries take
-_LIBRARIES = 0.5
-
 
 class DoctorCommand(Command):
     name = "doctor"
-    help = "say what this machine has: packages, devices, model, Milvus, memory"
+    help = "say what this machine has, and what a run with this input will need: memory, disk, time"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_config(parser, optional=True)
@@ -42,33 +35,31 @@ def examine(config: "Config | None") -> Iterator[str]:
     yield "packages   " + ", ".join(f"{name} {version}" for name, version in versions().items())
     yield f"GPU        {verdict(installed_packages())}"
     yield from _device(config)
-    model, dim = None, _DIM
+    model = None
     try:
         model = _model(config)
         heads = ", BGE-M3 heads" if model.m3 else ""
         yield f"model      {model.name}: {model.folder}, {model.pooling} pooling{heads}"
-        dim = _dimensions(model)
     except JobError as error:
         yield f"model      {error}"
-    if config is not None:
-        for line in _milvus(config):
-            yield f"milvus     {line}"
-    k = config.graph_k if config else _K
-    yield from _memory(dim, k, _weights(model))
+    if config is None:
+        return
+    for line in _milvus(config):
+        yield f"milvus     {line}"
+    from job.backends.embedding.shape import BGE_M3, shape_of
+    from job.commands.doctor_plan import plan, table_of_sizes
+    from job.context import Job
 
-
-def _memory(dim: int, k: int, weights: float) -> Iterator[str]:
-    """The peak of each stage that needs more than the libraries do. Fitted to the run of 256,807 x 384 that
-    configs/README.md has: 1.1, 0.6, 1.3, 0.5 and 2.7 GiB there; `merge` is an estimate."""
-    from job.context import Size
-    from job.pipeline import STAGES
-
-    large = [stage for stage in STAGES if stage.memory(Size(1, 1, 1, 0)) is not None]
-    yield f"memory     GiB needed at the peak of each stage, {dim} dimensions, k = {k}:"
-    yield "memory      headlines" + "".join(f" {stage.name:>10}" for stage in large)
-    for rows in _SIZES:
-        needs = (stage.memory(Size(rows, dim, k, weights)) or 0 for stage in large)
-        yield f"memory     {rows:>10,}" + "".join(f" {_LIBRARIES + bytes / 2**30:>10.1f}" for bytes in needs)
+    try:
+        job = Job(config)
+        if model is None:
+            yield from table_of_sizes(job, BGE_M3)
+            return
+        # found without a memo of its checksums, which would lie in the run folder: doctor writes nothing
+        job.model = model
+        yield from (plan if job.has_input else table_of_sizes)(job, shape_of(model.folder))
+    except JobError as error:
+        yield f"plan       {error}"
 
 
 def _device(config: "Config | None") -> Iterator[str]:
@@ -90,19 +81,6 @@ def _model(config: "Config | None") -> "Model":
     from job.backends.embedding.models import find_model
 
     return find_model(config.embed.model, config.embed.pooling) if config else find_model("minilm", "auto")
-
-
-def _dimensions(model: "Model") -> int:
-    settings = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
-    return int(settings.get("hidden_size", _DIM))
-
-
-def _weights(model: "Model | None") -> float:
-    """Bytes of the model's weights; BGE-M3's where the model is not known."""
-    if model is None:
-        return 2.2 * 2**30
-    kinds = ("*.safetensors", "*.bin")
-    return max(sum(path.stat().st_size for path in model.folder.glob(kind)) for kind in kinds)
 
 
 def _milvus(config: "Config") -> Iterator[str]:

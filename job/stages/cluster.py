@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from job.config import REDUCE_NEIGHBORS, Cluster
-from job.context import CLUSTERED, Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
+from job.size import Need, Size
 
 if TYPE_CHECKING:
     from job.backends.graph_hdbscan import Linkage, Result
@@ -35,8 +36,14 @@ class ClusterStage(Stage):
     def files(self, job: Job) -> list[str]:
         return ["clusters.parquet", "tree.npz"]
 
-    def memory(self, size: Size) -> float:
-        return 3 * size.graph + 200 * size.rows
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + size.graph,
+            gpu=6 * size.graph,
+            disk=83 * size.headlines,
+            loops=0.08 + 2.5e-6 * size.headlines,
+            remedy="lower cluster.k",
+        )
 
     def run(self, job: Job) -> StageResult:
         from job.backends.knn.vote import nearest_cluster

@@ -11,6 +11,7 @@ from job.context import Job, Stage, StageResult
 from job.data import Ids, Ints
 from job.runtime.files import digest, digest_file
 from job.runtime.log import logger
+from job.size import GIB, Need, Size
 from job.stages.describe_facts import cluster_facts
 from job.stages.describe_llm import LlmNames, llm_names
 from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save
@@ -42,6 +43,14 @@ class DescribeStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["topics.parquet", *(["theme_names.parquet"] if job.merges else [])]
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + 0.08 * GIB + size.graph + 0.4 * size.floats,
+            disk=4 * size.headlines,
+            loops=0.15 + 1.06e-4 * size.headlines + 1.9e-7 * size.text,
+            remedy="lower neighbors.k",
+        )
 
     def is_volatile(self, job: Job) -> bool:
         # stories that a language model gave no answer for are asked for again

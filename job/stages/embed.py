@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from job.context import Job, Size, Stage, StageResult
+from job.context import Job, Stage, StageResult
 from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.shards import Shards, array_files
+from job.size import GIB, Need, Size
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
@@ -52,9 +53,16 @@ class EmbedStage(Stage):
         missing = {shard for shards in self._all_shards(job) for shard in shards.missing()}
         return self._shards(job, "embeddings").describe(missing, job.ranks)
 
-    def memory(self, size: Size) -> float:
-        # a few shards, however many rows there are, and the weights
-        return 0.5 * 2**30 + size.weights
+    def need(self, job: Job, size: Size) -> Need:
+        # texts and tokens of a few shards, however many headlines there are; weights are read as float32
+        shard = min(size.headlines, shard_rows(job))
+        budget = job.config.embed.token_budget or 16_384
+        return Need(
+            memory=0.5 * GIB + 6 * size.parameters + shard * (12_000 + 55 * size.text / max(size.headlines, 1)),
+            gpu=2 * size.parameters + 112.0 * size.dim * budget,
+            disk=size.vectors,
+            remedy="set embed.model to a smaller model, or lower embed.shard_rows and embed.token_budget",
+        )
 
     def run(self, job: Job) -> StageResult | None:
         if not job.has_input:
@@ -104,7 +112,7 @@ class EmbedStage(Stage):
             self._shards(job, "sparse").remove()
         if not to_make:
             return 0, {}, []
-        encoder = _encoder(job)
+        encoder = open_encoder(job)
         asked = encoder.budget
         check_fingerprint(before, encoder, job.model, vectors, job.run)
         rows = sum(map(len, to_make))
@@ -121,8 +129,8 @@ class EmbedStage(Stage):
     def _shards(self, job: Job, folder: str) -> Shards:
         """The shards of all ranks in one of the two folders; those of lexical weights are arrays of
         `lexical_weights.ENTRY`, rows counted from the shard's first."""
-        size = job.config.embed.shard_rows or SHARD_ROWS[job.device.value]
-        return Shards(job.run.file(folder), digest(self.digest(job), job.precision.value), _rows(job), size)
+        key = digest(self.digest(job), job.precision.value)
+        return Shards(job.run.file(folder), key, _rows(job), shard_rows(job))
 
     def _sparse_shards(self, job: Job) -> Shards | None:
         return self._shards(job, "sparse") if job.config.embed.sparse else None
@@ -132,11 +140,17 @@ class EmbedStage(Stage):
         return [self._shards(job, "embeddings"), *([sparse] if sparse else [])]
 
 
+def shard_rows(job: Job) -> int:
+    """Headlines per shard."""
+    return job.config.embed.shard_rows or SHARD_ROWS[job.device.value]
+
+
 def _rows(job: Job) -> int:
     return int(pq.read_metadata(job.run.file("headlines.parquet")).num_rows)
 
 
-def _encoder(job: Job) -> Any:
+def open_encoder(job: Job) -> Any:
+    """The model, loaded as this run's settings say; see `job.backends.embedding.encoder.FlagEncoder` for its errors."""
     from job.backends.embedding.encoder import FlagEncoder
 
     settings = job.config.embed

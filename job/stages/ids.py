@@ -10,6 +10,7 @@ from job.runtime.errors import BadInput, JobError
 from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
+from job.size import Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.story_state import StoryState, Today
@@ -35,6 +36,14 @@ class IdsStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["story_ids.parquet", "story_changes.csv", _STATE]
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + size.graph,
+            disk=60 * size.headlines,
+            loops=1e-5 * size.headlines,
+            remedy="set cluster.previous=null",
+        )
 
     def applies(self, config: Config) -> bool:
         return config.keeps_ids

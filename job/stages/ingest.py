@@ -26,6 +26,7 @@ from job.runtime.errors import BadInput
 from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
+from job.size import GIB, Need, Size
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
@@ -62,6 +63,14 @@ class IngestStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=0.36 * GIB + 500 * size.rows + 4 * size.text,
+            disk=1.3 * size.text + 60 * size.rows,
+            loops=0.15 + 7e-6 * size.rows,
+            remedy="give it fewer or smaller files",
+        )
 
     def run(self, job: Job) -> StageResult:
         """Raises BadInput: no file, a column is missing, no usable row."""

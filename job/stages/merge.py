@@ -6,11 +6,12 @@ import numpy as np
 
 from job.backends.arrays import Device
 from job.config import Config
-from job.context import CLUSTERED, Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.log import logger
+from job.size import NO_STORIES, Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.vectors import Shares
@@ -43,9 +44,16 @@ class MergeStage(Stage):
     def applies(self, config: Config) -> bool:
         return config.cluster.merge_above is not None
 
-    def memory(self, size: Size) -> float:
-        # vectors, story vectors with 256 more dimensions for the words, about ten pairs of candidates per headline
-        return size.texts + size.vectors + (4 * (size.dim + 256) + 600) * size.rows
+    def need(self, job: Job, size: Size) -> Need:
+        # story vectors have 256 more dimensions for the words
+        vectors = 4 * (size.dim + 256) * size.headlines
+        return Need(
+            memory=size.held + size.graph + 1.3 * vectors,
+            gpu=vectors,
+            disk=36 * size.headlines,
+            loops=0.09 + 4.5e-7 * size.text + 1.8e-8 * vectors,
+            remedy=NO_STORIES,
+        )
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.level import score_levels

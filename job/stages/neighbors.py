@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from job.context import CLUSTERED, Job, Size, Stage, StageResult
+from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Floats, Ids, Ints, KnnGraph
 from job.rewrites import settle
 from job.runtime import signals
@@ -18,6 +18,7 @@ from job.runtime.log import logger
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.shards import Shard, Shards, remove_shards
+from job.size import GIB, Need, Size
 from job.stages.neighbors_search import check_exact, open_search, rewritten_if_altered
 
 if TYPE_CHECKING:
@@ -56,8 +57,24 @@ class NeighborsStage(Stage):
         shards = self._shards(job)
         return shards.describe(shards.missing(), job.ranks)
 
-    def memory(self, size: Size) -> float:
-        return size.texts + 3 * size.vectors + 3 * size.graph
+    def need(self, job: Job, size: Size) -> Need:
+        n, pairs = size.headlines, float(size.headlines) ** 2
+        if job.config.neighbors.backend == "exact":
+            loops, products = 0.4 + 3.2e-5 * n + 2.6e-9 * pairs, 8.3e-12 * pairs * size.dim
+        elif job.uses_lite:
+            loops, products = 0.45 + 1.02e-3 * n, 2.8e-11 * pairs * size.dim
+        else:
+            loops, products = 1 + 6e-4 * n, 0.0
+        return Need(
+            memory=size.held + size.floats + size.graph,
+            # a block of scores, and its best
+            gpu=6 * GIB,
+            disk=size.graph,
+            scratch=size.graph,
+            loops=loops,
+            products=products,
+            remedy="lower neighbors.k and project.n_neighbors",
+        )
 
     def run(self, job: Job) -> StageResult | None:
         """Raises Resumable: the collection does not hold what the store stage wrote, which then writes it again; or

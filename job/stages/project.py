@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from job.context import Job, Size, Stage, StageResult
+from job.context import Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
+from job.size import GIB, Need, Size
 
 
 class ProjectStage(Stage):
@@ -22,8 +23,18 @@ class ProjectStage(Stage):
     def files(self, job: Job) -> list[str]:
         return ["layout.npy"]
 
-    def memory(self, size: Size) -> float:
-        return 0.5 * 2**30 + 3 * size.vectors + 12 * size.graph
+    def need(self, job: Job, size: Size) -> Need:
+        # umap-learn: 500 rounds over all edges up to 10,000 rows, above 200; then the first layout, from eigenvectors,
+        # takes more and more of the time
+        n, config = size.headlines, job.config.project
+        rounds, edges = 500 if n <= 10_000 else 200, config.n_neighbors * n
+        return Need(
+            memory=size.held + 0.08 * GIB + size.graph + size.floats + 23.0 * edges,
+            gpu=size.floats + 32 * edges,
+            disk=4 * config.dimensions * n,
+            loops=1.05 + 6e-8 * rounds * edges + 1.27e-6 * n**1.5,
+            remedy="lower project.n_neighbors",
+        )
 
     def run(self, job: Job) -> StageResult:
         config, n = job.config.project, len(job.graph)

@@ -17,6 +17,7 @@ from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.files import atomic, digest_file
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
+from job.size import GIB, Need, Size
 from job.stages.report_map import map_points
 from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics
@@ -59,6 +60,14 @@ class ReportStage(Stage):
             "map.html",
             "report.html",
         ]
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + 0.1 * GIB + size.graph + 15 * size.text,
+            disk=10e6 + 2.6 * size.text + 200 * size.rows,
+            loops=0.17 + 6e-6 * size.rows + 1.2e-7 * size.text,
+            remedy="give it fewer headlines",
+        )
 
     def run(self, job: Job) -> StageResult:
         headlines, topics = job.headlines, job.topics

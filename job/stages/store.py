@@ -9,11 +9,12 @@ from typing import Any
 from job.backends.milvus import LiteError, OtherRowsError, check_place, is_lite, lite_files
 from job.backends.milvus.index_kinds import why_unavailable
 from job.config import Config
-from job.context import COLLECTION, Job, Size, Stage, StageResult
+from job.context import COLLECTION, Job, Stage, StageResult
 from job.rewrites import discard_lite, owns_lite, rewrites
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
 from job.runtime.secrets import without_secrets
+from job.size import GIB, Need, Size
 from job.stages.store_extra import check_extra_fields, extra_digest
 
 
@@ -68,8 +69,20 @@ class StoreStage(Stage):
         # other programs write to the collection too
         return job.whole_collection
 
-    def memory(self, size: Size) -> float:
-        return 2 * size.texts + size.vectors
+    def need(self, job: Job, size: Size) -> Need:
+        if not job.uses_lite:
+            return Need(
+                memory=size.held + 2 * size.text + size.vectors,
+                disk=8 * size.headlines,
+                loops=1 + 4e-4 * size.headlines,
+                remedy="run it on a machine with more memory",
+            )
+        return Need(
+            memory=0.7 * GIB + min(13 * size.floats, GIB + 3.2 * size.floats),
+            disk=1.5 * size.floats + 0.8 * size.text + 8 * size.headlines,
+            loops=0.32 + 4.2e-5 * size.headlines + 9e-8 * size.floats,
+            remedy="set store.uri to a Milvus server, which holds the vectors itself",
+        )
 
     def run(self, job: Job) -> StageResult:
         with _advised(job):

@@ -10,6 +10,7 @@ from job.data import Clusters, Floats, Ints
 from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
+from job.size import NO_STORIES, Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
@@ -39,6 +40,11 @@ class StoriesStage(Stage):
 
     def applies(self, config: Config) -> bool:
         return config.cluster.merge_above is not None
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + size.graph, disk=22 * size.headlines, loops=1e-6 * size.headlines, remedy=NO_STORIES
+        )
 
     def run(self, job: Job) -> StageResult:
         from job.backends.knn.vote import nearest_cluster

@@ -4,9 +4,10 @@ from typing import Any
 
 from job.backends.arrays import Device
 from job.config import Config
-from job.context import Job, Size, Stage, StageResult
+from job.context import Job, Stage, StageResult
 from job.runtime.files import digest
 from job.runtime.log import logger
+from job.size import NO_STORIES, Need, Size
 
 
 class ThemesStage(Stage):
@@ -31,9 +32,14 @@ class ThemesStage(Stage):
     def applies(self, config: Config) -> bool:
         return config.cluster.merge_above is not None
 
-    def memory(self, size: Size) -> float:
-        # vectors, float32 means of at most all headlines, 5,000 groups with their distances
-        return size.vectors + 4 * size.dim * size.rows + 0.5 * 2**30
+    def need(self, job: Job, size: Size) -> Need:
+        return Need(
+            memory=size.held + size.graph + 0.7 * size.floats,
+            gpu=size.floats,
+            disk=16 * size.headlines,
+            loops=2.5e-5 * size.headlines,
+            remedy=NO_STORIES,
+        )
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.themes import default_counts, find_themes

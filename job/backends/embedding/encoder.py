@@ -26,6 +26,7 @@ from job.backends.torch_import import import_torch
 from job.data import Floats, Ints
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
+from job.runtime.memory import give_back
 
 __all__ = ["BatchError", "Encoder", "FlagEncoder", "Pending", "some_rows"]
 
@@ -119,16 +120,20 @@ class FlagEncoder:
         self._lexical_head: Any = flag.model.sparse_linear.to(self._device).eval() if sparse else None
         if not self._cuda and use_onednn:
             onednn.use_onednn(self._module, self.budget)
+        # an error that an import caught may hold this call's variables, and `collector_paused` keeps it for ever
+        del flag, module
 
     def release(self) -> int | None:
-        """Free the GPU's memory; the encoder cannot be used afterwards.
+        """Free the model's memory; the encoder cannot be used afterwards.
 
-        Returns the peak of what torch's tensors held in MB, None on a CPU.
+        Returns the peak of what torch's tensors held on the GPU in MB, None on a CPU.
         """
+        self._module = self._lexical_head = None
+        # the layers refer to each other
+        give_back()
         if not self._cuda:
             return None
         peak = int(self._torch.cuda.max_memory_allocated(self._device)) // 2**20
-        self._module = self._lexical_head = None
         self._torch.cuda.empty_cache()
         return peak
 

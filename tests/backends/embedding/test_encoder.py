@@ -1,6 +1,8 @@
 """Our loop against FlagEmbedding's own `encode`, which defines the vectors."""
 
 import csv
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,3 +266,22 @@ def test_lexical_weights_equal_flagembeddings(
 def test_a_model_without_a_sparse_head_is_refused_for_lexical_weights() -> None:
     with pytest.raises(BadInput, match=r"embed\.sparse = true: 'minilm' gives no lexical weights.*sparse=false"):
         FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 128, sparse=True)
+
+
+RELEASED = """
+import gc, warnings
+from job.backends.embedding.encoder import FlagEncoder
+from job.backends.embedding.models import find_model
+warnings.simplefilter("ignore")
+encoder = FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 64)
+encoder.encode(["One headline", "Another headline of more words"])
+import torch
+encoder.release()
+gc.unfreeze()
+print([tuple(each.shape) for each in gc.get_objects() if isinstance(each, torch.Tensor)])
+"""
+
+
+def test_nothing_holds_the_model_after_its_release() -> None:
+    said = subprocess.run([sys.executable, "-c", RELEASED], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

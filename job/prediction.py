@@ -1,0 +1,113 @@
+"""What a run will need, and whether this machine has it. The estimates themselves are the stages' (`Stage.need`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from job.backends.embedding.shape import ModelShape, shape_of
+from job.backends.milvus.lite_files import place
+from job.context import Job, Stage
+from job.runtime.errors import BadInput
+from job.runtime.room import Room, disk_room, memory_room
+from job.size import GIB, Need, Size
+
+MEGABYTE = 1_000_000
+
+
+def size_of(job: Job, folder: Path, model: ModelShape) -> Size:
+    """The size of a run whose `headlines.parquet` and `rows.parquet` lie in `folder`."""
+    about = pq.read_metadata(folder / "headlines.parquet")
+    text = about.schema.names.index("text")
+    groups = [about.row_group(number).column(text).total_uncompressed_size for number in range(about.num_row_groups)]
+    rows = pq.read_metadata(folder / "rows.parquet").num_rows
+    return size_for(job, model, rows, about.num_rows, sum(groups))
+
+
+def size_for(job: Job, model: ModelShape, rows: int, headlines: int, text: float) -> Size:
+    """The size of a run of so many rows and distinct headlines, of `text` bytes, with this run's settings."""
+    itemsize = 4 if job.precision.value == "fp32" else 2
+    k = min(job.config.graph_k, max(headlines - 1, 0))
+    return Size(rows, headlines, text, model.dim, itemsize, k, model.parameters, job.uses_lite)
+
+
+def needs(job: Job, stages: Sequence[Stage], size: Size) -> dict[str, Need]:
+    """What each of the stages that apply needs."""
+    return {stage.name: stage.need(job, size) for stage in stages if stage.applies(job.config)}
+
+
+def shortages(job: Job, found: dict[str, Need], size: Size) -> list[str]:
+    """What the stages with these needs lack here: one line each, with the figures and what to change."""
+    about = f"{size.headlines:,} headlines x {size.dim:,} dimensions, {size.k} neighbors"
+    lines = []
+    room = memory_room()
+    name = max(found, key=lambda stage: found[stage].memory, default="")
+    if room is not None and name and found[name].memory > room.bytes:
+        lines.append(
+            f"memory: stage {name} needs about {found[name].memory / GIB:.1f} GiB ({about}), and this process can have "
+            f"{room.bytes / GIB:.1f} GiB {room.where}: {found[name].remedy}"
+        )
+    lines += [_disk_line(bytes, room) for bytes, room in _disks(job, found) if bytes > room.bytes]
+    gpu = gpu_room(job)
+    name = max(found, key=lambda stage: found[stage].gpu, default="")
+    if gpu is not None and name and found[name].gpu > gpu.bytes:
+        lines.append(
+            f"GPU memory: stage {name} needs about {found[name].gpu / GIB:.1f} GiB ({about}), and "
+            f"{gpu.bytes / GIB:.1f} GiB are free {gpu.where}: {found[name].remedy}"
+        )
+    return lines
+
+
+def check_room(job: Job, stages: Sequence[Stage], folder: Path) -> None:
+    """Refuse what cannot fit, of the stages that are still to be done. `folder`: where their headlines lie.
+
+    Raises:
+        BadInput: memory, GPU memory or disk is short; the message says of what, how much, and what to change.
+    """
+    # of a whole collection, whose vectors are read back, no model is needed any more
+    read_back = folder / "vectors.npy"
+    there = read_back.exists()
+    model = ModelShape(np.load(read_back, mmap_mode="r").shape[1], 0) if there else shape_of(job.model.folder)
+    size = size_of(job, folder, model)
+    short = shortages(job, needs(job, _to_do(job, stages), size), size)
+    if short:
+        raise BadInput("\n".join(short) + "\nor give `--force` to run anyway")
+
+
+def gpu_room(job: Job) -> Room | None:
+    """The free memory of the GPU that this process uses; None without one."""
+    if job.device.value != "cuda":
+        return None
+    import torch
+
+    from job.backends.gpu import select_gpu
+
+    select_gpu(job.ranks.local)
+    return Room(int(torch.cuda.mem_get_info()[0]), f"on GPU {torch.cuda.current_device()}")
+
+
+def _disks(job: Job, found: dict[str, Need]) -> list[tuple[float, Room]]:
+    """The bytes that will be written to each place, with what is free there."""
+    run_dir, database = job.run.path, place(job.config.store_uri) if job.uses_lite else None
+    apart = found["store"].disk if database and "store" in found else 0.0
+    if database is not None and database.is_relative_to(run_dir.resolve()):
+        database, apart = None, 0.0
+    in_run = sum(need.disk for need in found.values()) - apart
+    in_run += max((need.scratch for need in found.values()), default=0)
+    return [(in_run, disk_room(run_dir)), *([(apart, disk_room(database))] if database else [])]
+
+
+def _disk_line(bytes: float, room: Room) -> str:
+    return (
+        f"disk: this run writes about {bytes / MEGABYTE:,.0f} MB, and {room.bytes / MEGABYTE:,.0f} MB are free "
+        f"{room.where}: make room, or set run_dir or store.uri to a place on another disk"
+    )
+
+
+def _to_do(job: Job, stages: Sequence[Stage]) -> list[Stage]:
+    """The stages from the first one on that is not up to date."""
+    for number, stage in enumerate(stages):
+        if stage.applies(job.config) and not stage.is_volatile(job) and stage.up_to_date(job) is None:
+            return list(stages[number:])
+    return []

@@ -1,0 +1,67 @@
+"""How large a run is, and what a stage needs for it."""
+
+from dataclasses import dataclass
+
+GIB = 2**30
+# what needs less memory than to merge clusters into stories
+NO_STORIES = "set cluster.recipe=null and cluster.merge_above=null, so that clusters are not merged into stories"
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a run.
+
+    `rows`: of the input, copies too; `headlines`: distinct ones; `text`: bytes of their texts; `dim`: of the vectors,
+    which have `itemsize` bytes per component on disk; `k`: neighbors per headline in the graph; `parameters`: of the
+    model; `lite`: whether Milvus Lite holds the vectors, within this process.
+    """
+
+    rows: int
+    headlines: int
+    text: float
+    dim: int
+    itemsize: int
+    k: int
+    parameters: float
+    lite: bool
+
+    @property
+    def held(self) -> float:
+        """Bytes that the process holds once everything is imported, and what is freed and not given back: of vectors
+        that went through Milvus Lite some."""
+        return 0.76 * GIB + (min(10 * self.floats, 0.28 * GIB) if self.lite else 0)
+
+    @property
+    def vectors(self) -> int:
+        """Bytes of the vectors on disk."""
+        return self.itemsize * self.dim * self.headlines
+
+    @property
+    def floats(self) -> int:
+        """Bytes of the vectors in float32."""
+        return 4 * self.dim * self.headlines
+
+    @property
+    def graph(self) -> int:
+        """Bytes of the neighbor graph: int32 row numbers and float32 distances."""
+        return 8 * self.k * self.headlines
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a stage needs in a run that begins with the first stage.
+
+    `memory`: bytes that the process holds at the stage's peak, the libraries and what earlier stages keep included.
+    `gpu`: bytes of GPU memory. `disk`: bytes that are written and kept; `scratch`: bytes that are removed when the
+    stage is done. `loops` and `products`: seconds in code that computes row by row, and in matrix products, on the
+    machine that the estimates were fitted on (`job.runtime.speed`).
+    `remedy`: the setting that makes `memory` or `gpu` smaller.
+    """
+
+    memory: float = 0
+    gpu: float = 0
+    disk: float = 0
+    scratch: float = 0
+    loops: float = 0
+    products: float = 0
+    remedy: str = ""

@@ -1,0 +1,128 @@
+"""A run that cannot fit is refused before it embeds, and `doctor` says beforehand what it needs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import DEMO, ROOT, SAMPLE, Run, clean_environment
+from control_group import limited_group
+
+from job.backends.embedding.shape import ModelShape
+from job.config import load
+from job.context import Job
+from job.pipeline import STAGES
+from job.prediction import needs, size_for
+from job.size import GIB
+
+MINILM = ModelShape(384, 22_700_000)
+ENTER_AND_RUN = "{enter}import sys; from job.cli import main; sys.exit(main({words!r}))"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def job_of(*settings: str) -> Job:
+    return Job(load(DEMO, [f"input.path={SAMPLE}", *settings]))
+
+
+def test_a_disk_that_is_too_small_is_named_before_anything_is_embedded(job: Run, small_disk: Path) -> None:
+    run = small_disk / "run"
+    words = ("run", DEMO, f"input.path={SAMPLE}", f"run_dir={run}")
+    said = job(*words)
+    assert said.returncode == 2
+    assert re.search(
+        rf"disk: this run writes about \d+ MB, and [23] MB are free on the disk of '{run}': make room, or set run_dir",
+        said.stderr,
+    )
+    assert not (run / "embeddings").exists()
+    assert "--force" in said.stderr and "Traceback" not in said.stderr
+    forced = job("run", "--force", *words[1:])
+    # it went on until the disk was full
+    assert forced.returncode == 75
+    assert (run / "embeddings").exists()
+
+
+def test_memory_that_does_not_suffice_is_named_with_what_to_change(job: Run, tmp_path: Path) -> None:
+    words = ["run", str(DEMO), f"input.path={SAMPLE}", f"run_dir={tmp_path / 'run'}"]
+    with limited_group(700 * 2**20) as enter:
+        code = ENTER_AND_RUN.format(enter=enter, words=words)
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(), capture_output=True, text=True
+        )
+    assert said.returncode == 2, said.stderr
+    assert re.search(
+        r"memory: stage \w+ needs about \d\.\d GiB \(49\d headlines x 384 dimensions, 50 neighb", said.stderr
+    )
+    assert "in this control group (a container or a batch job): " in said.stderr
+    assert job(*words).returncode == 0
+
+
+def test_what_is_done_already_is_not_counted(job: Run, copy: Path) -> None:
+    words = [str(DEMO), f"run_dir={copy}"]
+    with limited_group(700 * 2**20) as enter:
+        code = ENTER_AND_RUN.format(enter=enter, words=["run", *words])
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(), capture_output=True, text=True
+        )
+    assert said.returncode == 0, said.stderr
+
+
+def test_needs_grow_with_the_headlines_and_each_stage_says_what_to_change() -> None:
+    job = job_of()
+    small, large = (needs(job, STAGES, size_for(job, MINILM, n, n, 60.0 * n)) for n in (10_000, 1_000_000))
+    assert small.keys() == {stage.name for stage in STAGES} - {"ids"}
+    for name, need in large.items():
+        assert 0 < small[name].memory <= need.memory < 64 * GIB, name
+        assert 0 < small[name].disk < need.disk, name
+        assert need.remedy, name
+        assert name == "embed" or small[name].loops + small[name].products < need.loops + need.products, name
+
+
+def test_settings_change_what_is_needed() -> None:
+    def found(*settings: str) -> dict[str, float]:
+        job = job_of(*settings)
+        return {
+            name: need.memory for name, need in needs(job, STAGES, size_for(job, MINILM, 10**6, 10**6, 6e7)).items()
+        }
+
+    plain = found()
+    assert found("neighbors.k=200")["neighbors"] > plain["neighbors"] + GIB
+    assert found("store.uri=http://localhost:19530")["store"] < plain["store"]
+    assert "merge" not in found("cluster.recipe=null")
+
+
+def test_doctor_lists_every_stage_and_leaves_nothing(job: Run, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = job("doctor", DEMO, f"input.path={SAMPLE}", f"run_dir={run}")
+    assert said.returncode == 0, said.stderr
+    assert "minilm" in said.stdout and "Milvus Lite" in said.stdout and "GPU        " in said.stdout
+    assert "input      502 rows, 49" in said.stdout
+    lines = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("plan ")]
+    assert lines == ["seconds", *(stage.name for stage in STAGES if stage.name != "ids"), "in"]
+    assert "verdict    this run fits" in said.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_doctor_says_what_will_not_fit(job: Run, small_disk: Path) -> None:
+    said = job("doctor", DEMO, f"input.path={SAMPLE}", f"run_dir={small_disk / 'run'}")
+    assert said.returncode == 0
+    assert re.search(r"verdict    disk: this run writes about \d+ MB, and 3 MB are free", said.stdout)
+
+
+def test_doctor_goes_on_where_the_input_is_missing(job: Run) -> None:
+    said = job("doctor", DEMO, "input.path=nowhere.csv")
+    assert said.returncode == 0
+    assert "plan       input.path = 'nowhere.csv': no such file" in said.stdout
