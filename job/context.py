@@ -20,6 +20,7 @@ from job.runtime.device import resolve_device, resolve_graph_code, resolve_preci
 from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.markers import Marker
+from job.runtime.measure import Size as Size
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
 from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
@@ -220,30 +221,6 @@ class StageResult:
     stats: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Size:
-    """The size of a run, for estimates: `rows` headlines of 300 bytes, `dim` dimensions, `k` neighbors, `weights` bytes
-    of a model."""
-
-    rows: int
-    dim: int
-    k: int
-    weights: float
-
-    @property
-    def texts(self) -> int:
-        return 300 * self.rows
-
-    @property
-    def vectors(self) -> int:
-        """Bytes in float16; float32 takes twice as many."""
-        return 2 * self.dim * self.rows
-
-    @property
-    def graph(self) -> int:
-        return 8 * self.k * self.rows
-
-
 class Stage(ABC):
     """One step of the pipeline. `version`: to be raised when the code gives another result for the same key. `needs`:
     the setting without which the stage does not apply."""
@@ -268,8 +245,18 @@ class Stage(ABC):
         """Whether the configuration asks for the stage at all."""
         return True
 
-    def check(self, job: Job) -> None:  # noqa: B027 - few stages have something to check
+    def check_offline(self, config: Config) -> str:
+        """What the settings and this machine alone say of the stage, in a few words. It takes less than a second: no
+        server is asked, no large library imported, nothing written.
+
+        Raises:
+            BadInput: what is known to fail.
+        """
+        return ""
+
+    def check(self, job: Job) -> None:
         """Raise `BadInput` for what is known to fail, before any stage has started."""
+        self.check_offline(job.config)
 
     def is_volatile(self, job: Job) -> bool:
         """Whether the stage is run each time, because what it reads can change without its key changing."""
