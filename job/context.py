@@ -245,8 +245,18 @@ class Stage(ABC):
         """Whether the configuration asks for the stage at all."""
         return True
 
-    def check(self, job: Job) -> None:  # noqa: B027 - few stages have something to check
+    def check_offline(self, config: Config) -> str:
+        """What the settings and this machine alone say of the stage, in a few words. It takes less than a second: no
+        server is asked, no large library imported, nothing written.
+
+        Raises:
+            BadInput: what is known to fail.
+        """
+        return ""
+
+    def check(self, job: Job) -> None:
         """Raise `BadInput` for what is known to fail, before any stage has started."""
+        self.check_offline(job.config)
 
     def is_volatile(self, job: Job) -> bool:
         """Whether the stage is run each time, because what it reads can change without its key changing."""

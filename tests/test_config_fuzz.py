@@ -1,6 +1,8 @@
 """Any words and any YAML make a configuration, or one short error that is the user's."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,32 +50,48 @@ SECTIONS = st.dictionaries(
 )
 
 
-def accepted_or_refused(make: object) -> None:
+TEXTS = st.one_of(st.text(max_size=200), st.text(alphabet="{}[]:,&*!|>-?#'\"% \n\tab1", max_size=60))
+
+
+def from_words(words: list[str], path: Path) -> Config:
+    return resolve({"run_dir": "x", "input": {"path": "a.csv"}}, words, "test")
+
+
+def from_values(values: dict[str, object], path: Path) -> Config:
+    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8", errors="surrogatepass")
+    return load(path, ["run_dir=x", "input.path=a.csv"])
+
+
+def from_text(text: str, path: Path) -> Config:
+    path.write_text(text, encoding="utf-8")
+    return load(path, ["run_dir=x", "input.path=a.csv"])
+
+
+# what a configuration is made from, and how; scripts/faults/fuzz_config.py tries many more examples
+CASES = {
+    "words": (st.lists(WORDS, max_size=6), from_words),
+    "values in YAML": (SECTIONS, from_values),
+    "text as YAML": (TEXTS, from_text),
+}
+
+
+def accepted_or_refused(make: Callable[[Any, Path], Config], value: object, path: Path) -> str:
+    """`accepted` or `refused`; anything else is an error."""
     try:
-        assert isinstance(make(), Config)  # type: ignore[operator]
+        assert isinstance(make(value, path), Config)
     except BadInput as error:
         assert 0 < len(str(error)) < 20_000
+        return "refused"
+    return "accepted"
 
 
-@MANY
-@given(st.lists(WORDS, max_size=6))
-def test_any_words_are_accepted_or_refused(words: list[str]) -> None:
-    accepted_or_refused(lambda: resolve({"run_dir": "x", "input": {"path": "a.csv"}}, words, "test"))
+@pytest.mark.parametrize("case", CASES)
+def test_anything_is_accepted_or_refused(tmp_path: Path, case: str) -> None:
+    strategy, make = CASES[case]
 
+    @MANY
+    @given(strategy)
+    def check(value: object) -> None:
+        accepted_or_refused(make, value, tmp_path / "any.yaml")
 
-@MANY
-@given(SECTIONS)
-def test_any_yaml_of_values_is_accepted_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.yaml"
-    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8", errors="surrogatepass")
-    accepted_or_refused(lambda: load(path, ["run_dir=x"]))
-
-
-@MANY
-@given(st.one_of(st.text(max_size=200), st.text(alphabet="{}[]:,&*!|>-?#'\"% \n\tab1", max_size=60)))
-def test_any_text_is_accepted_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path: Path = tmp_path_factory.getbasetemp() / "text.yaml"
-    path.write_text(text, encoding="utf-8")
-    accepted_or_refused(lambda: load(path, ["run_dir=x", "input.path=a.csv"]))
+    check()

@@ -4,6 +4,7 @@ The file also holds the checksum of `config.json`, which other commands read.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,40 @@ def claim(folder: Path) -> None:
     if found is not None:
         _check_format(folder, found)
         return
+    if not _others(folder):
+        write_sealed(folder / NAME, _facts())
+
+
+def look(folder: Path) -> str:
+    """What `claim` would find, in words; writes nothing.
+
+    Raises:
+        BadInput: as `claim`, or nothing can be written there.
+    """
+    try:
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not place.is_dir():
+            raise BadInput(f"run_dir = '{folder}': '{place}' is no folder; choose another folder")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise BadInput(f"run_dir = '{folder}': cannot write in '{place}'; choose another folder")
+        if place != folder:
+            return "a new folder"
+        found = _read(folder)
+        if found is not None:
+            _check_format(folder, found)
+        elif not _others(folder):
+            return "an empty folder"
+        return "a run folder: a run goes on from what is finished in it"
+    except OSError as error:
+        raise BadInput(f"run_dir = '{folder}': cannot be read ({error.strerror}); choose another folder") from None
+
+
+def _others(folder: Path) -> list[str]:
+    """What lies in the folder beside our file.
+
+    Raises:
+        BadInput: it is no run's.
+    """
     others = sorted(path.name for path in folder.iterdir() if not path.name.startswith(f".{NAME}."))
     # two processes that start at the same moment: the other may have been faster
     if others and not (folder / NAME).exists() and not _is_ours(folder):
@@ -38,8 +73,7 @@ def claim(folder: Path) -> None:
             f"{f' and {len(others) - 1} more' if len(others) > 1 else ''} and no {NAME}. Nothing is written there: "
             "name an empty or a new folder"
         )
-    if not others:
-        write_sealed(folder / NAME, _facts())
+    return others
 
 
 def upgrade(folder: Path) -> None:

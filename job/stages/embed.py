@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from job.config import Config
 from job.context import Job, Stage, StageResult
+from job.runtime.device import Choice, resolve_device, resolve_precision
+from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.progress import Progress
@@ -34,6 +37,27 @@ class EmbedStage(Stage):
     def files(self, job: Job) -> list[str]:
         folders = ("embeddings", "sparse")
         return [f"{name}/{path.name}" for name in folders for path in array_files(job.run.file(name))]
+
+    def check_offline(self, config: Config) -> str:
+        from job.backends.embedding.models import check_sparse, look_for_model
+        from job.backends.embedding.precision import check_precision
+
+        if not config.input.paths:
+            return ""
+        # whether torch can use the device is not asked: that takes seconds
+        try:
+            device = resolve_device(config.device)
+        except BadInput as error:
+            # a batch job may be checked on a machine without its GPU
+            device = Choice("cuda", str(error))
+        precision = resolve_precision(config.embed.precision, device)
+        if config.embed.precision != "auto":
+            check_precision(precision.value, device.value)
+        model = look_for_model(config.embed.model, config.embed.pooling)
+        if model is not None and config.embed.sparse:
+            check_sparse(model)
+        where = "is not on this machine: a run downloads it" if model is None else f"is in '{model.folder}'"
+        return f"'{config.embed.model}' {where}; {precision.value} on {device.value} ({device.reason})"
 
     def check(self, job: Job) -> None:
         from job.backends.embedding.precision import check_precision

@@ -48,9 +48,10 @@ class IdsStage(Stage):
     def applies(self, config: Config) -> bool:
         return config.keeps_ids
 
-    def check(self, job: Job) -> None:
-        if not _own_state(job):
-            _previous(job)
+    def check_offline(self, config: Config) -> str:
+        if _own_state(config):
+            return ""
+        return f"stories go on from '{_previous(config).run.path}'"
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.story_state import ALIVE, changes_table, describe, next_day
@@ -58,7 +59,7 @@ class IdsStage(Stage):
 
         before = _load_before(job)
         state, ids, changes = next_day(before, _today(job))
-        if before is None or not _own_state(job):
+        if before is None or not _own_state(job.config):
             job.run.file(_BEFORE).unlink(missing_ok=True)
         else:
             before.save(job.run.file(_BEFORE))
@@ -82,10 +83,10 @@ class IdsStage(Stage):
         )
 
 
-def _own_state(job: Job) -> bool:
+def _own_state(config: Config) -> bool:
     """Whether yesterday's state is in this run's own folder."""
-    previous = job.config.cluster.previous
-    return previous is None or previous.expanduser().resolve() == job.run.path.expanduser().resolve()
+    previous = config.cluster.previous
+    return previous is None or previous.expanduser().resolve() == config.run_dir.expanduser().resolve()
 
 
 def _data(job: Job) -> str:
@@ -95,8 +96,8 @@ def _data(job: Job) -> str:
 
 def _begins_with(job: Job) -> str:
     """A digest of yesterday's state."""
-    if not _own_state(job):
-        previous = _previous(job)
+    if not _own_state(job.config):
+        previous = _previous(job.config)
         if _load_state(previous.run, _STATE) is not None:
             return digest_file(previous.run.file(_STATE))
         return digest(previous.clustered("ingest"), previous.clusters_output, digest(previous.headlines.times))
@@ -107,8 +108,8 @@ def _begins_with(job: Job) -> str:
 def _load_before(job: Job) -> "StoryState | None":
     from job.backends.stories.story_state import next_day
 
-    if not _own_state(job):
-        previous = _previous(job)
+    if not _own_state(job.config):
+        previous = _previous(job.config)
         state = _load_state(previous.run, _STATE)
         return state if state is not None else next_day(None, _today(previous))[0]
     state = _load_state(job.run, _STATE)
@@ -146,13 +147,13 @@ def _today(job: Job) -> "Today":
     return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job))
 
 
-def _previous(job: Job) -> Job:
+def _previous(config: Config) -> Job:
     """The run `cluster.previous`.
 
     Raises:
         BadInput: it is no finished run.
     """
-    path: Path | None = job.config.cluster.previous
+    path: Path | None = config.cluster.previous
     assert path is not None
     run = RunDir(path.expanduser())
     try:

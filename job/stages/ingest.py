@@ -39,7 +39,7 @@ class _Tally:
 
 
 @dataclass(frozen=True)
-class _Columns:
+class Columns:
     """The names of the columns that are read; None where the input has none."""
 
     title: str
@@ -82,12 +82,7 @@ class IngestStage(Stage):
 def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:
     """Read the input files into the run folder. `run_dir`: whose files are no input; None: the run folder's."""
     sources = open_sources(config, run_dir or run.path)
-    columns = _Columns(
-        config.title,
-        _description(config, sources),
-        _usual(config, "time", sources, publication.USUAL_NAMES),
-        _usual(config, "source", sources, publishers.USUAL_NAMES),
-    )
+    columns = find_columns(config, sources)
     tally = _Tally()
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
@@ -115,7 +110,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
     )
 
 
-def _fallbacks(config: Input, columns: _Columns, tally: _Tally) -> list[str]:
+def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
     times, found = tally.times, []
     if times.without_zone:
         found.append(f"input.time: {times.without_zone:,} times of column '{columns.time}' name no zone: taken as UTC")
@@ -130,7 +125,7 @@ def _fallbacks(config: Input, columns: _Columns, tally: _Tally) -> list[str]:
     return found
 
 
-def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
+def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
     """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`."""
     schema = _common_schema(sources)
     texts: list[pa.Table] = []
@@ -191,6 +186,20 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
         if config.title not in source.schema.names:
             raise BadInput(_no_column(source, "title", config.title))
     return sources
+
+
+def find_columns(config: Input, sources: list[Source]) -> Columns:
+    """The columns that are read.
+
+    Raises:
+        BadInput: a file lacks a column that the configuration names.
+    """
+    return Columns(
+        config.title,
+        _description(config, sources),
+        _usual(config, "time", sources, publication.USUAL_NAMES),
+        _usual(config, "source", sources, publishers.USUAL_NAMES),
+    )
 
 
 def _description(config: Input, sources: list[Source]) -> str | None:
@@ -255,7 +264,7 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, columns: _Columns, parser: publication.Times, seen: Counter[str] | None
+    source: Source, columns: Columns, parser: publication.Times, seen: Counter[str] | None
 ) -> Iterator[tuple[Block, pa.Table, pa.Array] | Reject]:
     """Each block of the source with its cleaned texts (id, title, description, text, time) and its rows' publishers;
     and the rejects."""

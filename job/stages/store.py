@@ -49,12 +49,19 @@ class StoreStage(Stage):
         read_back = ("headlines.parquet", "vectors.npy", "rows.parquet", "input.parquet")
         return database + ([f"{COLLECTION}/{name}" for name in read_back] if job.whole_collection else [])
 
+    def check_offline(self, config: Config) -> str:
+        check_index(config)
+        check_place(config.store_uri, config.store.tls_ca)
+        check_extra_fields(config)
+        uri, store = config.store_uri, config.store
+        place = f"Milvus Lite in '{lite_files.place(uri)}'" if is_lite(uri) else f"Milvus at {without_secrets(uri)}"
+        extra = f", with the columns {', '.join(store.extra_fields)}" if store.extra_fields else ""
+        return f"{place}, collection '{store.collection}', index {store.index}{extra}"
+
     def check(self, job: Job) -> None:
-        check_index(job.config)
-        check_place(job.config.store_uri, job.config.store.tls_ca)
+        super().check(job)
         if job.ranks.rank:
             return
-        check_extra_fields(job.config)
         if job.whole_collection:
             with _advised(job):
                 job.milvus.adopt(writes=job.has_input)

@@ -17,7 +17,7 @@ from job.backends.embedding.batches import Batch, pack_tokens, plan_batches
 from job.backends.embedding.device_copies import DeviceCopies
 from job.backends.embedding.errors import BatchError, one_line, some_rows
 from job.backends.embedding.flag_embedding import load_flag_model, max_tokens
-from job.backends.embedding.models import Model
+from job.backends.embedding.models import Model, check_sparse
 from job.backends.embedding.pending import Pending, TokenWeights
 from job.backends.embedding.precision import check_precision
 from job.backends.embedding.tokenizer import Tokenizer, Tokens
@@ -93,11 +93,8 @@ class FlagEncoder:
             raise BadInput(
                 "device = 'cuda': torch sees no CUDA device; check the driver and torch's build, or set device=cpu"
             )
-        if sparse and not model.m3:
-            raise BadInput(
-                f"embed.sparse = true: '{model.name}' gives no lexical weights (no sparse_linear.pt in "
-                f"'{model.folder}'): set embed.model=BAAI/bge-m3, or embed.sparse=false"
-            )
+        if sparse:
+            check_sparse(model)
         check_precision(precision, device)
         self._pooling = model.pooling
         self._floor = _FLOOR[device]

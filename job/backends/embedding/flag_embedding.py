@@ -10,8 +10,10 @@ from typing import Any
 
 from job.backends.embedding.errors import one_line
 from job.backends.embedding.models import Model
+from job.backends.embedding.own_code import own_code, weights_only, why_refused
 from job.backends.torch_import import collector_paused
 from job.runtime.errors import BadInput
+from job.runtime.log import logger
 
 # packages whose `__init__` loads what an encoder does not use: FlagEmbedding's import peft, the trainers and datasets,
 # that of transformers.models reads the 1,600 files below it
@@ -34,12 +36,20 @@ def max_tokens(config: Any) -> int:
 
 
 def load_flag_model(model: Model, precision: str) -> Any:
-    """FlagEmbedding's object for the model, on the CPU. It uses no network: the folder is complete.
+    """FlagEmbedding's object for the model, on the CPU. It uses no network: the folder is complete. No code of the
+    folder is run.
 
     Raises:
-        BadInput: the folder does not load.
+        BadInput: the folder does not load, or not without code of its own.
     """
-    with warnings.catch_warnings():
+    named = own_code(model.folder)
+    if named:
+        logger.warning(
+            "embed: %s: %s: code of its own, which is not run; the vectors are those of the stock architecture",
+            model.name,
+            "; ".join(named),
+        )
+    with weights_only(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not model.m3:  # BGE-M3's class is defined together with its trainer and needs everything
             # other versions of the libraries may need everything too; an error of the model itself occurs again below
@@ -48,9 +58,9 @@ def load_flag_model(model: Model, precision: str) -> Any:
         try:
             return _load(model, precision)
         except Exception as error:  # the type depends on where the checkpoint is damaged
-            raise BadInput(
-                f"embed.model = '{model.name}': '{model.folder}' does not load ({one_line(error)}); get the model again"
-            ) from None
+            why = why_refused(model.folder, error)
+            why = why or f"'{model.folder}' does not load ({one_line(error)}); get the model again"
+            raise BadInput(f"embed.model = '{model.name}': {why}") from None
 
 
 def _load(model: Model, precision: str) -> Any:

@@ -44,16 +44,16 @@ def needed_files(files: list[str]) -> list[str]:
     return needed
 
 
-def hub_folder(name: str) -> Path:
-    """A hub id's folder in the hub's local cache. If it is not there, it is downloaded."""
-    searched = f"no folder '{name}' here"
+def cached_folder(name: str) -> Path | None:
+    """A hub id's folder in the hub's local cache; None if it is not there. It uses no network."""
     if not _is_id(name):
         raise BadInput(
-            f"embed.model = '{name}': {searched}; give 'minilm', a model's folder, or a hub id such as BAAI/bge-m3"
+            f"embed.model = '{name}': no folder '{name}' here; give 'minilm', a model's folder, or a hub id such as "
+            "BAAI/bge-m3"
         )
     # without this the hub's client retries a refused connection for minutes
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", str(int(_TIMEOUT_SECONDS)))
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     # the client finds a cached model only if all that is asked for is there, and only one format of the weights was
@@ -66,7 +66,17 @@ def hub_folder(name: str) -> Path:
             continue
         if any(needed_files([path.name]) for glob in ("*.safetensors", "*.bin") for path in folder.glob(glob)):
             return folder
-    searched += f", nothing in the hub's cache ({constants.HF_HUB_CACHE})"
+    return None
+
+
+def hub_folder(name: str) -> Path:
+    """A hub id's folder in the hub's local cache. If it is not there, it is downloaded."""
+    folder = cached_folder(name)
+    if folder is not None:
+        return folder
+    from huggingface_hub import constants
+
+    searched = f"no folder '{name}' here, nothing in the hub's cache ({constants.HF_HUB_CACHE})"
     try:
         return _download(name)
     except Exception as error:  # the client raises its own types, httpx's and OSError

