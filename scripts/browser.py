@@ -152,6 +152,12 @@ class Page:
                 raise TimeoutError(f"not true within {seconds} s: {condition}; errors: {self.errors}")
             self.browser.listen(0.05)
 
+    def settle(self, seconds: float) -> None:
+        """Wait so long, and until some frames are drawn: on a busy machine those take longer."""
+        self.browser.listen(seconds)
+        for _ in range(6):
+            self.evaluate("new Promise(requestAnimationFrame)")
+
     def resize(self, width: int, height: int, mobile: bool = False) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
         self.call("Emulation.setDeviceMetricsOverride", **size)

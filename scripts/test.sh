@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Setup, then lint, types and the tests that are not slow. With arguments: setup, then pytest with these arguments.
+# Setup, then lint, types and the tests that are not slow, by several workers. With arguments: setup, then pytest with
+# these arguments, one test after the other.
 #   bash scripts/test.sh
 #   bash scripts/test.sh -m slow        bash scripts/test.sh -k config -x
 set -euo pipefail
@@ -20,7 +21,8 @@ lint() { .venv/bin/ruff check . && .venv/bin/ruff format --check .; }
 
 part lint lint
 part types .venv/bin/mypy
-part tests .venv/bin/python -m pytest -m 'not slow'
+cores="$(nproc)"
+part tests .venv/bin/python -m pytest -m 'not slow' -n $((cores < 4 ? cores : 4)) --dist loadfile
 if [ ${#failed[@]} -gt 0 ]; then
     echo "test: failed: ${failed[*]}" >&2
     exit 1

@@ -80,14 +80,14 @@ def middle(page: Page, selector: str) -> tuple[float, float]:
 
 def click(page: Page, selector: str) -> None:
     page.click(*middle(page, selector))
-    page.browser.listen(0.5)
+    page.settle(0.5)
 
 
 def search(page: Page, words: str) -> None:
     click(page, "#query")
     page.evaluate("document.getElementById('query').select()")
     page.type(words)
-    page.browser.listen(0.4)
+    page.settle(0.4)
 
 
 def ranges(page: Page) -> list[float]:
@@ -155,11 +155,11 @@ def test_hostile_headlines_run_nothing_and_break_nothing(opened: Open, width: in
     for _ in range(4):
         page.evaluate("document.getElementById('map').focus()")
         page.press("+", 187, "+")
-        page.browser.listen(0.3)
+        page.settle(0.3)
         names(page)
     for story in range(0, 23, 4):
         page.evaluate(f"document.querySelector('[data-story=\"{story}\"]').click()")
-        page.browser.listen(0.3)
+        page.settle(0.3)
         names(page)
         page.press("Escape", 27)
     for words in ("owned", "<", "\\", "a", "‮", "👩"):
@@ -167,7 +167,7 @@ def test_hostile_headlines_run_nothing_and_break_nothing(opened: Open, width: in
             f"(q => {{ q.value = {json.dumps(words)}; q.dispatchEvent(new Event('input')); }})"
             "(document.getElementById('query'))"
         )
-        page.browser.listen(0.2)
+        page.settle(0.2)
     assert page.evaluate("document.title") == HOSTILE[1]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
@@ -194,7 +194,7 @@ def test_hover_shows_the_text_of_the_point_under_the_pointer(opened: Open) -> No
     left, top, right, bottom = box(page, "#map")
     x, y = left + (right - left) * (1.05 / 1.1), top + (bottom - top) * (0.05 / 1.15)
     page.mouse("mouseMoved", x + 3, y + 3)
-    page.browser.listen(0.3)
+    page.settle(0.3)
     (text,) = texts(page, "#tooltip")
     assert text.split("\n\n") == [
         "Headline 1 about subject 0",
@@ -203,10 +203,10 @@ def test_hover_shows_the_text_of_the_point_under_the_pointer(opened: Open) -> No
         "The story",
     ]
     page.mouse("mouseMoved", (left + right) / 2, (top + bottom) / 2)
-    page.browser.listen(0.3)
+    page.settle(0.3)
     assert texts(page, "#tooltip") == []
     page.mouse("mouseMoved", x, bottom - (bottom - top) * (0.1 / 1.15))
-    page.browser.listen(0.3)
+    page.settle(0.3)
     assert texts(page, "#tooltip")[0].endswith("In no story")
 
 
@@ -216,27 +216,27 @@ def test_a_drag_pans_the_wheel_zooms_and_keys_do_both(opened: Open) -> None:
     start = ranges(page)
     x, y = middle(page, "#map")
     page.drag((x, y), (x + 150, y + 60))
-    page.browser.listen(0.5)
+    page.settle(0.5)
     panned = ranges(page)
     assert panned[0] < start[0] and panned[2] > start[2]
     assert panned[1] - panned[0] == pytest.approx(start[1] - start[0])
     names(page)
     page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-300)
-    page.browser.listen(0.8)
+    page.settle(0.8)
     zoomed = ranges(page)
     assert zoomed[1] - zoomed[0] < panned[1] - panned[0]
     names(page)
     page.evaluate("document.getElementById('map').focus()")
     for key, code in (("ArrowRight", 39), ("ArrowUp", 38)):
         page.press(key, code)
-        page.browser.listen(0.4)
+        page.settle(0.4)
     moved = ranges(page)
     assert moved[0] > zoomed[0] and moved[2] > zoomed[2]
     page.press("-", 189, "-")
-    page.browser.listen(0.4)
+    page.settle(0.4)
     assert ranges(page)[1] - ranges(page)[0] > moved[1] - moved[0]
     page.press("0", 48, "0")
-    page.browser.listen(0.4)
+    page.settle(0.4)
     assert ranges(page) == pytest.approx(start)
 
 
@@ -254,7 +254,7 @@ def test_two_fingers_zoom(opened: Open) -> None:
     for spread in range(35, 120, 5):
         touch("touchMove", spread)
     touch("touchEnd", 0)
-    page.browser.listen(0.8)
+    page.settle(0.8)
     after = ranges(page)
     assert after[1] - after[0] < 0.6 * (before[1] - before[0])
     assert names(page) is not None
@@ -272,7 +272,7 @@ def test_no_two_names_overlap_at_any_zoom(opened: Open, width: int, height: int)
     page.evaluate("document.getElementById('map').focus()")
     for _ in range(7):
         page.press("+", 187, "+")
-        page.browser.listen(0.4)
+        page.settle(0.4)
         shown.append(len(names(page)))
     assert shown[0] >= 6
     assert max(shown[1:4]) > 2
@@ -287,11 +287,11 @@ def test_themes_are_named_when_far_topics_nearer_and_stories_everywhere(opened: 
     page.evaluate("document.getElementById('map').focus()")
     for _ in range(2):
         page.press("+", 187, "+")
-        page.browser.listen(0.5)
+        page.settle(0.5)
     assert texts(page, ".of-theme:not(.off)") == []
     for _ in range(3):
         page.press("+", 187, "+")
-        page.browser.listen(0.5)
+        page.settle(0.5)
     assert texts(page, ".of-topic:not(.off)") == []
 
 
@@ -336,7 +336,7 @@ def test_search_finds_titles_descriptions_and_names_of_stories(opened: Open) -> 
     search(page, "nothing has this")
     assert texts(page, "#found") == ["Nothing found"]
     page.press("Escape", 27)
-    page.browser.listen(0.3)
+    page.settle(0.3)
     assert page.evaluate("document.querySelectorAll('#list .story').length") == 12
     assert not page.evaluate("document.getElementById('plot').classList.contains('faded')")
 
@@ -354,7 +354,7 @@ def test_the_list_is_sorted_and_leads_to_a_story_and_back_by_the_keyboard(opened
     page.press("ArrowDown", 40)
     page.press("ArrowUp", 38)
     page.press("Enter", 13, "\r")
-    page.browser.listen(0.6)
+    page.settle(0.6)
     assert ranges(page) != before
     assert texts(page, "#panel h2") == [f"The name of story {newest}"]
     assert texts(page, "#panel h3")[0].endswith("headlines")
@@ -363,7 +363,7 @@ def test_the_list_is_sorted_and_leads_to_a_story_and_back_by_the_keyboard(opened
     assert "Apr 2024" in rows[0]
     assert f"The name of story {newest}" in texts(page, ".name.chosen:not(.off)")
     page.press("Escape", 27)
-    page.browser.listen(0.3)
+    page.settle(0.3)
     assert texts(page, "#panel h2") == []
     assert page.evaluate("document.activeElement.dataset.story") == newest
 
@@ -392,7 +392,7 @@ def test_the_switch_hides_the_noise(opened: Open) -> None:
     page = opened(points(groups=0, themes=[]))
     before = pixels(page, NOISE)
     click(page, "#noise")
-    page.browser.listen(0.5)
+    page.settle(0.5)
     assert pixels(page, NOISE) < before - 400
 
 
@@ -475,7 +475,7 @@ def test_three_dimensions_turn_fly_and_point(opened: Open) -> None:
     before = names(page)
     x, y = middle(page, "#map")
     page.drag((x, y), (x + 200, y + 40))
-    page.browser.listen(0.6)
+    page.settle(0.6)
     assert names(page) != before
     click(page, "#list .story")
     assert texts(page, "#panel h2")
@@ -484,6 +484,6 @@ def test_three_dimensions_turn_fly_and_point(opened: Open) -> None:
     page.evaluate("document.getElementById('map').focus()")
     for key, code in (("+", 187), ("ArrowLeft", 37), ("0", 48)):
         page.press(key, code)
-        page.browser.listen(0.3)
+        page.settle(0.3)
     names(page)
     assert is_quiet(page)
