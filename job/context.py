@@ -181,9 +181,10 @@ class Job:
         return self.output("store" if self.whole_collection else stage)
 
     def close(self) -> None:
-        """Close the connection to Milvus, if there is one."""
+        """Close the connection to Milvus, if there is one; what asks Milvus again opens another."""
         if "milvus" in self.__dict__:
             self.milvus.close()
+            del self.milvus
 
 
 def open_milvus(config: Config, patience: float | None = None) -> Milvus:

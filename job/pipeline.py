@@ -152,7 +152,6 @@ def do(stage: Stage, job: Job) -> bool:
         job.run.forget(NAMES[-1])
     key, meter = stage.digest(job), Meter()
     result = stage.run(job)
-    give_back()
     if result is None:
         return False
     for warning in result.warnings:
@@ -162,6 +161,7 @@ def do(stage: Stage, job: Job) -> bool:
     output = result.output or key
     job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats, made_with())
     stage.clean_up(job)
+    give_back()
     job.done.append(stage.name)
     return True
 

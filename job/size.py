@@ -27,9 +27,13 @@ class Size:
 
     @property
     def held(self) -> float:
-        """Bytes that the process holds once everything is imported, and what is freed and not given back: of vectors
-        that went through Milvus Lite some."""
-        return 0.76 * GIB + (min(10 * self.floats, 0.28 * GIB) if self.lite else 0)
+        """Bytes that the process holds in any stage after `neighbors`, when Milvus is closed: mostly libraries."""
+        return 0.78 * GIB + min(5 * self.floats, 0.1 * GIB + self.floats)
+
+    @property
+    def held_with_milvus(self) -> float:
+        """Bytes that the process holds while Milvus is open: Milvus Lite keeps the vectors in this process."""
+        return 0.76 * GIB + (min(10.5 * self.floats, 0.72 * GIB + 0.9 * self.floats) if self.lite else 0)
 
     @property
     def vectors(self) -> int:

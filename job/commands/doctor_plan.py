@@ -64,7 +64,10 @@ def plan(job: "Job", model: ModelShape) -> Iterator[str]:
         "of the estimates"
     )
     seconds = {name: _seconds(need, speed) for name, need in found.items()} | seconds
-    yield from _table(found, seconds, job.device.value == "cuda")
+    cuda = job.device.value == "cuda"
+    yield from _table(found, seconds, cuda)
+    if cuda:
+        yield "plan       seconds of neighbors, cluster, merge and project are those of the CPU code, an upper bound"
     memory, disk = memory_room(), disk_room(job.run.path)
     there = f"{memory.bytes / GIB:.1f} GiB {memory.where}, " if memory else ""
     yield f"room       {there}{disk.bytes / MEGABYTE:,.0f} MB {disk.where}"

@@ -37,8 +37,9 @@ class ClusterStage(Stage):
         return ["clusters.parquet", "tree.npz"]
 
     def need(self, job: Job, size: Size) -> Need:
+        # it begins with what `neighbors` leaves
         return Need(
-            memory=size.held + size.graph,
+            memory=size.held_with_milvus + size.graph,
             gpu=6 * size.graph,
             disk=83 * size.headlines,
             loops=0.08 + 2.5e-6 * size.headlines,

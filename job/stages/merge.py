@@ -48,7 +48,7 @@ class MergeStage(Stage):
         # story vectors have 256 more dimensions for the words
         vectors = 4 * (size.dim + 256) * size.headlines
         return Need(
-            memory=size.held + size.graph + 1.3 * vectors,
+            memory=size.held + size.graph + 1.5 * vectors,
             gpu=vectors,
             disk=36 * size.headlines,
             loops=0.09 + 4.5e-7 * size.text + 1.8e-8 * vectors,

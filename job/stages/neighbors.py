@@ -66,7 +66,7 @@ class NeighborsStage(Stage):
         else:
             loops, products = 1 + 6e-4 * n, 0.0
         return Need(
-            memory=size.held + size.floats + size.graph,
+            memory=size.held_with_milvus + size.floats + size.graph,
             # a block of scores, and its best
             gpu=6 * GIB,
             disk=size.graph,
@@ -101,6 +101,8 @@ class NeighborsStage(Stage):
 
     def clean_up(self, job: Job) -> None:
         remove_shards(job.run.file("neighbors"))
+        # no later stage asks Milvus, and Milvus Lite holds the vectors in this process
+        job.close()
 
     def _shards(self, job: Job) -> Shards:
         """The shards of all ranks: arrays of `knn.rows.row_type`."""

@@ -29,7 +29,7 @@ class ProjectStage(Stage):
         n, config = size.headlines, job.config.project
         rounds, edges = 500 if n <= 10_000 else 200, config.n_neighbors * n
         return Need(
-            memory=size.held + 0.08 * GIB + size.graph + size.floats + 23.0 * edges,
+            memory=size.held + 0.08 * GIB + size.graph + size.floats + 234.0 * edges,
             gpu=size.floats + 32 * edges,
             disk=4 * config.dimensions * n,
             loops=1.05 + 6e-8 * rounds * edges + 1.27e-6 * n**1.5,

@@ -79,7 +79,7 @@ class StoreStage(Stage):
     def need(self, job: Job, size: Size) -> Need:
         if not job.uses_lite:
             return Need(
-                memory=size.held + 2 * size.text + size.vectors,
+                memory=size.held_with_milvus + 2 * size.text + size.vectors,
                 disk=8 * size.headlines,
                 loops=1 + 4e-4 * size.headlines,
                 remedy="run it on a machine with more memory",

@@ -34,7 +34,7 @@ class ThemesStage(Stage):
 
     def need(self, job: Job, size: Size) -> Need:
         return Need(
-            memory=size.held + size.graph + 0.7 * size.floats,
+            memory=size.held + size.graph + size.floats,
             gpu=size.floats,
             disk=16 * size.headlines,
             loops=2.5e-5 * size.headlines,
