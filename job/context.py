@@ -20,9 +20,9 @@ from job.runtime.device import resolve_device, resolve_graph_code, resolve_preci
 from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.markers import Marker
+from job.runtime.needs import Need, Size
 from job.runtime.ranks import resolve_ranks
 from job.runtime.rundir import RunDir
-from job.size import Need, Size
 from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_names, load_topics
 
 # what is read back of a collection that is clustered as a whole, in the run folder

@@ -114,17 +114,18 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
 def _check_room(stage: Stage, stages: Sequence[Stage], only: str | None, job: Job) -> None:
     """Refuse what cannot fit before `embed`, the first stage that takes long. How large a whole collection is, is known
     after `store`, which reads it back."""
-    at, whole, folder = stages.index(stage), job.whole_collection, job.run.path
-    ahead = list(stages[at:]) if stage.name == ("neighbors" if whole else "embed") else []
-    if whole and stage.name == "embed" and job.has_input:
-        ahead = [one for one in stages[at:] if one.name in ("embed", "store")]
-    elif whole:
-        folder = job.answer_folder
+    of_input, at = stage.name in ("embed", "store"), stages.index(stage)
+    if stage.name == "ingest" or (of_input and not job.has_input):
+        return
     if only is not None:
-        ahead = [stage] if stage.name not in ("ingest", "embed", "store") or job.has_input else []
+        ahead = [stage] if stage.name == only else []
+    elif job.whole_collection:
+        ahead = list(stages[at : at + 2] if stage.name == "embed" else stages[at:] if stage.name == "neighbors" else ())
+    else:
+        ahead = list(stages[at:]) if stage.name == "embed" else []
     mine = [one for one in ahead if job.ranks.rank == 0 or one.is_shared(job)]
     if mine:
-        check_room(job, mine, folder)
+        check_room(job, mine, job.run.path if of_input else job.answer_folder)
 
 
 def carry_out(stages: Sequence[Stage], job: Job) -> None:

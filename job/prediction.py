@@ -10,8 +10,8 @@ from job.backends.embedding.shape import ModelShape, shape_of
 from job.backends.milvus.lite_files import place
 from job.context import Job, Stage
 from job.runtime.errors import BadInput
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.room import Room, disk_room, memory_room
-from job.size import GIB, Need, Size
 
 MEGABYTE = 1_000_000
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,14 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "job" / "sample" / "headlines.csv"
 DEMO = ROOT / "configs" / "demo.yaml"
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Reports without what cannot be encoded: bytes of tests about odd names. Workers could not send them."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 def clean_environment() -> dict[str, str]:

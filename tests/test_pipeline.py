@@ -10,6 +10,7 @@ from job import pipeline
 from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.runtime.markers import Content
+from job.runtime.needs import Need, Size
 
 
 class CountLines(Stage):
@@ -26,6 +27,9 @@ class CountLines(Stage):
 
     def files(self, job: Job) -> list[str]:
         return ["count.txt"]
+
+    def need(self, job: Job, size: Size) -> Need:
+        return Need()
 
     def run(self, job: Job) -> StageResult:
         self.runs += 1

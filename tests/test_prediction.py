@@ -15,7 +15,7 @@ from job.config import load
 from job.context import Job
 from job.pipeline import STAGES
 from job.prediction import needs, size_for
-from job.size import GIB
+from job.runtime.needs import GIB
 
 MINILM = ModelShape(384, 22_700_000)
 ENTER_AND_RUN = "{enter}import sys; from job.cli import main; sys.exit(main({words!r}))"

@@ -1,9 +1,11 @@
 """`validate` finds what can be known before a run, and changes nothing."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,16 @@ from job.runtime.device import cuda_devices
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+@pytest.fixture(autouse=True)
+def logger_as_before() -> Iterator[None]:
+    """`main` sends the log to the stderr of its test."""
+    logger = logging.getLogger("job")
+    before = logger.handlers[:], logger.propagate, logger.level
+    yield
+    logger.handlers[:], logger.propagate = before[:2]
+    logger.setLevel(before[2])
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) -> str:

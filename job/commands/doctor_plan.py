@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from job.backends.embedding.shape import ModelShape
 from job.prediction import MEGABYTE, needs, shortages, size_for, size_of
+from job.runtime.needs import GIB, Need
 from job.runtime.room import disk_room, memory_room
 from job.runtime.rundir import RunDir
 from job.runtime.speed import Speed, measure_speed
-from job.size import GIB, Need
 
 if TYPE_CHECKING:
     from job.context import Job

@@ -9,8 +9,8 @@ from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
+from job.runtime.needs import Need, Size
 from job.runtime.rundir import RunDir
-from job.size import Need, Size
 
 if TYPE_CHECKING:
     from job.backends.graph_hdbscan import Linkage, Result

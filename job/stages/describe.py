@@ -11,7 +11,7 @@ from job.context import Job, Stage, StageResult
 from job.data import Ids, Ints
 from job.runtime.files import digest, digest_file
 from job.runtime.log import logger
-from job.size import GIB, Need, Size
+from job.runtime.needs import GIB, Need, Size
 from job.stages.describe_facts import cluster_facts
 from job.stages.describe_llm import LlmNames, llm_names
 from job.topics import THEME_NAMES, TOPICS, ThemeName, Themes, Topic, save

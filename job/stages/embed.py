@@ -11,9 +11,9 @@ from job.runtime.device import Choice, resolve_device, resolve_precision
 from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.log import logger
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.progress import Progress
 from job.runtime.shards import Shards, array_files
-from job.size import GIB, Need, Size
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}

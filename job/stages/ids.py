@@ -9,8 +9,8 @@ from job.runtime import ownership
 from job.runtime.errors import BadInput, JobError
 from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
+from job.runtime.needs import Need, Size
 from job.runtime.rundir import RunDir
-from job.size import Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.story_state import StoryState, Today

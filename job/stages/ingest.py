@@ -25,8 +25,8 @@ from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.files import atomic, digest, digest_file
 from job.runtime.log import logger
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
-from job.size import GIB, Need, Size
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 

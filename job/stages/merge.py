@@ -11,7 +11,7 @@ from job.data import Floats
 from job.runtime.errors import BadInput
 from job.runtime.files import digest
 from job.runtime.log import logger
-from job.size import NO_STORIES, Need, Size
+from job.runtime.needs import NO_STORIES, Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.vectors import Shares

@@ -15,10 +15,10 @@ from job.rewrites import settle
 from job.runtime import signals
 from job.runtime.files import digest
 from job.runtime.log import logger
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.shards import Shard, Shards, remove_shards
-from job.size import GIB, Need, Size
 from job.stages.neighbors_search import check_exact, open_search, rewritten_if_altered
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from job.context import Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
-from job.size import GIB, Need, Size
+from job.runtime.needs import GIB, Need, Size
 
 
 class ProjectStage(Stage):

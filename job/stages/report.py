@@ -16,8 +16,8 @@ from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Headlines, Ints
 from job.runtime.files import atomic, digest_file
 from job.runtime.log import logger
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
-from job.size import GIB, Need, Size
 from job.stages.report_map import map_points
 from job.stages.report_page import report_page
 from job.stages.report_tables import write_themes, write_topics

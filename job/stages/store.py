@@ -13,8 +13,8 @@ from job.context import COLLECTION, Job, Stage, StageResult
 from job.rewrites import discard_lite, owns_lite, rewrites
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger
+from job.runtime.needs import GIB, Need, Size
 from job.runtime.secrets import without_secrets
-from job.size import GIB, Need, Size
 from job.stages.store_extra import check_extra_fields, extra_digest
 
 

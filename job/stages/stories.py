@@ -9,8 +9,8 @@ from job.context import Job, Stage, StageResult
 from job.data import Clusters, Floats, Ints
 from job.runtime.files import digest
 from job.runtime.log import logger
+from job.runtime.needs import NO_STORIES, Need, Size
 from job.runtime.rundir import RunDir
-from job.size import NO_STORIES, Need, Size
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree

@@ -7,7 +7,7 @@ from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.runtime.files import digest
 from job.runtime.log import logger
-from job.size import NO_STORIES, Need, Size
+from job.runtime.needs import NO_STORIES, Need, Size
 
 
 class ThemesStage(Stage):
