@@ -55,7 +55,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 4
+    version = 5
 
     def key(self, job: Job) -> list[Any]:
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
