@@ -17,7 +17,7 @@ from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_so
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
-from job.backends.tables.source import as_strings
+from job.backends.tables.source import as_strings, file_state
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
@@ -58,15 +58,22 @@ class IngestStage(Stage):
     version = 5
 
     def key(self, job: Job) -> list[Any]:
+        job.once("input state", lambda: input_state(job.config.input, job.run.path))
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
 
     def files(self, job: Job) -> list[str]:
         return ["headlines.parquet", "rows.parquet", "input.parquet", "rejects.csv"] if job.has_input else []
 
     def run(self, job: Job) -> StageResult:
-        """Raises BadInput: no file, a column is missing, no usable row."""
+        """Raises BadInput: no file, a column is missing, no usable row, a file changed since the run began."""
         if not job.has_input:
             return StageResult(0, "no input", stats={"headlines": 0, "rejects": 0})
+        state = input_state(job.config.input, job.run.path)
+        if job.once("input state", lambda: state) != state:
+            paths = shown(", ".join(job.config.input.paths))
+            raise BadInput(
+                f"input.path = '{paths}': changed while it was read: start again when nobody writes to these files"
+            )
         return ingest(job.config.input, job.run)
 
 
@@ -166,6 +173,15 @@ def input_digest(config: Input, run_dir: Path | None = None) -> str:
         with reading(path):
             parts.append([str(path), digest_file(path)])
     return digest(parts)
+
+
+def input_state(config: Input, run_dir: Path | None = None) -> str:
+    """Digest of the files' names, sizes and times of change, which is quick.
+
+    Raises:
+        BadInput: as `find_files`.
+    """
+    return digest([[str(path), *file_state(path)] for path in find_files(config.paths, run_dir, log=False)])
 
 
 def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:

@@ -14,6 +14,7 @@ from job.backends.tables.source import (
     Lines,
     Reject,
     as_text,
+    file_state,
     open_bytes,
     reading,
     shown,
@@ -29,6 +30,7 @@ class CsvSource:
 
     def __init__(self, path: Path, encoding: str, delimiter: str | None, line_limit: int) -> None:
         self.path = path
+        self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         with open_bytes(path) as raw:
             header = next((line for line in self._lines(raw) if line is None or line.strip()), "")
@@ -54,7 +56,7 @@ class CsvSource:
         rows: list[int] = []
         starts: list[int] = []
         chars = 0
-        with reading(self.path), open_bytes(self.path) as raw:
+        with reading(self.path, self._state), open_bytes(self.path) as raw:
             for row, line, fields, reason in self._records(raw):
                 if reason:
                     yield Reject(row, line, reason)

@@ -9,7 +9,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables.parquet_pages import MOST_ROWS, portions
-from job.backends.tables.source import Block, Reject, is_binary, open_seekable, reading, shown, too_long, unique
+from job.backends.tables.source import (
+    Block,
+    Reject,
+    file_state,
+    is_binary,
+    open_seekable,
+    reading,
+    shown,
+    too_long,
+    unique,
+)
 from job.runtime.errors import BadInput
 
 _BATCH_CELLS = 10_000_000
@@ -24,6 +34,7 @@ class ParquetSource:
 
     def __init__(self, path: Path, text_columns: set[str], cell_limit: int) -> None:
         self.path, self._cell_limit = path, cell_limit
+        self._state = file_state(path)
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
@@ -41,7 +52,7 @@ class ParquetSource:
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
-        with reading(self.path), open_seekable(self.path) as file:
+        with reading(self.path, self._state), open_seekable(self.path) as file:
             for batch in self._batches(file):
                 numbers = range(row, row + batch.num_rows)
                 row += batch.num_rows
