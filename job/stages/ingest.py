@@ -143,14 +143,18 @@ def _read(sources: list[Source], columns: _Columns, deduplicate: bool, run: RunD
         )
         rejects.writerow(["file", "row", "line", "reason"])
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
-        input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression="zstd"))
+        # what zstd sets up for each column would take longer than all the rest
+        compression = "zstd" if len(schema) < 1_000 else "snappy"
+        input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression=compression))
         for number, source in enumerate(sources):
+            # of a million rejects, all name the same file
+            name, cell = shown(source.path), without_formula(shown(source.path))
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
-                    rejects.writerow([without_formula(shown(source.path)), item.row, item.line or "", reason])
+                    rejects.writerow([cell, item.row, item.line or "", reason])
                     tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{shown(source.path)}, row {item.row}: {item.reason}"
+                    tally.first_reject = tally.first_reject or f"{name}, row {item.row}: {item.reason}"
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
@@ -272,9 +276,9 @@ def _checked(
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
         usable = is_visible(titles)
+        given = np.asarray(item.table[columns.title].is_valid())
         for position in np.flatnonzero(~np.asarray(usable)):
-            missing = not item.table[columns.title][int(position)].is_valid
-            reason = "title is missing" if missing else "title is blank"
+            reason = "title is blank" if given[position] else "title is missing"
             yield Reject(item.rows[position], item.lines[position], reason)
         table = item.table.filter(usable)
         if not table.num_rows:

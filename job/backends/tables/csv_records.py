@@ -25,13 +25,16 @@ class _UnfinishedError(Exception):
 
 
 class _AheadOfRecord:
-    """The lines of a file by number, from the first of the current record on; those read ahead are kept."""
+    """The lines of a file by number, from `first` of the current record on; those read ahead are kept.
+
+    `taken`: how many lines the record has so far.
+    """
 
     def __init__(self, lines: Lines) -> None:
         self._lines = iter(lines)
         self._read: dict[int, str | None] = {}
         self.first = 1
-        self._taken = self._chars = 0
+        self.taken = self._chars = 0
 
     def line(self, number: int) -> str | None:
         """A line; "" after the last, None for one that is too long. At most the line after those already read."""
@@ -47,25 +50,25 @@ class _AheadOfRecord:
         return self
 
     def __next__(self) -> str:
-        line = self.line(self.first + self._taken)
-        if line == "" and not self._taken:
+        line = self.line(self.first + self.taken)
+        if line == "" and not self.taken:
             raise StopIteration
-        self._taken += 1
+        self.taken += 1
         self._chars += len(line or "")
-        if not line or self._taken > MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
+        if not line or self.taken > MAX_RECORD_LINES or self._chars > _MAX_RECORD_CHARS:
             raise _UnfinishedError
         return line
 
     def take(self, count: int) -> None:
         """Make the current record one of so many lines."""
-        self._taken, self._chars = count, 0
+        self.taken, self._chars = count, 0
 
     def end_record(self) -> None:
         """Drop the lines of the current record, and begin a new one after them."""
-        for number in range(self.first, self.first + self._taken):
+        for number in range(self.first, self.first + self.taken):
             self._read.pop(number)
-        self.first += self._taken
-        self._taken = self._chars = 0
+        self.first += self.taken
+        self.taken = self._chars = 0
 
 
 @dataclass
@@ -101,7 +104,9 @@ class CsvRecords:
                 done = not self._ahead.is_read()
                 if done:
                     fields = next(strict)
-                    done = not fields or self._fits(len(fields))
+                    reason = self._misfit(len(fields)) if fields else ""
+                    # of several lines, only the first is wrong
+                    done = not reason or self._ahead.taken == 1
             except StopIteration:
                 return
             except (_UnfinishedError, csv.Error):
@@ -118,9 +123,6 @@ class CsvRecords:
 
     def _reader(self, lines: Iterable[str], strict: bool = True) -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, strict=strict)
-
-    def _fits(self, count: int) -> bool:
-        return self._is_header or count == self._width
 
     def _carefully(self, start: int) -> tuple[list[str], str]:
         """Fields and reason of the record that begins with line `start`; takes its lines."""
@@ -152,7 +154,9 @@ class CsvRecords:
         return next(self._reader(self._ahead)), ""
 
     def _misfit(self, count: int) -> str:
-        return "" if self._fits(count) else f"{count} fields where the header has {self._width}"
+        if self._is_header or count == self._width:
+            return ""
+        return f"{count} fields where the header has {self._width}"
 
     def _closed_after(self, start: int, chars: int) -> int | None:
         """How many fields the record closes after line `start`, of so many characters, which leaves a quote open; None
