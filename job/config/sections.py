@@ -30,10 +30,10 @@ class Section(BaseModel):
 class Input(Section):
     """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
 
-    `max_line_mb`: a line of more than so many million characters is a reject. `time`: the column of publication times,
-    as evidence that headlines belong together; `auto`: the first of the usual names that the input has; None: times are
-    not used. `source`: the column of who published it, for the tables and the names; likewise. The content of the files
-    is part of the key, not where they lie.
+    `max_line_mb`: a line, or a value of Parquet, of more than so many million characters is a reject. `time`: the
+    column of publication times, as evidence that headlines belong together; `auto`: the first of the usual names that
+    the input has; None: times are not used. `source`: the column of who published it, for the tables and the names;
+    likewise. The content of the files is part of the key, not where they lie.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None

@@ -17,7 +17,7 @@ from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_so
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
-from job.backends.tables.source import as_strings
+from job.backends.tables.source import as_strings, file_state
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
@@ -56,9 +56,10 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 4
+    version = 5
 
     def key(self, job: Job) -> list[Any]:
+        job.once("input state", lambda: input_state(job.config.input, job.run.path))
         return [job.config.input.key(), job.once("input", lambda: input_digest(job.config.input, job.run.path))]
 
     def files(self, job: Job) -> list[str]:
@@ -73,9 +74,15 @@ class IngestStage(Stage):
         )
 
     def run(self, job: Job) -> StageResult:
-        """Raises BadInput: no file, a column is missing, no usable row."""
+        """Raises BadInput: no file, a column is missing, no usable row, a file changed since the run began."""
         if not job.has_input:
             return StageResult(0, "no input", stats={"headlines": 0, "rejects": 0})
+        state = input_state(job.config.input, job.run.path)
+        if job.once("input state", lambda: state) != state:
+            paths = shown(", ".join(job.config.input.paths))
+            raise BadInput(
+                f"input.path = '{paths}': changed while it was read: start again when nobody writes to these files"
+            )
         return ingest(job.config.input, job.run)
 
 
@@ -140,14 +147,18 @@ def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDi
         )
         rejects.writerow(["file", "row", "line", "reason"])
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
-        input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression="zstd"))
+        # what zstd sets up for each column would take longer than all the rest
+        compression = "zstd" if len(schema) < 1_000 else "snappy"
+        input_out = stack.enter_context(pq.ParquetWriter(input_file, schema, compression=compression))
         for number, source in enumerate(sources):
+            # of a million rejects, all name the same file
+            name, cell = shown(source.path), without_formula(shown(source.path))
             for item in _checked(source, columns, tally.times, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
-                    rejects.writerow([without_formula(shown(source.path)), item.row, item.line or "", reason])
+                    rejects.writerow([cell, item.row, item.line or "", reason])
                     tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{shown(source.path)}, row {item.row}: {item.reason}"
+                    tally.first_reject = tally.first_reject or f"{name}, row {item.row}: {item.reason}"
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
@@ -170,6 +181,15 @@ def input_digest(config: Input, run_dir: Path | None = None) -> str:
         with reading(path):
             parts.append([str(path), digest_file(path)])
     return digest(parts)
+
+
+def input_state(config: Input, run_dir: Path | None = None) -> str:
+    """Digest of the files' names, sizes and times of change, which is quick.
+
+    Raises:
+        BadInput: as `find_files`.
+    """
+    return digest([[str(path), *file_state(path)] for path in find_files(config.paths, run_dir, log=False)])
 
 
 def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
@@ -274,9 +294,9 @@ def _checked(
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
         usable = is_visible(titles)
+        given = np.asarray(item.table[columns.title].is_valid())
         for position in np.flatnonzero(~np.asarray(usable)):
-            missing = not item.table[columns.title][int(position)].is_valid
-            reason = "title is missing" if missing else "title is blank"
+            reason = "title is blank" if given[position] else "title is missing"
             yield Reject(item.rows[position], item.lines[position], reason)
         table = item.table.filter(usable)
         if not table.num_rows:

@@ -34,7 +34,7 @@ _FORMATS = {
 
 def open_source(path: Path, format: str, encoding: str, text_columns: set[str], line_limit: int = 16 * MEGA) -> Source:
     """Read the head of `path`. `text_columns` must hold text (title, description). A line of more than `line_limit`
-    characters is a reject.
+    characters is a reject, and a row of Parquet with such a value.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -43,7 +43,7 @@ def open_source(path: Path, format: str, encoding: str, text_columns: set[str], 
         format = _format_of(path)
     with reading(path):
         if format == "parquet":
-            return ParquetSource(path, text_columns)
+            return ParquetSource(path, text_columns, line_limit)
         if format == "jsonl":
             return JsonlSource(path, encoding, text_columns, line_limit)
         return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)

@@ -15,6 +15,7 @@ from job.backends.tables.source import (
     Lines,
     Reject,
     as_text,
+    file_state,
     open_bytes,
     reading,
     shown,
@@ -37,6 +38,7 @@ class JsonlSource:
 
     def __init__(self, path: Path, encoding: str, text_columns: set[str], line_limit: int) -> None:
         self.path = path
+        self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
         kinds: dict[str, set[str]] = {}
@@ -54,7 +56,7 @@ class JsonlSource:
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line is rejected (the value is then None)."""
         at_start = True
-        with reading(self.path), open_bytes(self.path) as raw:
+        with reading(self.path, self._state), open_bytes(self.path) as raw:
             for number, line in enumerate(Lines(as_text(raw, self._encoding, "\n"), self._line_limit), 1):
                 if line is None:
                     yield number, None, too_long(self._line_limit)

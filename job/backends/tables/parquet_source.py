@@ -1,24 +1,40 @@
 """Reads Parquet with pyarrow, one batch of rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables.source import Block, Reject, open_seekable, reading, shown, unique
+from job.backends.tables.parquet_pages import MOST_ROWS, portions
+from job.backends.tables.source import (
+    Block,
+    Reject,
+    file_state,
+    is_binary,
+    open_seekable,
+    reading,
+    shown,
+    too_long,
+    unique,
+)
 from job.runtime.errors import BadInput
 
-_BATCH_ROWS = 4_096
 _BATCH_CELLS = 10_000_000
+# compressed bytes of a column that are in memory at a time
+_BUFFER_BYTES = 1_048_576
 
 
 class ParquetSource:
     """A Parquet file. Columns keep their types, but dictionaries and views become their plain kinds; the text columns
-    become plain strings."""
+    become plain strings. A row with a value of more than `cell_limit` characters (bytes, where it is no text) is a
+    reject. In memory are a page of each column and the rows of a batch, however many bytes the file unpacks to."""
 
-    def __init__(self, path: Path, text_columns: set[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, text_columns: set[str], cell_limit: int) -> None:
+        self.path, self._cell_limit = path, cell_limit
+        self._state = file_state(path)
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
         fields = []
@@ -36,20 +52,57 @@ class ParquetSource:
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
-        with reading(self.path), open_seekable(self.path) as file:
-            at_once = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(self.schema))))
-            for batch in pq.ParquetFile(file).iter_batches(at_once):
-                rows = list(range(row, row + batch.num_rows))
+        with reading(self.path, self._state), open_seekable(self.path) as file:
+            for batch in self._batches(file):
+                numbers = range(row, row + batch.num_rows)
                 row += batch.num_rows
                 table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
+                # the next batch is read while these are there
+                del batch
+                reasons = dict.fromkeys(_long_rows(table, self._cell_limit), too_long(self._cell_limit))
+                table = _without(table, reasons)
+                kept = [place for place in range(len(numbers)) if place not in reasons]
                 bad = _undecodable_rows(table)
-                for place, name in sorted(bad.items()):
-                    yield Reject(rows[place], 0, f"undecodable: column '{name}' holds bytes that are not UTF-8")
-                if bad:
-                    rows = [number for place, number in enumerate(rows) if place not in bad]
-                    table = table.filter(pa.array([place not in bad for place in range(len(table))]))
+                for place, name in bad.items():
+                    reasons[kept[place]] = f"undecodable: column '{name}' holds bytes that are not UTF-8"
+                for place, reason in sorted(reasons.items()):
+                    yield Reject(numbers[place], 0, reason)
+                rows = [number for place, number in enumerate(numbers) if place not in reasons]
                 if rows:
-                    yield Block(table, rows, [0] * len(rows))
+                    yield Block(_without(table, bad), rows, [0] * len(rows))
+
+    def _batches(self, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+        """All rows in order, as many at once as fit in memory."""
+        source = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        most = max(1, min(MOST_ROWS, _BATCH_CELLS // max(1, len(self.schema))))
+        for groups, rows in portions(file, source.metadata):
+            yield from source.iter_batches(min(rows, most), row_groups=groups)
+
+
+def _without(table: pa.Table, places: Collection[int]) -> pa.Table:
+    return table.filter(pa.array([place not in places for place in range(len(table))])) if places else table
+
+
+def _long_rows(table: pa.Table, limit: int) -> set[int]:
+    """The rows with a value of more than `limit` characters, or bytes where it is no text."""
+    found: set[int] = set()
+    for column in table.columns:
+        if column.nbytes > limit:
+            # joining the chunks would copy even a single one
+            values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+            if _is_text(column.type) or is_binary(column.type):
+                found.update(_long_texts(values, limit))
+            else:
+                found.update(place for place in range(len(values)) if values.slice(place, 1).nbytes > limit)
+    return found
+
+
+def _long_texts(column: pa.Array, limit: int) -> list[int]:
+    is_text = not is_binary(column.type)
+    if not pa.types.is_fixed_size_binary(column.type):
+        column = column.cast(pa.large_string() if is_text else pa.large_binary())
+    places = pc.indices_nonzero(pc.greater(pc.binary_length(column), limit)).to_pylist()
+    return [at for at in places if not is_text or pc.utf8_length(column.slice(at, 1))[0].as_py() > limit]
 
 
 def _undecodable_rows(table: pa.Table) -> dict[int, str]:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -53,12 +54,31 @@ class Source(Protocol):
         ...
 
 
+FileState = tuple[int, ...]
+
+
+def file_state(path: Path) -> FileState:
+    """What changes when the file is replaced or written to; () where there is none."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+
+
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Inside this block, any error while reading `path` becomes one clear `BadInput`."""
+def reading(path: Path, before: FileState | None = None) -> Iterator[None]:
+    """Inside this block, any error while reading `path` becomes one clear `BadInput`, and so does a change of the file
+    since it was in the state `before`; None: since now."""
     where = f"input.path: '{shown(path)}'"
     try:
-        yield
+        before = file_state(path) if before is None else before
+        try:
+            yield
+        finally:
+            # a change explains an error too; whoever stops early has no answer that could be wrong
+            if not isinstance(sys.exc_info()[1], GeneratorExit | BadInput) and file_state(path) != before:
+                raise BadInput(f"{where} changed while it was read: start again when nobody writes to it")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(f"{where} is a damaged or cut-off gzip file ({error})") from None
     except UnicodeError as error:

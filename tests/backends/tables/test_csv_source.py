@@ -1,12 +1,15 @@
 """CSV and TSV: every record once, in a block or as a reject, with its correct number and line."""
 
 import codecs
+import sys
+from pathlib import Path
+from types import FrameType
 
 import pyarrow as pa
 import pytest
 from source_files import Read, Write, refused, write_fixture  # noqa: F401
 
-from job.backends.tables import csv_source
+from job.backends.tables import csv_records
 
 
 def test_fields_are_not_changed(write: Write) -> None:
@@ -114,13 +117,13 @@ def test_an_unclosed_quote_in_the_header_loses_no_record(write: Write) -> None:
 
 
 def test_an_unclosed_quote_in_the_header_of_a_large_file_loses_no_record(write: Write) -> None:
-    count = csv_source._MAX_RECORD_LINES + 50
+    count = csv_records.MAX_RECORD_LINES + 50
     read = Read(write('title,"n\n' + "".join(f"a{i},1\n" for i in range(count))))
     assert len(read.records) + len(read.rejects) == count
 
 
 def test_a_quoted_field_of_implausibly_many_lines_counts_as_unclosed(write: Write) -> None:
-    count = csv_source._MAX_RECORD_LINES + 5
+    count = csv_records.MAX_RECORD_LINES + 5
     read = Read(write('title,n\n"stray,0\n' + "".join(f"a{i},{i}\n" for i in range(count)) + 'b","1\n'))
     assert read.column("title") == [f"a{i}" for i in range(count)]
     assert read.rejects == [(1, 2), (count + 2, count + 3)]
@@ -181,3 +184,30 @@ def test_undecodable_bytes_in_the_header_reject_no_record(write: Write) -> None:
 def test_a_file_with_only_a_header_has_columns_and_no_records(write: Write) -> None:
     read = Read(write("title,n\n"))
     assert (read.schema.names, read.records, read.rejects) == (["title", "n"], [], [])
+
+
+@pytest.mark.parametrize("line", ['x","y\n', 'a","\n', '"a\n', 'x,"y\n', "x,y\n"])
+def test_lines_that_all_open_a_quote_take_work_in_proportion_to_their_number(write: Write, line: str) -> None:
+    assert work(write('title,n\n"a,1\n' + line * 4_000)) < 2.2 * work(write('title,n\n"a,1\n' + line * 2_000))
+
+
+def work(path: Path) -> int:
+    """How often a function is called while the file is read."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        Read(path)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_quote_that_is_closed_after_lines_read_again_ends_its_record(write: Write) -> None:
+    read = Read(write('title,n\n"stray,1\n"one\n""two""\n",2\n"three\n",3,4\n"five",5\n'))
+    assert read.column("title") == ['one\n"two"\n', "five"]
+    assert read.rejects == [(1, 2), (3, 6), (4, 7)]

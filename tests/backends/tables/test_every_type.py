@@ -49,7 +49,7 @@ def test_a_column_of_this_type_comes_out_in_every_form(tmp_path: Path, name: str
     column, expected = TYPES[name]
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"title": ["a", "b"], "x": column}), path)
-    source = ParquetSource(path, {"title"})
+    source = ParquetSource(path, {"title"}, 10**6)
     (block,) = source.blocks()
     assert isinstance(block, Block)
     stored = tmp_path / "input.parquet"
@@ -74,7 +74,7 @@ def test_rows_with_bytes_that_are_not_utf_8_are_rejects_in_any_column(tmp_path: 
     path = tmp_path / "in.parquet"
     for column, bad in ((broken, 2), (nested, 1)):
         pq.write_table(pa.table({"title": [f"t{i}" for i in range(len(column))], "side": column}), path)
-        items = list(ParquetSource(path, {"title"}).blocks())
+        items = list(ParquetSource(path, {"title"}, 10**6).blocks())
         rejects = [item for item in items if isinstance(item, Reject)]
         blocks = [item for item in items if isinstance(item, Block)]
         assert rejects == [Reject(bad, 0, "undecodable: column 'side' holds bytes that are not UTF-8")]

@@ -8,6 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from source_files import Read, Write, refused, write_fixture  # noqa: F401
 
+from job.backends.tables import Block, open_source
+from job.backends.tables.parquet_pages import MOST_BYTES
+
 
 def test_parquet_columns_keep_their_types_and_text_becomes_plain(tmp_path: Path) -> None:
     table = pa.table(
@@ -48,3 +51,47 @@ def test_a_truncated_parquet_file_is_refused(write: Write, tmp_path: Path) -> No
     pq.write_table(pa.table({"title": ["a"] * 1000}), tmp_path / "whole.parquet")
     content = (tmp_path / "whole.parquet").read_bytes()
     assert "cannot be read" in refused(write(content[: len(content) // 2], "cut.parquet"))
+
+
+LIMIT = 10**6
+TOO_LONG = "longer than 1 million characters; see input.max_line_mb"
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_a_row_with_a_value_that_is_too_long_is_a_reject(tmp_path: Path, kind: pa.DataType, dictionary: bool) -> None:
+    sides = pa.array(["a", "x" * (LIMIT + 1), None, "y" * LIMIT]).cast(kind)
+    pq.write_table(pa.table({"title": list("abcd"), "side": sides}), tmp_path / "a.parquet", use_dictionary=dictionary)
+    read = Read(tmp_path / "a.parquet", max_line_mb=1)
+    assert (read.column("title"), read.rejects, read.reasons) == (["a", "c", "d"], [(2, 0)], [TOO_LONG])
+
+
+def test_the_limit_of_a_text_counts_characters_and_that_of_a_list_bytes(tmp_path: Path) -> None:
+    table = pa.table({"title": ["é" * LIMIT, "é" * (LIMIT + 1), "c"], "side": [[], None, ["x" * 10] * LIMIT]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert Read(tmp_path / "a.parquet", max_line_mb=1).rejects == [(2, 0), (3, 0)]
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_rows_are_read_by_so_many_that_their_bytes_fit_in_memory(tmp_path: Path, dictionary: bool) -> None:
+    long = pa.array(["x" * 900_000]).take(pa.array([0] * 500))
+    small = ["a"] * 10_000
+    titles = [f"t{number}" for number in range(20_500)]
+    table = pa.table({"title": titles, "side": pa.concat_arrays([pa.array(small), long, pa.array(small)])})
+    pq.write_table(table, tmp_path / "a.parquet", use_dictionary=dictionary, write_batch_size=16)
+    blocks = list(open_source(tmp_path / "a.parquet", "auto", "utf-8", {"title"}).blocks())
+    assert max(item.table.nbytes for item in blocks if isinstance(item, Block)) < 2 * MOST_BYTES
+    assert [title for item in blocks if isinstance(item, Block) for title in item.table["title"].to_pylist()] == titles
+
+
+def test_small_row_groups_are_read_together(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"title": ["a"] * 10_000}), tmp_path / "a.parquet", row_group_size=10)
+    assert Read(tmp_path / "a.parquet").blocks == 3
+
+
+def test_an_ordinary_dictionary_does_not_make_the_batches_small(tmp_path: Path) -> None:
+    words = [f"a sentence of some length, number {number % 10_000}" for number in range(20_000)]
+    pq.write_table(pa.table({"title": words, "tags": [["a", "b"]] * 20_000}), tmp_path / "a.parquet")
+    assert Read(tmp_path / "a.parquet").blocks == 5
