@@ -13,20 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_source, reading, shown
+from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
-from job.backends.tables.source import as_strings, file_state
+from job.backends.tables.source import as_strings
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
 from job.runtime import signals
 from job.runtime.errors import BadInput
-from job.runtime.files import atomic, digest, digest_file
+from job.runtime.files import atomic, digest
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
+from job.stages.ingest_inputs import input_digest, input_state
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
 
 
@@ -168,28 +169,6 @@ def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDi
                 input_out.write_table(_widen(block.table, schema))
                 signals.check()
     return texts
-
-
-def input_digest(config: Input, run_dir: Path | None = None) -> str:
-    """Digest of the input's content: the files' names and bytes.
-
-    Raises:
-        BadInput: as `find_files`.
-    """
-    parts: list[list[str]] = []
-    for path in find_files(config.paths, run_dir, log=False):
-        with reading(path):
-            parts.append([str(path), digest_file(path)])
-    return digest(parts)
-
-
-def input_state(config: Input, run_dir: Path | None = None) -> str:
-    """Digest of the files' names, sizes and times of change, which is quick.
-
-    Raises:
-        BadInput: as `find_files`.
-    """
-    return digest([[str(path), *file_state(path)] for path in find_files(config.paths, run_dir, log=False)])
 
 
 def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:

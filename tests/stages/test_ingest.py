@@ -21,7 +21,8 @@ from job.config import Input
 from job.data import HEADLINES, ROWS
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
-from job.stages.ingest import ingest, input_digest
+from job.stages.ingest import ingest
+from job.stages.ingest_inputs import input_digest
 from job.stages.ingest_texts import headline_id
 
 Write = Callable[..., Path]

@@ -14,6 +14,7 @@ from job.context import Job
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
 from job.stages import ingest
+from job.stages.ingest_inputs import input_state
 
 ROWS = 20_000
 
@@ -94,12 +95,12 @@ def test_reading_may_stop_early_and_a_file_that_is_only_read_is_unchanged(tmp_pa
 def test_the_state_of_the_input_tells_each_change(tmp_path: Path) -> None:
     path = large(tmp_path, "csv")
     config = Input(path=str(tmp_path / "*.csv"))
-    states = [ingest.input_state(config)]
+    states = [input_state(config)]
     for change in (grow, replace, touch):
         change(path)
-        states.append(ingest.input_state(config))
+        states.append(input_state(config))
     large(tmp_path / "..", "csv").rename(tmp_path / "b.csv")
-    assert len({*states, ingest.input_state(config)}) == 5
+    assert len({*states, input_state(config)}) == 5
 
 
 def test_ingest_leaves_nothing_of_a_file_that_changes(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_ingest_leaves_nothing_of_a_file_that_changes(tmp_path: Path) -> None:
     assert len(sources) == 1
     grow(path)
     with pytest.raises(BadInput, match="changed while it was read"):
-        ingest._read(sources, ingest._Columns("title", None, None, None), True, run, ingest._Tally())
+        ingest._read(sources, ingest.Columns("title", None, None, None), True, run, ingest._Tally())
     assert list(run.path.iterdir()) == []
 
 
