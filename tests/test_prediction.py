@@ -101,6 +101,11 @@ def test_settings_change_what_is_needed() -> None:
     assert found("neighbors.k=200")["neighbors"] > plain["neighbors"] + GIB
     assert found("store.uri=http://localhost:19530")["store"] < plain["store"]
     assert "merge" not in found("cluster.recipe=null")
+    of_vectors = found("cluster.recipe=null", "cluster.input=vectors")
+    of_graph = found("cluster.recipe=null")
+    assert (
+        of_vectors["cluster"] > of_graph["cluster"] and found("cluster.recipe=topics")["cluster"] > of_graph["cluster"]
+    )
 
 
 def test_doctor_lists_every_stage_and_leaves_nothing(job: Run, tmp_path: Path) -> None:

@@ -69,3 +69,13 @@ class Need:
     loops: float = 0
     products: float = 0
     remedy: str = ""
+
+
+def umap_need(rows: int, neighbors: int) -> Need:
+    """What UMAP needs for its graph and its layout, which two stages make.
+
+    umap-learn goes 500 times over all edges up to 10,000 rows, above 200 times; then the first layout, from
+    eigenvectors, takes more and more of the time.
+    """
+    rounds, edges = 500 if rows <= 10_000 else 200, float(neighbors) * rows
+    return Need(memory=234 * edges, gpu=32 * edges, loops=6e-8 * rounds * edges + 1.27e-6 * rows**1.5)

@@ -9,7 +9,7 @@ from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
-from job.runtime.needs import Need, Size
+from job.runtime.needs import Need, Size, umap_need
 from job.runtime.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -37,13 +37,21 @@ class ClusterStage(Stage):
         return ["clusters.parquet", "tree.npz"]
 
     def need(self, job: Job, size: Size) -> Need:
-        # it begins with what `neighbors` leaves
+        n, config = size.headlines, job.config.cluster
+        loops, memory = 0.08 + 2.5e-6 * n, 0.0
+        if config.reduce_to is not None:
+            umap = umap_need(n, REDUCE_NEIGHBORS)
+            loops, memory = loops + 1.3e-4 * n + umap.loops, size.floats + umap.memory
+        elif config.input == "vectors":
+            # hdbscan computes in float64, and compares nearly all with all
+            loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, 3.0 * size.floats
         return Need(
-            memory=size.held_with_milvus + size.graph,
+            # it begins with what `neighbors` leaves
+            memory=size.held_with_milvus + size.graph + memory,
             gpu=6 * size.graph,
-            disk=83 * size.headlines,
-            loops=0.08 + 2.5e-6 * size.headlines,
-            remedy="lower cluster.k",
+            disk=83 * n,
+            loops=loops,
+            remedy="set cluster.input=neighbors, or lower cluster.k",
         )
 
     def run(self, job: Job) -> StageResult:

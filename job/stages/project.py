@@ -8,7 +8,7 @@ from job.context import Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.files import atomic, digest
 from job.runtime.log import logger
-from job.runtime.needs import GIB, Need, Size
+from job.runtime.needs import GIB, Need, Size, umap_need
 
 
 class ProjectStage(Stage):
@@ -24,15 +24,13 @@ class ProjectStage(Stage):
         return ["layout.npy"]
 
     def need(self, job: Job, size: Size) -> Need:
-        # umap-learn: 500 rounds over all edges up to 10,000 rows, above 200; then the first layout, from eigenvectors,
-        # takes more and more of the time
         n, config = size.headlines, job.config.project
-        rounds, edges = 500 if n <= 10_000 else 200, config.n_neighbors * n
+        umap = umap_need(n, config.n_neighbors)
         return Need(
-            memory=size.held + 0.08 * GIB + size.graph + size.floats + 234.0 * edges,
-            gpu=size.floats + 32 * edges,
+            memory=size.held + 0.08 * GIB + size.graph + size.floats + umap.memory,
+            gpu=size.floats + umap.gpu,
             disk=4 * config.dimensions * n,
-            loops=1.05 + 6e-8 * rounds * edges + 1.27e-6 * n**1.5,
+            loops=1.05 + umap.loops,
             remedy="lower project.n_neighbors",
         )
 
