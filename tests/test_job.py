@@ -217,6 +217,7 @@ def test_status_of_no_run_folder_is_bad_input(job: Run, tmp_path: Path) -> None:
     assert job("status", tmp_path).returncode == 2
 
 
+@pytest.mark.slow
 def test_doctor_takes_the_models_own_dimensions_and_the_pooling_asked_for(job: Run) -> None:
     plain = job("doctor")
     assert "minilm" in plain.stdout and "mean pooling" in plain.stdout

@@ -54,6 +54,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_embedded(job: Run,
     assert (run / "embeddings").exists()
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_is_named_with_what_to_change(job: Run, tmp_path: Path) -> None:
     words = ["run", str(DEMO), f"input.path={SAMPLE}", f"run_dir={tmp_path / 'run'}"]
     with limited_group(700 * 2**20) as enter:

@@ -81,8 +81,9 @@ def command_lines(root: int) -> dict[int, str]:
     return {one: lines[one] for one in tree if one in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc")
-@pytest.mark.parametrize("way", ["environment", pytest.param(".env", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["environment", ".env"])
 def test_a_token_is_in_no_command_line_of_a_run_and_its_children(tmp_path: Path, way: str) -> None:
     path = tmp_path / "news.csv"
     path.write_text("\n".join(SAMPLE.read_text(encoding="utf-8").splitlines()[:21]) + "\n", encoding="utf-8")
