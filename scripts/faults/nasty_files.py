@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from faults.nasty_more import more
+
 TITLES = [
     "Ferry strike ends after pay deal",
     "",
@@ -66,14 +68,16 @@ class Nasty:
 
 
 def corpus(seed: int = 1) -> list[Nasty]:
-    """The fixed corpus: at least 200 files, all names different."""
+    """The fixed corpus: at least 550 files, all names different."""
     draw = random.Random(seed)
     files = [*_broken(), *_dialects(draw), *_encodings(), *_json_lines(), *_parquet(), *_large()]
+    added = [Nasty(name, content, records, tuple(settings.items())) for name, content, records, settings in more()]
     plain = [item for item in files if len(item.content) < 100_000 and not item.name.endswith(".gz")]
     files += _packed(plain[:12])
     files = list({item.name: item for item in files}.values())
     files += [mutated(draw, item, number) for number, item in enumerate(draw.choices(plain, k=60))]
-    return files
+    # last, so that the files before are those that they were
+    return files + added
 
 
 def generated(draw: random.Random, number: int) -> Nasty:

@@ -7,11 +7,12 @@ import pytest
 from faults import nasty_files, nasty_inputs
 
 CORPUS = nasty_files.corpus()
-QUICK = [item for item in CORPUS if len(item.content) < 200_000 and not item.name.startswith(("bomb", "many-keys"))]
+SLOW = ("bomb", "many-keys", "long-cell", "one-text", "quotes-wide")
+QUICK = [item for item in CORPUS if len(item.content) < 200_000 and not item.name.startswith(SLOW)]
 
 
 def test_the_corpus_is_large_and_its_names_are_different() -> None:
-    assert len({item.name for item in CORPUS}) == len(CORPUS) >= 200
+    assert len({item.name for item in CORPUS}) == len(CORPUS) >= 550
 
 
 @pytest.mark.parametrize("part", range(10))
@@ -37,3 +38,12 @@ def test_a_bomb_is_read_in_little_memory() -> None:
     said, _, megabytes = nasty_inputs.forked(bomb)
     assert said == "read"
     assert megabytes < 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["long-cell-plain", "long-cell-dictionary", "one-text-for-all"])
+def test_a_small_parquet_file_of_long_values_is_read_in_little_memory(name: str) -> None:
+    (item,) = [item for item in CORPUS if item.name == f"{name}.parquet"]
+    said, _, megabytes = nasty_inputs.forked(item)
+    assert said == "read"
+    assert megabytes < 600
