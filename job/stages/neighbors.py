@@ -101,8 +101,9 @@ class NeighborsStage(Stage):
 
     def clean_up(self, job: Job) -> None:
         remove_shards(job.run.file("neighbors"))
-        # no later stage asks Milvus, and Milvus Lite holds the vectors in this process
-        job.close()
+        if job.uses_lite:
+            # no later stage asks Milvus, and Lite holds the vectors in this process
+            job.close()
 
     def _shards(self, job: Job) -> Shards:
         """The shards of all ranks: arrays of `knn.rows.row_type`."""
