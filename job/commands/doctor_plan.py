@@ -26,6 +26,8 @@ _TEXT = 100
 # a trial of the model is repeated with four times as many headlines, up to a shard, until it takes so many seconds:
 # few headlines fill no batches
 _FIRST_TRIAL, _TRIAL_SECONDS = 256, 4.0
+# seconds before the first stage
+_START = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _table(found: dict[str, Need], seconds: dict[str, float], cuda: bool) -> Ite
     )
     for name, need, taken in (
         *((name, need, seconds[name]) for name, need in found.items()),
-        ("in all", total, sum(seconds.values())),
+        ("in all", total, _START + sum(seconds.values())),
     ):
         gpu = f"  {need.gpu / GIB:7.1f}" if cuda else ""
         yield (f"plan       {name:>9}  {taken:7.1f}  {need.memory / GIB:10.2f}  {need.disk / MEGABYTE:7,.1f}{gpu}")

@@ -65,7 +65,7 @@ class ReportStage(Stage):
         return Need(
             memory=size.held + 0.1 * GIB + size.graph + 15 * size.text,
             disk=10e6 + 2.6 * size.text + 120 * size.rows,
-            loops=0.17 + 6e-6 * size.rows + 1.2e-7 * size.text,
+            loops=0.17 + 4e-6 * size.rows + 1.2e-7 * size.text,
             remedy="give it fewer headlines",
         )
 
