@@ -1,6 +1,6 @@
 """What a run will need, and whether this machine has it. The estimates themselves are the stages' (`Stage.need`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,24 +39,22 @@ def needs(job: Job, stages: Sequence[Stage], size: Size) -> dict[str, Need]:
 
 def shortages(job: Job, found: dict[str, Need], size: Size) -> list[str]:
     """What the stages with these needs lack here: one line each, with the figures and what to change."""
+    memory, gpu = memory_room(), gpu_room(job)
     about = f"{size.headlines:,} headlines x {size.dim:,} dimensions, {size.k} neighbors"
-    lines = []
-    room = memory_room()
-    name = max(found, key=lambda stage: found[stage].memory, default="")
-    if room is not None and name and found[name].memory > room.bytes:
-        lines.append(
-            f"memory: stage {name} needs about {found[name].memory / GIB:.1f} GiB ({about}), and this process can have "
-            f"{room.bytes / GIB:.1f} GiB {room.where}: {found[name].remedy}"
-        )
-    lines += [_disk_line(bytes, room) for bytes, room in _disks(job, found) if bytes > room.bytes]
-    gpu = gpu_room(job)
-    name = max(found, key=lambda stage: found[stage].gpu, default="")
-    if gpu is not None and name and found[name].gpu > gpu.bytes:
-        lines.append(
-            f"GPU memory: stage {name} needs about {found[name].gpu / GIB:.1f} GiB ({about}), and "
-            f"{gpu.bytes / GIB:.1f} GiB are free {gpu.where}: {found[name].remedy}"
-        )
-    return lines
+
+    def lines(what: str, room: Room | None, bytes: Callable[[Need], float], have: str) -> Iterator[str]:
+        name = max(found, key=lambda stage: bytes(found[stage]), default="")
+        if room is not None and name and bytes(found[name]) > room.bytes:
+            yield (
+                f"{what}: stage {name} needs about {bytes(found[name]) / GIB:.1f} GiB ({about}), and "
+                f"{have.format(f'{room.bytes / GIB:.1f} GiB')} {room.where}: {found[name].remedy}"
+            )
+
+    return [
+        *lines("memory", memory, lambda need: need.memory, "this process can have {}"),
+        *(_disk_line(bytes, room) for bytes, room in _disks(job, found) if bytes > room.bytes),
+        *lines("GPU memory", gpu, lambda need: need.gpu, "{} are free"),
+    ]
 
 
 def check_room(job: Job, stages: Sequence[Stage], folder: Path) -> None:
@@ -65,12 +63,15 @@ def check_room(job: Job, stages: Sequence[Stage], folder: Path) -> None:
     Raises:
         BadInput: memory, GPU memory or disk is short; the message says of what, how much, and what to change.
     """
+    to_do = _to_do(job, stages)
+    if not to_do:
+        return
     # of a whole collection, whose vectors are read back, no model is needed any more
     read_back = folder / "vectors.npy"
     there = read_back.exists()
     model = ModelShape(np.load(read_back, mmap_mode="r").shape[1], 0) if there else shape_of(job.model.folder)
     size = size_of(job, folder, model)
-    short = shortages(job, needs(job, _to_do(job, stages), size), size)
+    short = shortages(job, needs(job, to_do, size), size)
     if short:
         raise BadInput("\n".join(short) + "\nor give `--force` to run anyway")
 

@@ -127,9 +127,8 @@ def _seconds(need: Need, speed: Speed) -> float:
 def _table(found: dict[str, Need], seconds: dict[str, float], cuda: bool) -> Iterator[str]:
     """A line for each stage, and one for the whole run."""
     yield "plan                  seconds  memory GiB  disk MB" + ("  GPU GiB (not measured)" if cuda else "")
-    peak = max(found, key=lambda name: found[name].memory)
     total = Need(
-        memory=found[peak].memory,
+        memory=max(need.memory for need in found.values()),
         gpu=max(need.gpu for need in found.values()),
         disk=sum(need.disk for need in found.values()),
     )

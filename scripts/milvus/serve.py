@@ -12,14 +12,11 @@ change that password.
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,11 +26,14 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local_server import die_with_parent, free_ports
+
 PACKAGE = "milvus==2.3.5"
 START_SECONDS = 120
 _PORTS = ("proxy", "proxy_internal", "query_coord", "query_node", "root_coord", "data_coord", "data_node")
 _PORTS += ("index_coord", "index_node", "etcd", "etcd_peer", "metrics")
-_PR_SET_PDEATHSIG = 1
 
 
 class ServerError(Exception):
@@ -81,7 +81,7 @@ class Server:
     def __init__(self, data: Path, port: int | None = None, auth: bool = False) -> None:
         self.data = data.resolve()
         self._binary = install()
-        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         if port is not None:
             self._ports["proxy"] = port
         self._auth = auth
@@ -120,7 +120,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         if wait:
             self.wait()
@@ -193,24 +193,6 @@ class Server:
             f"initial-cluster: default={peer}\ndata-dir: {storage / 'etcd'}\nlog-level: warn\n",
             encoding="utf-8",
         )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports below the range that outgoing connections get theirs from: one of those could take a port before the
-    server does."""
-    free: list[int] = []
-    choose = random.SystemRandom().randrange
-    while len(free) < count:
-        port = choose(10_000, 32_768)
-        with contextlib.suppress(OSError), socket.socket() as trial:
-            trial.bind(("127.0.0.1", port))
-            free += [port] * (port not in free)
-    return free
-
-
-def _die_with_parent() -> None:
-    # a killed test run must not leave a running server behind
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

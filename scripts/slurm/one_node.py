@@ -9,9 +9,7 @@ one of the partition `high` needs their place. Ctrl-C stops it.
 
 import argparse
 import contextlib
-import ctypes
 import os
-import random
 import shutil
 import signal
 import socket
@@ -22,9 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local_server import die_with_parent, free_ports
+
 CPUS, GPUS = 16, 8
 START_SECONDS = 60
-_PR_SET_PDEATHSIG = 1
 
 _CONF = """\
 ClusterName=onenode
@@ -161,7 +162,7 @@ class OneNode:
 
     def _configure(self) -> None:
         host = socket.gethostname().partition(".")[0]
-        controller, node = _free_ports(2)
+        controller, node = free_ports(2)
         text = _CONF.format(
             host=host,
             controller_port=controller,
@@ -188,7 +189,7 @@ class OneNode:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _stop(self, name: str, number: signal.Signals) -> None:
@@ -211,24 +212,6 @@ class OneNode:
         tail = (self.data / f"{name}.out").read_text(errors="replace")[-800:]
         self.stop()
         raise SlurmError(f"{name} did not start within {START_SECONDS} s: {tail}")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports below the range that outgoing connections get theirs from: one of those could take a port before the
-    server does."""
-    free: list[int] = []
-    choose = random.SystemRandom().randrange
-    while len(free) < count:
-        port = choose(10_000, 32_768)
-        with contextlib.suppress(OSError), socket.socket() as trial:
-            trial.bind(("127.0.0.1", port))
-            free += [port] * (port not in free)
-    return free
-
-
-def _die_with_parent() -> None:
-    # a killed test run must not leave daemons behind
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
