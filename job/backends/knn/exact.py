@@ -5,6 +5,7 @@ caller computes the distances of the result from the vectors. Memory: the block 
 bfloat16 and in float32 if both fit into half of the free device memory (otherwise they are sent block by block).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +95,15 @@ def torch_nearest(
     for number, start in enumerate(range(0, n, _BLOCK)):
         block = resident.halves[number] if resident else _to_bfloat16(vectors[start : start + _BLOCK], device)
         scores = _products(queries, block)
-        inside = (own >= start) & (own < start + len(block))
-        scores[inside, own[inside] - start] = -torch.inf
-        top, position = torch.topk(scores, min(wanted, len(block)), dim=1)
+        # not by a mask: the host would wait for the device to count it
+        place = (own - start).clamp(0, len(block) - 1)[:, None]
+        inside = ((own >= start) & (own < start + len(block)))[:, None]
+        scores.scatter_(1, place, scores.gather(1, place).masked_fill_(inside, -torch.inf))
+        top, position = largest(scores, wanted)
         best = top if best is None else torch.cat([best, top], 1)
         candidates = position + start if candidates is None else torch.cat([candidates, position + start], 1)
         if best.shape[1] > wanted:
-            best, position = torch.topk(best, wanted, dim=1)
+            best, position = torch.topk(best, wanted, dim=1, sorted=False)
             candidates = torch.gather(candidates, 1, position)
     candidates = torch.where(torch.isinf(best), -1, candidates)
     result = torch.full((len(rows), k), -1, dtype=torch.int32, device=device)
@@ -114,9 +117,34 @@ def torch_nearest(
             near = _to_float32(vectors[some.cpu().numpy().clip(0)], device)
             mine = _to_float32(vectors[rows[batch]], device)
         scores = torch.einsum("md,mcd->mc", mine, near).masked_fill(some < 0, -torch.inf)
-        position = torch.topk(scores, min(k, scores.shape[1]), dim=1).indices
+        position = torch.topk(scores, min(k, scores.shape[1]), dim=1, sorted=False).indices
         result[batch, : position.shape[1]] = torch.gather(some, 1, position).int()
     return np.asarray(result.cpu().numpy(), np.int32)
+
+
+def largest(scores: Any, wanted: int) -> tuple[Any, Any]:
+    """The `wanted` largest scores of each row of [m, c], or all if there are fewer, and their columns; unordered.
+
+    They lie in the `wanted` groups of columns with the largest maxima. So the selection, which reads its input several
+    times, reads c / g + wanted g columns instead of c, for groups of g columns.
+    """
+    import torch
+
+    columns = scores.shape[1]
+    wanted = min(wanted, columns)
+    size = 1 << int(math.log2(columns / wanted) / 2)
+    if size < 4:
+        best = torch.topk(scores, wanted, dim=1, sorted=False)
+        return best.values, best.indices
+    # a group's columns are far apart, so that neighboring threads read neighboring columns
+    groups = columns // size
+    maxima = scores[:, : groups * size].unflatten(1, (size, groups)).amax(dim=1)
+    chosen = torch.topk(maxima, wanted, dim=1, sorted=False).indices
+    inside = torch.arange(0, groups * size, groups, device=scores.device)[None, :, None] + chosen[:, None, :]
+    rest = torch.arange(groups * size, columns, device=scores.device).expand(len(scores), -1)
+    candidates = torch.cat([inside.flatten(1), rest], 1)
+    best = torch.topk(scores.gather(1, candidates), wanted, dim=1, sorted=False)
+    return best.values, candidates.gather(1, best.indices)
 
 
 def _to_float32(vectors: Floats, device: Any) -> Any:

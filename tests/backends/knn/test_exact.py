@@ -8,7 +8,7 @@ import torch
 
 from job.backends.knn import exact
 from job.backends.knn.distances import pair_distances, sort_rows
-from job.backends.knn.exact import DeviceVectors, ExactSearch, torch_nearest
+from job.backends.knn.exact import DeviceVectors, ExactSearch, largest, torch_nearest
 from job.data import Floats, Ints
 
 
@@ -39,6 +39,21 @@ def test_both_devices_find_the_nearest_and_never_the_row_itself(
         distances = sorted_distances(vectors, rows, found, k)
         assert distances.shape == (len(rows), k)
         np.testing.assert_allclose(distances[:, : expected.shape[1]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("columns", "wanted"), [(1, 5), (40, 40), (300, 9), (1_000, 3), (4_099, 50), (65_536, 164)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_largest_scores_are_found_by_groups(columns: int, wanted: int, ties: bool) -> None:
+    generator = torch.Generator().manual_seed(columns)
+    scores = torch.randn(7, columns, generator=generator)
+    scores = scores.round() if ties else scores
+    # a row's largest side by side, and less than `wanted` that are finite
+    scores[0] = torch.arange(columns)
+    scores[1, wanted // 2 :] = -torch.inf
+    values, places = largest(scores, wanted)
+    assert torch.equal(values.sort(descending=True).values, scores.topk(min(wanted, columns)).values)
+    assert torch.equal(scores.gather(1, places), values)
+    assert all(len(set(row)) == len(row) for row in places.tolist())
 
 
 def test_vectors_kept_on_the_device_give_the_same_neighbors(monkeypatch: pytest.MonkeyPatch) -> None:
