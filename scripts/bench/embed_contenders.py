@@ -14,11 +14,11 @@ MAX_LENGTH = 512
 Encode = Callable[[list[str]], np.ndarray]
 
 
-def ours(folder: str, device: str, precision: str, use_onednn: bool = True) -> Encode:
+def ours(folder: str, device: str, precision: str, own_layers: bool = True) -> Encode:
     from job.backends.embedding.encoder import FlagEncoder
     from job.backends.embedding.models import find_model
 
-    return FlagEncoder(find_model(folder, "auto"), device, precision, MAX_LENGTH, use_onednn=use_onednn).encode
+    return FlagEncoder(find_model(folder, "auto"), device, precision, MAX_LENGTH, own_layers=own_layers).encode
 
 
 def flagembedding(folder: str, device: str, precision: str) -> Encode:
@@ -64,7 +64,7 @@ def onnx(folder: str, device: str, precision: str) -> Encode:
     from job.backends.embedding.models import find_model
 
     model = find_model(folder, "auto")
-    encoder = FlagEncoder(model, "cpu", "fp32", MAX_LENGTH, use_onednn=False)
+    encoder = FlagEncoder(model, "cpu", "fp32", MAX_LENGTH, own_layers=False)
 
     class Plain(torch.nn.Module):
         def __init__(self) -> None:
@@ -136,6 +136,6 @@ CONTENDERS: dict[str, tuple[Callable[..., Encode], dict[str, Any]]] = {
     "ours fp16": (ours, {"precision": "fp16"}),
     "flagembedding fp16": (flagembedding, {"precision": "fp16"}),
     "sentence-transformers fp16": (sentence_transformers, {"precision": "fp16"}),
-    "ours fp32, torch's layers": (ours, {"precision": "fp32", "use_onednn": False}),
-    "ours bf16, torch's layers": (ours, {"precision": "bf16", "use_onednn": False}),
+    "ours fp32, torch's layers": (ours, {"precision": "fp32", "own_layers": False}),
+    "ours bf16, torch's layers": (ours, {"precision": "bf16", "own_layers": False}),
 }

@@ -75,6 +75,27 @@ def test_a_full_size_m3_equals_flagembedding(bge_m3: Path, texts: list[str]) -> 
         check(encoder(bge_m3, precision).encode(texts), theirs, least, mean)
 
 
+@pytest.mark.usefixtures("exact_products")
+@pytest.mark.parametrize(("precision", "least", "mean"), [("fp32", 0.999999, 0.9999999), ("fp16", 0.9995, 0.9999)])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_fused_layers_give_what_torchs_give(
+    bge_m3: Path, texts: list[str], precision: str, least: float, mean: float, sparse: bool
+) -> None:
+    vectors, weights = [], []
+    for own_layers in (True, False):
+        model = FlagEncoder(
+            find_model(str(bge_m3), "auto"), "cuda", precision, 512, sparse=sparse, own_layers=own_layers
+        )
+        assert (model._fused is not None) == own_layers
+        pending = model.forward(model.tokenize(texts), False)
+        vectors.append(np.asarray(pending.vectors()))
+        weights.append(pending.lexical() if sparse else None)
+        model.release()
+    check(vectors[0], vectors[1], least, mean)
+    if weights[0] is not None and weights[1] is not None and precision == "fp32":
+        np.testing.assert_allclose(weights[0]["weight"].sum(), weights[1]["weight"].sum(), rtol=1e-3)
+
+
 def test_the_device_gives_what_the_cpu_gives(tiny_m3: Path, texts: list[str]) -> None:
     on_cpu = FlagEncoder(find_model(str(tiny_m3), "auto"), "cpu", "fp32", 128, None).encode(texts)
     check(encoder(tiny_m3, "fp16", longest=128).encode(texts), on_cpu, 0.999, 0.9999)
@@ -130,7 +151,7 @@ def limit_memory() -> Iterator[LimitMemory]:
 def test_out_of_memory_halves_the_budget_and_the_vectors_are_right(
     bge_m3: Path, texts: list[str], limit_memory: LimitMemory
 ) -> None:
-    """The limit is 400 MB: 16,384 tokens need about 130 MB for each of the two feed-forward intermediates, and more."""
+    """The limit is 400 MB: 65,536 tokens need 512 MB for the feed-forward product alone, 16,384 about 130 MB."""
     texts = texts * 40
     model = encoder(bge_m3, "fp16", 65_536)
     expected = model.encode(texts)

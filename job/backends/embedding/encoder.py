@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from job.backends.embedding import onednn
+from job.backends.embedding import fused, onednn
 from job.backends.embedding.batches import Batch, pack_tokens, plan_batches
 from job.backends.embedding.device_copies import DeviceCopies
 from job.backends.embedding.errors import BatchError, one_line, some_rows
@@ -31,8 +31,8 @@ from job.runtime.memory import give_back
 __all__ = ["BatchError", "Encoder", "FlagEncoder", "Pending", "some_rows"]
 
 _DEFAULT_BUDGET = {"cuda": 16_384, "cpu": 4_096}
-# a forward pass of fewer tokens takes no less time: 3.8 ms of kernel launches against 12.6 ms for 16k tokens
-_FLOOR = {"cuda": 4_096, "cpu": 0}
+# a forward pass of fewer tokens takes no less time: about 200 kernels are launched in 1 to 2 ms, 16k take 9 ms
+_FLOOR = {"cuda": 2_048, "cpu": 0}
 _LOWEST_BUDGET = 512
 
 
@@ -70,7 +70,7 @@ class FlagEncoder:
     `precision`: of the weights and the forward pass; the vectors are normalized in float32. `token_budget`: tokens per
     batch; a batch that does not fit into the GPU's memory is tried again with half of it, which is then kept in
     `budget`. `local`: the number of this process on this machine, so that each process uses another GPU. `sparse`:
-    also compute BGE-M3's lexical weights. `use_onednn`: on a CPU, oneDNN's layers instead of torch's.
+    also compute BGE-M3's lexical weights. `own_layers`: instead of torch's, oneDNN's on a CPU and fused ones on a GPU.
 
     Raises:
         BadInput: this machine cannot run it, or the model cannot be loaded or has no lexical weights.
@@ -85,7 +85,7 @@ class FlagEncoder:
         token_budget: int | None = None,
         local: int = 0,
         sparse: bool = False,
-        use_onednn: bool = True,
+        own_layers: bool = True,
     ) -> None:
         torch = self._torch = import_torch()
         self._cuda = device == "cuda"
@@ -115,7 +115,10 @@ class FlagEncoder:
         self._copies = DeviceCopies(self._device)
         self._module = module.to(self._device).eval()
         self._lexical_head: Any = flag.model.sparse_linear.to(self._device).eval() if sparse else None
-        if not self._cuda and use_onednn:
+        self._fused: fused.FusedEncoder | None = None
+        if self._cuda and own_layers and fused.is_supported(self._module):
+            self._fused = fused.FusedEncoder(self._module, self._pooling == "cls" and not sparse)
+        elif not self._cuda and own_layers:
             onednn.use_onednn(self._module, self.budget)
         # an error that an import caught may hold this call's variables, and `collector_paused` keeps it for ever
         del flag, module
@@ -125,7 +128,7 @@ class FlagEncoder:
 
         Returns the peak of what torch's tensors held on the GPU in MB, None on a CPU.
         """
-        self._module = self._lexical_head = None
+        self._module = self._lexical_head = self._fused = None
         # the layers refer to each other
         give_back()
         if not self._cuda:
@@ -147,7 +150,7 @@ class FlagEncoder:
         """
         batches = plan_batches(tokens.lengths, self.budget, self._floor)
         packed = pack_tokens(tokens, batches, self._padding)
-        with self._torch.inference_mode():
+        with self._torch.inference_mode(), fused.attention_kernels():
             shard = self._copy_to_device(tokens, batches, packed, half)
             row = token = 0
             for batch in batches:
@@ -216,12 +219,16 @@ class FlagEncoder:
             )
 
     def _states(self, ids: Any, lengths: Any) -> tuple[Any, Any]:
-        """Last hidden states [m, length, dim] of ids [m, length], and the mask if some texts are padded."""
-        if lengths is None:
-            return self._module(input_ids=ids).last_hidden_state, None
-        mask = self._torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
+        """Last hidden states [m, length, dim] of ids [m, length], and the mask if some texts are padded.
+
+        With fused layers only the first token's [m, 1, dim], if these are the vectors.
+        """
+        mask = None if lengths is None else self._torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
         # transformers uses a mask of four axes unchanged, without waiting for the device
-        return self._module(input_ids=ids, attention_mask=mask[:, None, None, :]).last_hidden_state, mask
+        by_head = None if mask is None else mask[:, None, None, :]
+        if self._fused is not None:
+            return self._fused(ids, by_head), mask
+        return self._module(input_ids=ids, attention_mask=by_head).last_hidden_state, mask
 
     def _unit_vectors(self, states: Any, mask: Any, lengths: Any) -> Any:
         """Unit vectors float32 [m, dim]."""

@@ -47,7 +47,7 @@ def _has_onednn(torch: Any) -> bool:
 def _replace_linear_layers(module: Any, tokens: int, torch: Any) -> None:
     for name, child in list(module.named_children()):
         if isinstance(child, torch.nn.Linear):
-            fuse_gelu = name == "dense" and _is_exact_gelu(getattr(module, "intermediate_act_fn", None), torch)
+            fuse_gelu = name == "dense" and is_exact_gelu(getattr(module, "intermediate_act_fn", None), torch)
             if fuse_gelu:
                 module.intermediate_act_fn = torch.nn.Identity()
             setattr(module, name, _packed_layer(child, tokens, "gelu" if fuse_gelu else "none", torch))
@@ -55,7 +55,7 @@ def _replace_linear_layers(module: Any, tokens: int, torch: Any) -> None:
             _replace_linear_layers(child, tokens, torch)
 
 
-def _is_exact_gelu(activation: Any, torch: Any) -> bool:
+def is_exact_gelu(activation: Any, torch: Any) -> bool:
     if isinstance(activation, torch.nn.GELU):
         return bool(activation.approximate == "none")
     return type(activation).__name__ == "GELUActivation" and activation.act is torch.nn.functional.gelu

@@ -51,9 +51,9 @@ def shared_encoder(folders: dict[str, str]) -> Encoders:
     """An encoder on the CPU, made once per settings: a test must not change it."""
 
     @cache
-    def make(name: str, precision: str = "fp32", use_onednn: bool = True) -> FlagEncoder:
+    def make(name: str, precision: str = "fp32", own_layers: bool = True) -> FlagEncoder:
         model = find_model(folders[name], "auto")
-        return FlagEncoder(model, "cpu", precision, LONGEST[name], 1024, sparse=model.m3, use_onednn=use_onednn)
+        return FlagEncoder(model, "cpu", precision, LONGEST[name], 1024, sparse=model.m3, own_layers=own_layers)
 
     return make
 

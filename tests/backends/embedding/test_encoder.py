@@ -93,17 +93,17 @@ def test_onednns_layers_give_what_torchs_give(name: str, shared_encoder: Encoder
 
 
 @pytest.mark.parametrize("name", ["minilm", "tiny_m3"])
-@pytest.mark.parametrize("use_onednn", [True, False])
+@pytest.mark.parametrize("own_layers", [True, False])
 def test_left_over_texts_that_are_padded_keep_their_vectors(
     name: str,
-    use_onednn: bool,
+    own_layers: bool,
     shared_encoder: Encoders,
     vectors: Vectors,
     texts_for: dict[str, list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, some = shared_encoder(name, "fp32", use_onednn), texts_for[name]
-    expected = vectors(name, "fp32", use_onednn)
+    model, some = shared_encoder(name, "fp32", own_layers), texts_for[name]
+    expected = vectors(name, "fp32", own_layers)
     monkeypatch.setattr(model, "budget", 2048)
     monkeypatch.setattr(model, "_floor", 1024)  # as on a GPU
     assert any(batch.padded for batch in plan_batches(model.tokenize(some).lengths, 2048, 1024))
