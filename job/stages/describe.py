@@ -7,6 +7,7 @@ import numpy as np
 from job.backends.text.keywords import cluster_keywords
 from job.backends.text.names import apart, name_clusters
 from job.backends.text.phrases import phrase_name
+from job.backends.text.title_terms import TitleTerms, title_terms
 from job.context import Job, Stage, StageResult
 from job.data import Ids, Ints
 from job.runtime.files import digest, digest_file
@@ -59,7 +60,8 @@ class DescribeStage(Stage):
 
     def run(self, job: Job) -> StageResult:
         titles, themes = job.headlines.column("title"), job.themes
-        found, keywords = _names(job, titles)
+        terms = title_terms(titles)
+        found, keywords = _names(job, titles, terms)
         names = found.names
         facts = cluster_facts(job.assigned, job.clusters.count, job.rows)
         topics = [
@@ -76,7 +78,7 @@ class DescribeStage(Stage):
         about = {"time_bins": facts.bins, "totals": facts.totals}
         described = [*save(topics, TOPICS, job.run.file("topics.parquet"), about), vars(facts.totals)]
         if themes is not None:
-            described += save(_theme_names(themes, titles), THEME_NAMES, job.run.file("theme_names.parquet"))
+            described += save(_theme_names(themes, titles, terms), THEME_NAMES, job.run.file("theme_names.parquet"))
         totals = facts.totals
         logger.info(
             "describe: %s named; %s of %s headlines are noise (%.1f%%)",
@@ -103,10 +105,10 @@ def _members(labels: Ints, count: int) -> list[Ids]:
     return [order[starts[c] : starts[c + 1]] for c in range(count)]
 
 
-def _names(job: Job, titles: list[str]) -> tuple[LlmNames, list[list[str]]]:
+def _names(job: Job, titles: list[str], terms: TitleTerms) -> tuple[LlmNames, list[list[str]]]:
     """The name and the keywords of each cluster, from its own headlines."""
     members = _members(job.clusters.labels, job.clusters.count)
-    keywords = cluster_keywords([[titles[row] for row in rows] for rows in members], KEYWORDS)
+    keywords = cluster_keywords(terms, job.clusters.labels, job.clusters.count, KEYWORDS)
     sources = job.rows.first_sources(len(titles))
     names = name_clusters(titles, job.embeddings.vectors, members, keywords, sources)
     if job.config.describe.llm.endpoint:
@@ -114,7 +116,7 @@ def _names(job: Job, titles: list[str]) -> tuple[LlmNames, list[list[str]]]:
     return LlmNames(names), keywords
 
 
-def _theme_names(themes: Themes, titles: list[str]) -> list[ThemeName]:
+def _theme_names(themes: Themes, titles: list[str], terms: TitleTerms) -> list[ThemeName]:
     """Themes, then topics, named by keywords: no single headline stands for a whole theme."""
     result = []
     for level, labels, of_clusters, parents in (
@@ -122,7 +124,7 @@ def _theme_names(themes: Themes, titles: list[str]) -> list[ThemeName]:
         ("topic", themes.topics, themes.cluster_topics, themes.parents),
     ):
         members = [[titles[row] for row in rows] for rows in _members(labels, len(parents))]
-        keywords = cluster_keywords(members, KEYWORDS)
+        keywords = cluster_keywords(terms, labels, len(parents), KEYWORDS)
         names = [phrase_name(own, words, THEME_WORDS) for own, words in zip(members, keywords, strict=True)]
         names = [name or own[0] for name, own in zip(names, members, strict=True)]
         clusters = np.bincount(of_clusters[of_clusters >= 0], minlength=len(parents))

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 most=$((62 * 1024 * 1024))
 packages=(FlagEmbedding datasets dill multiprocess lz4 pymilvus cachetools orjson python-dotenv milvus-lite faiss-cpu
     hdbscan umap-learn pynndescent plotly pydantic pydantic_core annotated-types typing-inspection stopwordsiso
-    snowballstemmer)
+    snowballstemmer pystemmer)
 
 repository_bytes() { git ls-files -z --cached --others --exclude-standard | xargs -0 cat 2>/dev/null | wc -c; }
 

@@ -40,6 +40,7 @@ from job.backends.embedding.models import find_model
 from job.backends.text.keywords import cluster_keywords
 from job.backends.text.names import is_cut, most_central, name_clusters
 from job.backends.text.terms import words
+from job.backends.text.title_terms import title_terms
 from job.data import Floats, Ids
 from job.runtime.device import resolve_device, resolve_precision
 
@@ -75,7 +76,8 @@ def names_of_halves(frame: pd.DataFrame, vectors: Floats, encoder: FlagEncoder) 
         ends = np.cumsum([len(rows) for rows in halves])
         local = [np.arange(end - len(rows), end) for rows, end in zip(halves, ends, strict=True)]
         known = [titles[row] for row in seen]
-        keywords = cluster_keywords([[titles[row] for row in rows] for rows in halves], KEYWORDS)
+        labels = np.repeat(np.arange(len(local)), [len(rows) for rows in local]).astype(np.int32)
+        keywords = cluster_keywords(title_terms(known), labels, len(local), KEYWORDS)
         found = name_clusters(known, vectors[seen], local, keywords, [sources[row] for row in seen])
         kinds = {
             "name": [name.name for name in found],
@@ -101,9 +103,14 @@ def names_of_halves(frame: pd.DataFrame, vectors: Floats, encoder: FlagEncoder) 
 
 def coverage(frame: pd.DataFrame) -> dict[str, float]:
     """How often the top keywords stand in at least half of a story's titles, in the senses of the docstring."""
-    stories = [[frame.title[row] for row in rows] for rows in members_of(frame)]
+    members = members_of(frame)
+    labels = np.full(len(frame), -1, np.int32)
+    for story, rows in enumerate(members):
+        labels[rows] = story
+    stories = [[frame.title[row] for row in rows] for rows in members]
+    terms_of = title_terms(frame.title.tolist())
     counts: Counter[str] = Counter()
-    for titles, keywords in zip(stories, cluster_keywords(stories, TOP), strict=True):
+    for titles, keywords in zip(stories, cluster_keywords(terms_of, labels, len(stories), TOP), strict=True):
         have = [{term for term, _ in words(title)} for title in titles]
         terms = [words(keyword)[0][0] for keyword in keywords]
         there = np.array([[term in own for term in terms] for own in have])

@@ -4,8 +4,9 @@ A name is the most central of a cluster's titles that is not cut off. Measured o
 titles, the other half is as near to such names as to the most central title of all (scripts/bench/names.py).
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ _CANDIDATES, _SHORT_CANDIDATES = 10, 3
 _RECURRING = 5
 _TAIL = regex.compile(r"\s+[-–—|»·]\s+((?:(?!\s[-–—|»·]\s).){2,40})$")
 _CUT = regex.compile(r"\s*(?:…|\.\.\.)\W*$")
+_NO_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _CLAUSE = regex.compile(r"[:;,.!?，。；：、！？]\s|\s[-–—|]\s|[，。；：、！？]")
 # a title that is shorter without its tail is one word or two
 _LEAST_CHARS = 12
@@ -50,8 +52,7 @@ def name_clusters(
     source. What another cluster has taken is passed over; where nothing else is left, a keyword is added.
     """
     tails = recurring_tails(titles)
-    taken: set[str] = set()
-    taken_short: set[str] = set()
+    taken, taken_short = _Taken(), _Taken()
     result = []
     for rows, words in zip(members, keywords, strict=True):
         central = most_central(vectors, rows, _CANDIDATES)
@@ -59,9 +60,9 @@ def name_clusters(
         whole = [text for text in texts if not _CUT.search(text)] or [_without_ellipsis(texts[0])]
         whole = [clip(text, NAME_CHARS) for text in whole]
         shortest = sorted(whole[:_SHORT_CANDIDATES], key=len) + whole[_SHORT_CANDIDATES:]
-        name = _free(whole, words, taken)
+        name = taken.free(whole, words)
         fitting = [text for text in shortest if len(text) <= SHORT_CHARS] or [clip(shortest[0], SHORT_CHARS)]
-        short_name = _free(fitting, words, taken_short)
+        short_name = taken_short.free(fitting, words)
         result.append(Name(name, short_name, [int(row) for row in central[:EXEMPLARS]]))
     return result
 
@@ -110,20 +111,32 @@ def clip(text: str, chars: int) -> str:
 
 def apart(names: Sequence[str], keywords: Sequence[Sequence[str]]) -> list[str]:
     """The names with a keyword added where two are the same."""
-    taken: set[str] = set()
-    return [_free([name], words, taken) for name, words in zip(names, keywords, strict=True)]
+    taken = _Taken()
+    return [taken.free([name], words) for name, words in zip(names, keywords, strict=True)]
 
 
-def _free(candidates: Sequence[str], words: Sequence[str], taken: set[str]) -> str:
-    """The first candidate that is not taken, or the first with a keyword or a number added; takes it."""
-    first = candidates[0]
-    others = [f"{first} ({word})" for word in words if folded(word) not in folded(first)]
-    numbered = (f"{first} ({number})" for number in range(2, len(taken) + 3))
-    for name in (*candidates, *others, *numbered):
-        if folded(name) not in taken:
-            taken.add(folded(name))
-            return name
-    raise AssertionError("more names taken than there are")
+class _Taken:
+    """Names that are taken, as `folded`, and from which number on numbered ones may be free."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def free(self, candidates: Sequence[str], words: Sequence[str]) -> str:
+        """The first candidate that is not taken, or the first with a keyword or a number added; takes it."""
+        first = candidates[0]
+        others = [f"{first} ({word})" for word in words if folded(word) not in folded(first)]
+        for name in itertools.chain(candidates, others, self._numbered(first)):
+            if folded(name) not in self._names:
+                break
+        self._names.add(folded(name))
+        return name
+
+    def _numbered(self, name: str) -> Iterator[str]:
+        # every number below was found taken before, and no name is given back
+        for number in itertools.count(self._next.get(name, 2)):
+            self._next[name] = number
+            yield f"{name} ({number})"
 
 
 def _without_ellipsis(title: str) -> str:
@@ -147,4 +160,4 @@ def _is_source(tail: str, source: str | None) -> bool:
 
 def folded(text: str) -> str:
     """Letters and digits alone, in lower case; the text where it has none."""
-    return regex.sub(r"[^\p{L}\p{M}\p{N}]+", "", text.casefold()) or text
+    return _NO_LETTERS.sub("", text.casefold()) or text

@@ -16,12 +16,12 @@ def phrase_name(titles: Sequence[str], keywords: Sequence[str], count: int) -> s
 def phrases(titles: Sequence[str], keywords: Sequence[str]) -> list[str]:
     """The keywords, best first; those that mostly stand side by side are one phrase, at the better one's place."""
     folded = [title.casefold() for title in titles]
-    have = {word: sum(word.casefold() in title for title in folded) for word in keywords}
+    have = {word: [title for title in folded if word.casefold() in title] for word in keywords}
     following: dict[str, str] = {}
     pairs = []
     for first, second in permutations(keywords, 2):
-        together = sum(f"{first} {second}".casefold() in title for title in folded)
-        if together > 1 and together >= _TOGETHER * min(have[first], have[second]):
+        together = sum(f"{first} {second}".casefold() in title for title in have[first])
+        if together > 1 and together >= _TOGETHER * min(len(have[first]), len(have[second])):
             pairs.append((-together, first, second))
     for _, first, second in sorted(pairs):
         if first not in following and second not in following.values() and not _leads_to(following, second, first):

@@ -6,6 +6,7 @@ have no dictionary here, since names are what sets a story apart, and dictionari
 characters that several titles of a story repeat and that no longer run explains (`repeated_runs`).
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ _NO_SPACES = (
 _LETTER = rf"[\p{{L}}--[{_NO_SPACES}]]"
 _INSIDE = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_NO_SPACES}]]"
 _WORD = regex.compile(rf"(?V1){_LETTER}(?:{_INSIDE}|['’\-](?={_INSIDE}))*")
+# the same where all characters are ASCII
+_ASCII_WORD = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|['-](?=[A-Za-z0-9]))*")
 _RUN = regex.compile(rf"(?V1)[{_NO_SPACES}]+")
 _POSSESSIVE = regex.compile(r"['’][sS]?$|['’][sS](?=-)")
 _STEMMERS = {
@@ -45,13 +48,24 @@ _ARABIC_PARTICLE = regex.compile(r"^(?:[وفبك]ال|لل)(?=.{3})")
 
 def words(title: str) -> list[tuple[str, str]]:
     """Term and spelling of each word of two letters or more, in order; stop words and numbers are left out."""
-    found = []
-    for spelling in _WORD.findall(unicodedata.normalize("NFC", title)):
-        spelling = _POSSESSIVE.sub("", spelling)
-        folded = unicodedata.normalize("NFKC", spelling).casefold()
-        if len(folded) > 1 and folded not in stop_words():
-            found.append((_stem(folded), spelling))
-    return found
+    return [pair for found in found_words(title) if (pair := word(found)) is not None]
+
+
+def found_words(title: str) -> list[str]:
+    """The words of a title as they stand there, for `word`."""
+    if title.isascii():
+        found: list[str] = _ASCII_WORD.findall(title)
+        return found
+    return list(_WORD.findall(unicodedata.normalize("NFC", title)))
+
+
+def word(found: str) -> tuple[str, str] | None:
+    """Term and spelling of one of `found_words`; None for a single letter or a stop word."""
+    spelling = _POSSESSIVE.sub("", found)
+    folded = unicodedata.normalize("NFKC", spelling).casefold()
+    if len(folded) < 2 or folded in stop_words():
+        return None
+    return _stem(folded), spelling
 
 
 def runs(title: str) -> list[str]:

@@ -4,9 +4,11 @@ import math
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from job.backends.text.keywords import cluster_keywords
+from job.backends.text import keywords
+from job.backends.text.title_terms import title_terms
 
 # three stories each, invented; of each a word that stands in most of its titles
 LANGUAGES = {
@@ -62,6 +64,13 @@ LANGUAGES = {
         ("मेट्रो", "बारिश", "चुनाव"),
     ),
 }
+
+
+def cluster_keywords(clusters: list[list[str]], count: int, *coverage: float) -> list[list[str]]:
+    """The keywords of clusters that are given as their titles."""
+    titles = [title for cluster in clusters for title in cluster]
+    labels = np.repeat(np.arange(len(clusters)), [len(cluster) for cluster in clusters]).astype(np.int32)
+    return keywords.cluster_keywords(title_terms(titles), labels, len(clusters), count, *coverage)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

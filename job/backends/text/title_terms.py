@@ -1,0 +1,75 @@
+"""The terms of many titles as arrays, so that what is counted of them is counted by NumPy."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from job.backends.text.terms import found_words, runs, word
+from job.data import Ids, Ints
+
+_LEFT_OUT = -1
+
+
+@dataclass(frozen=True)
+class TitleTerms:
+    """The words of n titles, in their order: word i stands in title `titles[i]` in the spelling `spellings[i]`.
+
+    `titles` int64 [w]; `spellings` int32 [w], numbers into `spelling_names`, in the order of their first use;
+    `terms` int32: the term of each spelling, a number into `term_names`. `runs`: by title, where it has any, its runs
+    of characters of scripts without spaces.
+    """
+
+    titles: Ids
+    spellings: Ints
+    spelling_names: list[str]
+    terms: Ints
+    term_names: list[str]
+    runs: dict[int, list[str]]
+
+
+class _Numbers(dict[str, int]):
+    """The number of each word as it is found in a title."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spellings: dict[str, int] = {}
+        self.terms: dict[str, int] = {}
+        self.term_of: list[int] = []
+
+    def __missing__(self, found: str) -> int:
+        pair = word(found)
+        if pair is None:
+            number = _LEFT_OUT
+        else:
+            term, spelling = pair
+            number = self.spellings.setdefault(spelling, len(self.spellings))
+            if number == len(self.term_of):
+                self.term_of.append(self.terms.setdefault(term, len(self.terms)))
+        self[found] = number
+        return number
+
+
+def title_terms(titles: Sequence[str]) -> TitleTerms:
+    """Some 5 microseconds per title of ten words."""
+    numbers = _Numbers()
+    found, counts, without_spaces = array("i"), array("i"), {}
+    for row, title in enumerate(titles):
+        words = found_words(title)
+        found.extend(map(numbers.__getitem__, words))
+        counts.append(len(words))
+        if not title.isascii() and (parts := runs(title)):
+            without_spaces[row] = parts
+    rows = np.repeat(np.arange(len(titles)), np.asarray(counts, np.int64))
+    spellings: npt.NDArray[np.int32] = np.asarray(found, np.int32)
+    kept = spellings != _LEFT_OUT
+    return TitleTerms(
+        rows[kept],
+        spellings[kept],
+        list(numbers.spellings),
+        np.asarray(numbers.term_of, np.int32),
+        list(numbers.terms),
+        without_spaces,
+    )
