@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 MOST_ROWS = 4_096
 MOST_BYTES = 128_000_000
+# a dictionary of fewer bytes is not looked at
+_LITTLE = 1_024
+_OF_ANY_LENGTH, _MOST_OF_A_NUMBER = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"), 16
 _HEADER_BYTES = 65_536
 _MAX_DEPTH = 16
 _DICTIONARY_PAGE = 2
@@ -49,7 +52,7 @@ def _most(group: pq.RowGroupMetaData) -> int:
 def _has_dictionary(chunk: pq.ColumnChunkMetaData) -> bool:
     """Whether a text may be stored once for many rows."""
     names = ("PLAIN_DICTIONARY", "RLE_DICTIONARY")
-    return chunk.physical_type in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY") and (
+    return chunk.physical_type in _OF_ANY_LENGTH and (
         bool(chunk.has_dictionary_page) or any(name in chunk.encodings for name in names)
     )
 
@@ -73,8 +76,10 @@ def _rows_at_once(file: IO[bytes], metadata: pq.FileMetaData, number: int) -> in
 def _longest_text(
     file: IO[bytes], metadata: pq.FileMetaData, number: int, chunk: pq.ColumnChunkMetaData, size: int
 ) -> int:
-    """The bytes of a dictionary's longest text; those of all where that is little, or too much to look at."""
-    if not MOST_BYTES // MOST_ROWS < size < MOST_BYTES // 4:
+    """The bytes of a dictionary's longest value; those of all where that is little, or too much to look at."""
+    if chunk.physical_type not in _OF_ANY_LENGTH:
+        return min(size, _MOST_OF_A_NUMBER)
+    if not _LITTLE < size < MOST_BYTES // 4:
         return size
     name = chunk.path_in_schema
     try:

@@ -91,7 +91,15 @@ def test_small_row_groups_are_read_together(tmp_path: Path) -> None:
     assert Read(tmp_path / "a.parquet").blocks == 3
 
 
-def test_an_ordinary_dictionary_does_not_make_the_batches_small(tmp_path: Path) -> None:
-    words = [f"a sentence of some length, number {number % 10_000}" for number in range(20_000)]
-    pq.write_table(pa.table({"title": words, "tags": [["a", "b"]] * 20_000}), tmp_path / "a.parquet")
+def test_ordinary_dictionaries_do_not_make_the_batches_small(tmp_path: Path) -> None:
+    """As pandas writes them: of all columns, numbers and times too."""
+    numbers = range(20_000)
+    columns = {
+        "title": [f"a sentence of some length, number {number % 10_000}" for number in numbers],
+        "tags": [["a", "b"]] * len(numbers),
+        "story": [f"s{number % 4_000}" for number in numbers],
+        "time": pa.array(numbers, pa.timestamp("us")),
+        "score": [number / 7 for number in numbers],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     assert Read(tmp_path / "a.parquet").blocks == 5
