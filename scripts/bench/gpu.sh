@@ -46,6 +46,12 @@ setup() {
     fi
 }
 
+# the kernels of numba are compiled in the background, while tests and embedding use the GPU: a minute and more
+warm() {
+    [ -n "${DEVICE:-}" ] || [ -f "$SCRATCH/warm.log" ] || CUDA_VISIBLE_DEVICES='' "$python" -W ignore scripts/bench/gpu.py \
+        job --device cpu --quick --out "$SCRATCH/warm" --scratch "$SCRATCH/warm" >"$SCRATCH/warm.log" 2>&1 &
+}
+
 # limited SECONDS COMMAND...: run it for so many seconds at most, or until LIMIT is reached
 limited() {
     local left=$((end - SECONDS)) limit=$1
@@ -98,6 +104,7 @@ counters() {
 
 all=(tests embed job knn graph stories umap cluster store profile peaks rapids)
 setup || echo "gpu: not everything could be unpacked; continuing without it"
+warm
 # the last two are left out: the part tests includes the tests of rapids, and other parts measure the peaks
 chosen=("$@")
 [ $# -gt 0 ] || chosen=("${all[@]:0:10}")

@@ -8,13 +8,14 @@ cluster analysis") with average similarities; a lone headline counts as a loss t
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.graph_hdbscan.row_ranges import usable_cores
+from job.backends.graph_hdbscan.row_ranges import map_row_ranges, usable_cores
 from job.backends.stories.candidates import write_means
 from job.backends.stories.greedy import dot
 from job.backends.stories.merge_tree import MergeTree, roots
@@ -27,6 +28,7 @@ _LEVELS: Doubles = 0.04 * 1.1 ** np.arange(29, dtype=np.float64)
 # levels whose score is within this share of the best one's are as good
 _AS_GOOD = 0.02
 _SAMPLE = 20_000
+_ROWS_PER_RANGE = 512
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ def score_levels(
         _merge(tree.merges, done, until, tree.leaf_count, place, means, sizes)
         done = until
         topmost = roots(tree.merges[:until, :2].astype(np.int64), tree.leaf_count)
-        margins = _margins(sample, own, near, topmost, place, means, sizes)
-        scores[level] = margins.mean() if len(margins) else 0.0
+        kernel = partial(_margins, sample, own, near, topmost, place, means, sizes)
+        margins = map_row_ranges(kernel, len(rows), threads, _ROWS_PER_RANGE)
+        scores[level] = np.concatenate(margins).mean() if len(rows) else 0.0
     return Levels(_LEVELS, scores)
 
 
@@ -120,11 +123,12 @@ def _merge(merges, first, last, leaf_count, place, means, sizes):  # type: ignor
 
 
 @nb.njit(cache=True, nogil=True)
-def _margins(vectors, own, near, roots, place, means, sizes):  # type: ignore[no-untyped-def]
-    """For each row the mean similarity to the rest of its story, less the largest one to another story near it."""
-    result = np.empty(len(vectors))
+def _margins(vectors, own, near, roots, place, means, sizes, start, stop):  # type: ignore[no-untyped-def]
+    """For rows start ... stop the mean similarity to the rest of the row's story, less the largest one to another story
+    near it."""
+    result = np.empty(stop - start)
     others = np.empty(near.shape[1], np.int64)
-    for i in range(len(vectors)):
+    for i in range(start, stop):
         story, count, best = roots[own[i]], 0, -np.inf
         for t in range(near.shape[1]):
             other = roots[near[i, t]] if near[i, t] >= 0 else story
@@ -139,5 +143,5 @@ def _margins(vectors, own, near, roots, place, means, sizes):  # type: ignore[no
         if sizes[story] > 1:
             total = dot(vectors[i], means[place[story]]) * sizes[story]
             inside = (total - dot(vectors[i], vectors[i])) / (sizes[story] - 1)
-        result[i] = inside - best if count else inside
+        result[i - start] = inside - best if count else inside
     return result
