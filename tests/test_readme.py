@@ -161,6 +161,8 @@ def test_the_top_level_holds_only_what_it_should() -> None:
             ".mypy_cache",
             ".ruff_cache",
             ".hypothesis",
+            ".rapids",
+            ".whl",
         ),
     }
     assert {path.name for path in ROOT.iterdir() if not path.name.endswith(".egg-info")} <= allowed

@@ -16,6 +16,7 @@ from job.runtime import signals
 from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
+from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.shards import Shard, Shards, remove_shards
@@ -224,7 +225,13 @@ class _ExactCandidates:
         self.rows_at_once = search.rows_at_once
 
     def find_all(self, requests: Iterable[Ids]) -> Iterator[Ints]:
-        return (self._search.find(rows, self._hits) for rows in requests)
+        if self._search.device == "cpu":
+            return map(self._find, requests)
+        # the GPU searches the next rows while the host computes the distances of these
+        return (found for _, found in map_in_order(requests, self._find, 2))
+
+    def _find(self, rows: Ids) -> Ints:
+        return self._search.find(rows, self._hits)
 
 
 def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:

@@ -8,6 +8,7 @@ flag_embedding    loading a model with FlagEmbedding
 tokenizer         texts to token ids in flat arrays
 batches           which texts form a batch, and their tokens packed one batch after the other
 onednn            the forward pass on a CPU
+fused             the forward pass on a GPU
 device_copies     copies to and from the GPU
 pending           vectors on their way back from the device
 lexical_weights   BGE-M3's lexical weights, one number per token

@@ -7,6 +7,7 @@ bfloat16 and in float32 if both fit into half of the free device memory (otherwi
 
 import math
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class ExactSearch:
         self._vectors = vectors
         self.device = device
         self._resident: DeviceVectors | None = None
+        self._lock = Lock()
         self._cuda: Any = None
         if device == "cuda":
             import torch
@@ -67,13 +69,14 @@ class ExactSearch:
         """All vectors on the device, if both copies fit into half of its free memory."""
         import torch
 
-        if self._resident is None:
-            free = torch.cuda.mem_get_info(self._cuda)[0]
-            if 6 * self._vectors.size > free // 2:
-                return None
-            full = _to_float32(self._vectors, self._cuda)
-            starts = range(0, len(full), _BLOCK)
-            self._resident = DeviceVectors(full, [full[start : start + _BLOCK].to(torch.bfloat16) for start in starts])
+        with self._lock:
+            if self._resident is None:
+                free = torch.cuda.mem_get_info(self._cuda)[0]
+                if 6 * self._vectors.size > free // 2:
+                    return None
+                full = _to_float32(self._vectors, self._cuda)
+                halves = [full[start : start + _BLOCK].to(torch.bfloat16) for start in range(0, len(full), _BLOCK)]
+                self._resident = DeviceVectors(full, halves)
         return self._resident
 
 
