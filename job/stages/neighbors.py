@@ -68,7 +68,7 @@ class NeighborsStage(Stage):
             loops, products = 1 + 6e-4 * n, 0.0
         return Need(
             memory=size.held_with_milvus + size.floats + size.graph,
-            # a block of scores, and its best
+            # two blocks of scores, and their best
             gpu=6 * GIB,
             disk=size.graph,
             scratch=size.graph,

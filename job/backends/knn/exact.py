@@ -103,6 +103,8 @@ def torch_nearest(
         inside = ((own >= start) & (own < start + len(block)))[:, None]
         scores.scatter_(1, place, scores.gather(1, place).masked_fill_(inside, -torch.inf))
         top, position = largest(scores, wanted)
+        # 2 GiB, before the next block's are allocated
+        del scores
         best = top if best is None else torch.cat([best, top], 1)
         candidates = position + start if candidates is None else torch.cat([candidates, position + start], 1)
         if best.shape[1] > wanted:
