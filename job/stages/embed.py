@@ -60,13 +60,16 @@ class EmbedStage(Stage):
         return f"'{config.embed.model}' {where}; {precision.value} on {device.value} ({device.reason})"
 
     def check(self, job: Job) -> None:
+        from job.backends.embedding.models import check_sparse
         from job.backends.embedding.precision import check_precision
 
         marker = job.run.marker("embed")
         made = marker is not None and marker.stats.get("precision") == job.precision.value
         if job.has_input and not made:
             check_precision(job.precision.value, job.device.value)
-            _ = job.model
+            model = job.model
+            if job.config.embed.sparse:
+                check_sparse(model)
 
     def is_shared(self, job: Job) -> bool:
         return True

@@ -30,6 +30,13 @@ def with_weights(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
+def test_a_model_without_weights_is_refused_before_anything_is_read(job: Run, tmp_path: Path) -> None:
+    done = job("run", "configs/demo.yaml", f"run_dir={tmp_path / 'run'}", "embed.sparse=true")
+    assert done.returncode == 2
+    assert "embed.sparse = true: 'minilm' gives no lexical weights" in done.stderr
+    assert not (tmp_path / "run" / "headlines.parquet").exists()
+
+
 @pytest.mark.slow
 def test_a_search_by_weights_ranks_as_their_products_do(with_weights: Path) -> None:
     weights = load_lexical_weights(with_weights)
