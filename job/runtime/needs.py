@@ -74,8 +74,9 @@ class Need:
 def umap_need(rows: int, neighbors: int) -> Need:
     """What UMAP needs for its graph and its layout, which two stages make.
 
-    umap-learn goes 500 times over all edges up to 10,000 rows, above 200 times; then the first layout, from
-    eigenvectors, takes more and more of the time.
+    umap-learn goes 500 times over all edges up to 10,000 rows, above 200 times; up to there its first layout is made
+    of eigenvectors.
     """
-    rounds, edges = 500 if rows <= 10_000 else 200, float(neighbors) * rows
-    return Need(memory=234 * edges, gpu=32 * edges, loops=6e-8 * rounds * edges + 1.27e-6 * rows**1.5)
+    edges = float(neighbors) * rows
+    rounds, start = (500, 1.27e-6 * rows**1.5) if rows <= 10_000 else (200, 4e-6 * rows)
+    return Need(memory=234 * edges, gpu=32 * edges, loops=6e-8 * rounds * edges + start)

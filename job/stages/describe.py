@@ -49,7 +49,7 @@ class DescribeStage(Stage):
         return Need(
             memory=size.held + 0.08 * GIB + size.graph + 0.4 * size.floats,
             disk=4 * size.headlines,
-            loops=0.15 + 1.06e-4 * size.headlines + 1.9e-7 * size.text,
+            loops=0.15 + 1.8e-5 * size.headlines + 5e-8 * size.text,
             remedy="lower neighbors.k",
         )
 

@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from job.backends.graph_hdbscan import Result
 from job.backends.reduce import gpu as adapter
+from job.backends.reduce import start
 from job.data import Floats, KnnGraph
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("rapids")]
@@ -80,9 +81,11 @@ def test_float16_float32_and_device_arrays_give_the_same_labels() -> None:
 
 
 @pytest.mark.parametrize("dimensions", [2, 3, 5])
-def test_umap_keeps_neighborhoods(dimensions: int) -> None:
+@pytest.mark.parametrize("own_start", [100, 10_000])
+def test_umap_keeps_neighborhoods(dimensions: int, own_start: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.manifold import trustworthiness
 
+    monkeypatch.setattr(start, "OWN_START", own_start)
     vectors = points()
     layout = adapter.umap_from_graph(graph_of(vectors, 30), vectors, dimensions, 15, 0.1, 42)
     assert layout.dtype == np.float32
@@ -91,7 +94,9 @@ def test_umap_keeps_neighborhoods(dimensions: int) -> None:
     assert trustworthiness(vectors, layout, n_neighbors=15) > 0.85
 
 
-def test_umap_with_a_seed_is_reproducible() -> None:
+@pytest.mark.parametrize("own_start", [100, 10_000])
+def test_umap_with_a_seed_is_reproducible(own_start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "OWN_START", own_start)
     vectors = points()
     graph = graph_of(vectors, 15)
     first, second = (adapter.umap_from_graph(graph, vectors, 2, 15, 0.1, 42) for _ in range(2))

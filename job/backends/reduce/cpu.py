@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from job.backends.graph_hdbscan import Linkage
+from job.backends.reduce.start import start_of
 from job.data import Floats, Ints, KnnGraph
 
 
@@ -41,6 +42,7 @@ def umap_from_graph(
             random_state=seed,
             n_jobs=1,
             precomputed_knn=(indices, distances, None),
+            init=start_of(vectors, dimensions, seed),
         )
         return np.asarray(reducer.fit_transform(vectors), np.float32)
 

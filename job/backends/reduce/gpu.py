@@ -9,6 +9,7 @@ import numpy as np
 
 from job.backends.graph_hdbscan import Result, by_size
 from job.backends.reduce.cpu import neighbors_with_self
+from job.backends.reduce.start import start_of
 from job.data import CondensedTree, Floats, KnnGraph
 
 
@@ -67,6 +68,8 @@ def umap_from_graph(
         min_dist=min_dist,
         random_state=seed,
         precomputed_knn=(cupy.asarray(indices, dtype=cupy.int64), cupy.asarray(distances)),
+        # given positions, cuML's kernels are the parallel ones
+        init=start_of(vectors, dimensions, seed),
         output_type="numpy",
     )
     return np.asarray(reducer.fit_transform(cupy.asarray(vectors, dtype=cupy.float32)), np.float32)
