@@ -175,15 +175,19 @@ def _join(
 
 
 def _nearest_nodes(nodes: Floats) -> tuple[Numbers, Floats]:
-    """The nearest other nodes int64 [m, k] and their cosines, in any order."""
+    """The nearest other nodes int64 [m, k] and their cosines, nearest first, of equal ones the first."""
     m = len(nodes)
     k = min(_NEIGHBORS, m - 1)
     neighbors, cosines = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
     for start in range(0, m, 1_024):
         products = _rounded(nodes[start : start + 1_024] @ nodes.T)
         rows = np.arange(len(products))
-        products[rows, start + rows] = -np.inf
-        chosen = np.argsort(-products, axis=1, kind="stable")[:, :k]
+        # rounded products are multiples of 1 / _PARTS: with the place as the last digit no two are equal
+        keys = (products * _PARTS).astype(np.int64) * m + np.arange(m)[::-1]
+        keys[rows, start + rows] = np.iinfo(np.int64).min
+        chosen = np.argpartition(keys, m - k, axis=1)[:, m - k :] if k else np.zeros((len(rows), 0), np.int64)
+        order = np.argsort(-np.take_along_axis(keys, chosen, axis=1), axis=1)
+        chosen = np.take_along_axis(chosen, order, axis=1)
         neighbors[start : start + len(products)] = chosen
         cosines[start : start + len(products)] = np.take_along_axis(products, chosen, axis=1)
     return neighbors, cosines

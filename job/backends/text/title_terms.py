@@ -53,7 +53,7 @@ class _Numbers(dict[str, int]):
 
 
 def title_terms(titles: Sequence[str]) -> TitleTerms:
-    """Some 5 microseconds per title of ten words."""
+    """The words of all titles, in one pass: `word` is asked once for each different word."""
     numbers = _Numbers()
     found, counts, without_spaces = array("i"), array("i"), {}
     for row, title in enumerate(titles):
