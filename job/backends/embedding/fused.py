@@ -80,12 +80,15 @@ class FusedEncoder:
             _norm(layer.output.LayerNorm, next_bias),
         )
 
-    def __call__(self, ids: Any, mask: Any) -> Any:
-        """States [m, length, d], or [m, 1, d] of the first tokens. `mask` bool [m, 1, 1, length]: present, or None."""
+    def __call__(self, ids: Any, attention_mask: Any = None) -> Any:
+        """States [m, length, d] of `ids` [m, length], or [m, 1, d] of the first tokens.
+
+        `attention_mask` bool [m, 1, 1, length]: which tokens are there; None = all.
+        """
         states = self._embeddings(input_ids=ids)
         texts, stream = len(ids), states.view(-1, states.shape[-1])
         for number, layer in enumerate(self._layers, 1):
-            stream = self._step(layer, stream, texts, mask, self._first_only and number == len(self._layers))
+            stream = self._step(layer, stream, texts, attention_mask, self._first_only and number == len(self._layers))
         return stream.view(texts, -1, stream.shape[-1])
 
     def _step(self, layer: _Layer, stream: Any, texts: int, mask: Any, first_only: bool) -> Any:

@@ -96,7 +96,7 @@ def test_a_layer_is_seven_kernels_in_half_precision(
     with torch.no_grad(), Operators() as embeddings:
         layers._embeddings(input_ids=ids)
     with torch.no_grad(), Operators() as everything:
-        layers(ids, None)
+        layers(ids)
     names = everything.names[len(embeddings.names) :]
     # the last layer of a model that pools the first token: its rows alone, and their query apart from key and value
     assert len(names) == 7 * LAYERS[name] + (2 if name == "tiny_m3" else 0), names
