@@ -79,4 +79,4 @@ def umap_need(rows: int, neighbors: int) -> Need:
     """
     edges = float(neighbors) * rows
     rounds, start = (500, 1.27e-6 * rows**1.5) if rows <= 10_000 else (200, 4e-6 * rows)
-    return Need(memory=234 * edges, gpu=32 * edges, loops=6e-8 * rounds * edges + start)
+    return Need(memory=234 * edges, gpu=32 * edges, loops=7e-8 * rounds * edges + start)
