@@ -51,7 +51,7 @@ class MergeStage(Stage):
             memory=size.held + size.graph + 1.5 * vectors,
             gpu=vectors,
             disk=36 * size.headlines,
-            loops=0.09 + 4.5e-7 * size.text + 1.8e-8 * vectors,
+            loops=0.09 + 3.1e-7 * size.text + 1.25e-8 * vectors,
             remedy=NO_STORIES,
         )
 
