@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 Device = Literal["cpu", "cuda"]
 
@@ -19,6 +20,12 @@ def array_module(device: Device) -> Any:
 def to_host(array: Any) -> Any:
     """The array as NumPy's."""
     return array.get() if hasattr(array, "get") else array
+
+
+def distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """`np.unique` on the host, several times faster for integers >= 0; sorts `keys` itself."""
+    keys.sort()
+    return keys[np.diff(keys, prepend=-1) > 0]
 
 
 def free_bytes(xp: Any) -> int:

@@ -22,7 +22,8 @@ check() {
     local carried repository
     carried=$(find "$1" -type f -print0 | xargs -0 cat | wc -c)
     repository=$(repository_bytes)
-    printf '%-8s %5.1f MiB, with the repository %5.1f MiB of 62\n' "$1" "$(mib "$carried")" "$(mib $((carried + repository)))"
+    printf '%-8s %5.1f MiB, with the repository %5.1f MiB of %d\n' "$1" "$(mib "$carried")" \
+        "$(mib $((carried + repository)))" $((most / 1048576))
     if [ $((carried + repository)) -gt "$most" ]; then
         echo "gpu_pack: $1 and the repository are too large to be sent at once" >&2
         exit 1

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from exact_graphs import graph_of
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
-from job.backends.knn.brute_force import nearest
-from job.backends.knn.distances import pair_distances, sort_rows
 from job.backends.reduce import cpu, start
-from job.data import Floats, KnnGraph
+from job.data import Floats
 
 
 def points(count: int) -> Floats:
@@ -16,12 +15,6 @@ def points(count: int) -> Floats:
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(10, 24)), count // 10, axis=0) + 0.6 * rng.normal(size=(count, 24))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def graph_of(vectors: Floats, k: int) -> KnnGraph:
-    rows = np.arange(len(vectors))
-    found = nearest(vectors, rows, k)
-    return KnnGraph(*sort_rows(found, pair_distances(vectors, rows, found), k), k)
 
 
 def test_few_rows_start_as_the_library_does() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exact_graphs import graph_of
 from sklearn.cluster import HDBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
@@ -9,22 +10,13 @@ from sklearn.metrics import adjusted_rand_score
 from job.backends.graph_hdbscan import Result
 from job.backends.reduce import gpu as adapter
 from job.backends.reduce import start
-from job.data import Floats, KnnGraph
+from job.data import Floats
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("rapids")]
 
 
 def points(seed: int = 1, rows: int = 3_000) -> Floats:
     return make_blobs(rows, n_features=8, centers=20, random_state=seed)[0].astype(np.float32)
-
-
-def graph_of(vectors: Floats, k: int) -> KnnGraph:
-    from job.backends.knn.brute_force import nearest
-    from job.backends.knn.distances import pair_distances, sort_rows
-
-    rows = np.arange(len(vectors))
-    near = nearest(vectors, rows, k)
-    return KnnGraph(*sort_rows(near, pair_distances(vectors, rows, near), k), k)
 
 
 def clustered_as(vectors: Floats, min_samples: int = 5, min_cluster_size: int = 20, **others: object) -> Result:

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact_graphs import graph_of
 from jobs import headlines_of, job_of, stats_of
 from pydantic import ValidationError
 
-from job.backends.knn.brute_force import nearest
-from job.backends.knn.distances import pair_distances, sort_rows
 from job.config import RECIPES, Cluster
-from job.data import Clusters, Embeddings, KnnGraph
+from job.data import Clusters, Embeddings
 from job.runtime.device import Choice
 from job.runtime.rundir import RunDir
 from job.stages.cluster import TREE_FILE, ClusterStage, load_linkage
@@ -22,12 +21,6 @@ def points(sizes: list[int], spread: float = 0.05, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(len(sizes), 8)) * 5
     return (np.repeat(centers, sizes, axis=0) + rng.normal(size=(sum(sizes), 8)) * spread).astype(np.float32)
-
-
-def graph_of(vectors: np.ndarray, k: int) -> KnnGraph:
-    rows = np.arange(len(vectors))
-    indices = nearest(vectors, rows, k)
-    return KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), k), k)
 
 
 def run_stage(folder: Path, vectors: np.ndarray, k: int, key: str = "key", **settings: Any) -> dict[str, Any]:

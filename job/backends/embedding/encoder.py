@@ -116,10 +116,10 @@ class FlagEncoder:
         self._module = module.to(self._device).eval()
         self._lexical_head: Any = flag.model.sparse_linear.to(self._device).eval() if sparse else None
         self._fused: fused.FusedEncoder | None = None
-        if self._cuda and own_layers and fused.is_supported(self._module):
-            self._fused = fused.FusedEncoder(self._module, self._pooling == "cls" and not sparse)
-        elif not self._cuda and own_layers:
+        if own_layers and not self._cuda:
             onednn.use_onednn(self._module, self.budget)
+        elif own_layers and fused.is_supported(self._module):
+            self._fused = fused.FusedEncoder(self._module, self._pooling == "cls" and not sparse)
         # an error that an import caught may hold this call's variables, and `collector_paused` keeps it for ever
         del flag, module
 

@@ -21,10 +21,8 @@ _ARCHITECTURES = ("bert", "camembert", "roberta", "xlm-roberta")
 
 @dataclass(frozen=True)
 class _Linear:
-    """`weight` [out, in], `bias` [out] or None."""
-
     weight: Any
-    bias: Any = None
+    bias: Any
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ class _Norm:
 
 @dataclass(frozen=True)
 class _Layer:
-    """`qkv`: query, key and value, one below the other. `norm_1` follows `out`, `norm_2` follows `down`."""
+    """`qkv`: query, key and value, one below the other. `norm_1` follows the weight `out`, `norm_2` `down`."""
 
     qkv: _Linear
-    out: _Linear
+    out: Any
     norm_1: _Norm
     up: _Linear
-    down: _Linear
+    down: Any
     norm_2: _Norm
 
 
@@ -73,10 +71,10 @@ class FusedEncoder:
         out, up, down = layer.attention.output.dense, layer.intermediate.dense, layer.output.dense
         return _Layer(
             _without(qkv, out.bias),
-            _Linear(out.weight.detach()),
+            out.weight.detach(),
             _norm(layer.attention.output.LayerNorm, down.bias),
             _without(_Linear(up.weight, up.bias), down.bias),
-            _Linear(down.weight.detach()),
+            down.weight.detach(),
             _norm(layer.output.LayerNorm, next_bias),
         )
 
@@ -92,31 +90,22 @@ class FusedEncoder:
         return stream.view(texts, -1, stream.shape[-1])
 
     def _step(self, layer: _Layer, stream: Any, texts: int, mask: Any, first_only: bool) -> Any:
-        """The stream [tokens, d] after a layer. Its argument is overwritten."""
-        torch = self._torch
-        q, k, v = self._attended(layer, stream, texts, first_only)
-        if first_only:
-            stream = stream.view(texts, -1, stream.shape[1])[:, 0].contiguous()
-        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        stream.addmm_(mixed.transpose(1, 2).reshape(len(stream), -1), layer.out.weight.t())
-        stream = self._normalized(stream, layer.norm_1)
-        stream.addmm_(self._activated(stream, layer.up), layer.down.weight.t())
-        return self._normalized(stream, layer.norm_2)
-
-    def _attended(self, layer: _Layer, stream: Any, texts: int, first_only: bool) -> tuple[Any, Any, Any]:
-        """Query, key and value [texts, heads, length, d / heads]; `first_only`: the query of the first tokens."""
-        linear, heads = self._torch.nn.functional.linear, self._heads
+        """The stream [tokens, d] after a layer, or [texts, d] of the first tokens. Its argument is overwritten."""
+        torch, width = self._torch, stream.shape[1]
+        kept = stream.view(texts, -1, width)[:, 0].contiguous() if first_only else stream
         weight, bias = layer.qkv.weight, layer.qkv.bias
-        if not first_only:
-            all_three = linear(stream, weight, bias).view(texts, -1, 3, heads, weight.shape[1] // heads)
-            q, k, v = all_three.unbind(2)
+        linear = torch.nn.functional.linear
+        if first_only:
+            both = linear(stream, weight[width:], bias[width:]).view(-1, 2, width)
+            parts = linear(kept, weight[:width], bias[:width]), *both.unbind(1)
         else:
-            width = weight.shape[1]
-            first = stream.view(texts, -1, width)[:, 0]
-            q = linear(first, weight[:width], bias[:width]).view(texts, 1, heads, -1)
-            both = linear(stream, weight[width:], bias[width:]).view(texts, -1, 2, heads, width // heads)
-            k, v = both.unbind(2)
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+            parts = linear(stream, weight, bias).view(-1, 3, width).unbind(1)
+        q, k, v = (part.view(texts, -1, self._heads, width // self._heads).transpose(1, 2) for part in parts)
+        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        kept.addmm_(mixed.transpose(1, 2).reshape(len(kept), width), layer.out.t())
+        kept = self._normalized(kept, layer.norm_1)
+        kept.addmm_(self._activated(kept, layer.up), layer.down.t())
+        return self._normalized(kept, layer.norm_2)
 
     def _activated(self, stream: Any, up: _Linear) -> Any:
         torch = self._torch

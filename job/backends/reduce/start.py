@@ -4,7 +4,7 @@ import numpy as np
 
 from job.data import Floats
 
-# up to so many rows UMAP's own start, from eigenvectors of the graph, takes little; umap-learn halves its rounds there
+# up to so many rows UMAP's own start, from eigenvectors of the graph, takes little; umap-learn makes fewer rounds above
 OWN_START = 10_000
 _SAMPLE = 20_000
 # as umap-learn's own

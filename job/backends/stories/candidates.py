@@ -4,6 +4,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import distinct
 from job.backends.graph_hdbscan.row_ranges import map_row_ranges
 from job.data import Floats, Ints
 
@@ -27,18 +28,12 @@ def _edges_between_clusters(labels, indices, start, stop):  # type: ignore[no-un
     return keys[:count].copy()
 
 
-def _distinct(keys: Keys) -> Keys:
-    """`np.unique`, several times faster for 64-bit integers >= 0; sorts `keys` itself."""
-    keys.sort()
-    return keys[np.diff(keys, prepend=-1) > 0]
-
-
 def candidate_pairs(labels: Ints, indices: Ints, threads: int) -> tuple[Ints, Ints]:
     """Each pair of clusters that an edge of the graph joins, in either direction, once: int32 [p] smaller, larger."""
     per_range = map_row_ranges(
-        lambda start, stop: _distinct(_edges_between_clusters(labels, indices, start, stop)), len(labels), threads
+        lambda start, stop: distinct(_edges_between_clusters(labels, indices, start, stop)), len(labels), threads
     )
-    return split_keys(_distinct(np.concatenate(per_range)))
+    return split_keys(distinct(np.concatenate(per_range)))
 
 
 def split_keys(keys: Keys) -> tuple[Ints, Ints]:

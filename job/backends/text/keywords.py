@@ -7,6 +7,7 @@ from itertools import groupby, islice, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.arrays import distinct
 from job.backends.text.terms import repeated_runs
 from job.backends.text.title_terms import TitleTerms
 from job.data import Ids, Ints
@@ -54,9 +55,7 @@ def cluster_keywords(
 def _word_counts(titles: TitleTerms, labels: Ints) -> _Counts:
     terms = max(len(titles.term_names), 1)
     inside = labels[titles.titles] >= 0
-    once = np.sort(titles.titles[inside] * terms + titles.terms[titles.spellings[inside]])
-    # NumPy's unique by hashing takes six times as long
-    once = once[np.concatenate([[True], once[1:] > once[:-1]])] if len(once) else once
+    once = distinct(titles.titles[inside] * terms + titles.terms[titles.spellings[inside]])
     pairs, found = np.unique(labels[once // terms].astype(np.int64) * terms + once % terms, return_counts=True)
     return _Counts(pairs // terms, pairs % terms, found.astype(np.int64), titles.term_names, len(titles.term_names))
 
