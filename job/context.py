@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -72,6 +72,12 @@ class Job:
     @cached_property
     def milvus(self) -> Milvus:
         return open_milvus(self.config)
+
+    def input_column(self, key: Literal["title", "description"]) -> str | None:
+        """The column that `input.KEY` names, in the input's spelling once it has been read."""
+        marker = self.run.marker("ingest")
+        found: str | None = (marker.stats if marker else {}).get(key) or getattr(self.config.input, key)
+        return found
 
     @cached_property
     def input_headlines(self) -> Headlines:

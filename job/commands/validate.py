@@ -20,7 +20,7 @@ class ValidateCommand(Command):
         from job.runtime import ownership
         from job.runtime.ranks import resolve_ranks
         from job.runtime.rundir import RunDir
-        from job.stages.ingest import find_columns, open_sources
+        from job.stages.ingest_columns import find_columns, open_sources
 
         resolve_ranks(config.ranks.rank, config.ranks.world)
         yield from config.notes

@@ -17,6 +17,8 @@ from job.runtime.shards import Shards, array_files
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
+# of titles, to find their script
+_SAMPLE = 10_000
 
 
 class EmbedStage(Stage):
@@ -110,6 +112,7 @@ class EmbedStage(Stage):
             made,
             digest(dim, dtype, vectors.checksums(), sparse.checksums() if sparse else []),
             fallbacks,
+            script_warnings(job),
             stats={
                 "model": job.model.name,
                 "model_digest": job.model.identity,
@@ -174,6 +177,22 @@ def shard_rows(job: Job) -> int:
 
 def _rows(job: Job) -> int:
     return int(pq.read_metadata(job.run.file("headlines.parquet")).num_rows)
+
+
+def script_warnings(job: Job) -> list[str]:
+    """What to say of headlines in scripts that the model was not made for."""
+    from job.backends.text.scripts import share_not_latin
+
+    if job.config.embed.model != "minilm":
+        return []
+    titles = pq.read_table(job.run.file("headlines.parquet"), columns=["title"])["title"]
+    share = share_not_latin(titles[:: max(1, len(titles) // _SAMPLE)].to_pylist())
+    if share < 0.05:
+        return []
+    return [
+        f"embed.model = 'minilm' knows English, and {100 * share:.0f}% of the titles are not in Latin letters: their "
+        "stories will be poor; embed.model=BAAI/bge-m3 knows their languages"
+    ]
 
 
 def open_encoder(job: Job) -> Any:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.backends.tables import MEGA, Block, Reject, Source, find_files, open_source, shown
+from job.backends.tables import Block, Reject, Source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
@@ -27,8 +27,12 @@ from job.runtime.files import atomic, digest
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
+from job.stages.ingest_columns import Columns, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
 from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
+
+# more of them than this share of the usable rows are worth a warning
+_FEW_REJECTS = 0.02
 
 
 @dataclass
@@ -39,16 +43,6 @@ class _Tally:
     times: publication.Times = field(default_factory=publication.Times)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The names of the columns that are read; None where the input has none."""
-
-    title: str
-    description: str | None
-    time: str | None
-    source: str | None
-
-
 class IngestStage(Stage):
     """Write `headlines.parquet`, `rows.parquet`, `input.parquet` and `rejects.csv`.
 
@@ -57,7 +51,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 5
+    version = 6
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
@@ -104,12 +98,14 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
         tally.rows,
         digest(headlines.ids),
         fallbacks=_fallbacks(config, columns, tally),
+        warnings=_warnings(tally),
         stats={
             "files": [str(source.path) for source in sources],
             "headlines": len(headlines),
             "copies": tally.rows - len(headlines),
             "rejects": rejected,
             "reject_reasons": dict(tally.rejects),
+            "title": columns.title,
             "description": columns.description,
             "time": columns.time,
             "source": columns.source,
@@ -127,10 +123,19 @@ def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
         found.append(f"input.time: {times.unusable:,} rows have no usable time in column '{columns.time}'{example}")
     for one in found:
         logger.warning("ingest: %s", one)
-    if columns.description != config.description:
+    if config.description is not None and columns.description is None:
         # logged where it was found
         found.insert(0, "no description column: only titles are used")
     return found
+
+
+def _warnings(tally: _Tally) -> list[str]:
+    """What to say where more than a few rows could not be used."""
+    rejected = sum(tally.rejects.values())
+    if rejected <= _FEW_REJECTS * tally.rows:
+        return []
+    first = tally.first_reject
+    return [f"{rejected:,} of {rejected + tally.rows:,} rows could not be used: see rejects.csv; the first: {first}"]
 
 
 def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
@@ -169,73 +174,6 @@ def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDi
                 input_out.write_table(_widen(block.table, schema))
                 signals.check()
     return texts
-
-
-def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
-    """Open every file's head and check that it has the title column.
-
-    Raises:
-        BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
-    """
-    texts = {config.title} | ({config.description} if config.description else set())
-    limit = config.max_line_mb * MEGA
-    files = find_files(config.paths, run_dir)
-    sources = [open_source(path, config.format, config.encoding, texts, limit) for path in files]
-    for source in sources:
-        if config.title not in source.schema.names:
-            raise BadInput(_no_column(source, "title", config.title))
-    return sources
-
-
-def find_columns(config: Input, sources: list[Source]) -> Columns:
-    """The columns that are read.
-
-    Raises:
-        BadInput: a file lacks a column that the configuration names.
-    """
-    return Columns(
-        config.title,
-        _description(config, sources),
-        _usual(config, "time", sources, publication.USUAL_NAMES),
-        _usual(config, "source", sources, publishers.USUAL_NAMES),
-    )
-
-
-def _description(config: Input, sources: list[Source]) -> str | None:
-    """The description column; None where no file has the default one: then only titles are used."""
-    name = config.description
-    if name is None:
-        return None
-    without = [source for source in sources if name not in source.schema.names]
-    if not without:
-        return name
-    if name != Input.model_fields["description"].default:
-        raise BadInput(_no_column(without[0], "description", name))
-    logger.warning("ingest: no column 'description' in %s: only its titles are used", shown(without[0].path))
-    return name if len(without) < len(sources) else None
-
-
-def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str]) -> str | None:
-    """The column that `input.KEY` names; with `auto` the first of the usual names, None where no file has one."""
-    wanted: str | None = getattr(config, key)
-    if wanted is None:
-        return None
-    if wanted == "auto":
-        names = {name for source in sources for name in source.schema.names}
-        found = next((name for name in usual if name in names), None)
-        logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
-        return found
-    without = [source for source in sources if wanted not in source.schema.names]
-    if without:
-        raise BadInput(_no_column(without[0], key, wanted))
-    return wanted
-
-
-def _no_column(source: Source, key: str, name: str) -> str:
-    names = ", ".join(source.schema.names)
-    has = repr(names)
-    has = has if len(has) < 500 else has[:497] + "..."
-    return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; set input.{key}=COLUMN"
 
 
 def _common_schema(sources: list[Source]) -> pa.Schema:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.milvus import Milvus
+from job.backends.tables.columns import first_usual
 from job.backends.tables.sources import USUAL_NAMES, source_names
 from job.backends.tables.times import Times
 from job.context import COLLECTION, Job
@@ -168,7 +169,7 @@ def _sources(job: Job, others: pa.Table) -> pa.Array:
     """Who published the rows, where the column `input.source` is one of the extra fields."""
     name = job.config.input.source
     if name == "auto":
-        name = next((usual for usual in USUAL_NAMES if usual in others.column_names), None)
+        name = first_usual(USUAL_NAMES, others.column_names)
     if name not in others.column_names:
         return pa.nulls(len(others), pa.string())
     return source_names(others[name].combine_chunks())
@@ -177,7 +178,7 @@ def _sources(job: Job, others: pa.Table) -> pa.Array:
 def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
     """The input's rows, then the collection's other rows with title, description and extra fields in columns of those
     names. `others` and `headlines` [m] describe the same other rows."""
-    title, description = job.config.input.title, job.config.input.description or "description"
+    title, description = job.input_column("title"), job.input_column("description") or "description"
     columns = {title: headlines["title"], description: headlines["description"]}
     columns |= {name: others[name] for name in job.milvus.fields.extra if name not in columns}
     added = pa.table(columns)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import ROOT, SAMPLE, Run, clean_environment, start
+from jobs import headlines_of, job_of
 
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.lexical_shards import load_lexical_weights
@@ -25,6 +26,7 @@ from job.runtime.files import read_sealed, write_sealed
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
+from job.stages.embed import script_warnings
 from job.stages.embed_fingerprint import read_fingerprint
 from job.stages.embed_loop import Target, embed_shards, read_texts
 
@@ -361,3 +363,27 @@ def test_finished_work_that_other_settings_replace_never_looks_half_done(tmp_pat
     # as a kill leaves it while the old shards are dropped
     (tmp_path / "embeddings" / "00002.json").unlink()
     assert read_fingerprint(new, RunDir(tmp_path)) is None
+
+
+# ---- what the model was not made for
+
+
+@pytest.mark.parametrize(
+    ("model", "titles", "warned"),
+    [
+        ("minilm", ["Storm nears coast", "台风接近沿海"], True),
+        ("minilm", ["Storm nears coast"] * 30 + ["台风接近沿海"], False),
+        ("some/other", ["台风接近沿海"], False),
+    ],
+)
+def test_titles_in_scripts_that_minilm_does_not_know_are_a_warning(
+    tmp_path: Path, model: str, titles: list[str], warned: bool
+) -> None:
+    headlines = headlines_of(range(len(titles)), titles)
+    job = job_of(tmp_path / "run", headlines, embed={"model": model})
+    headlines.save(job.run.file("headlines.parquet"))
+    found = script_warnings(job)
+    assert len(found) == warned
+    if warned:
+        assert "50% of the titles are not in Latin letters" in found[0]
+        assert "embed.model=BAAI/bge-m3" in found[0]

@@ -228,6 +228,45 @@ def test_other_names_will_do(write: Write) -> None:
     assert got.headlines[0]["text"] == "A\nx"
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.parquet"])
+def test_names_are_found_whatever_their_case_and_punctuation(write: Write, tmp_path: Path, name: str) -> None:
+    row = {"Title": "A", "DESCRIPTION": "x", "Publication Date": "2024-04-01T00:00:00Z", "PUBLISHER": "P"}
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    elif name.endswith(".csv"):
+        write("\n".join([",".join(row), ",".join(row.values())]), name)
+    else:
+        write(json.dumps(row if name.endswith("l") else [row]), name)
+    got = Ingested(tmp_path / name, time="auto")
+    assert got.headlines[0]["text"] == "A\nx"
+    assert got.stats["fallbacks"] == []
+    found = {key: got.stats[key] for key in ("title", "description", "time", "source")}
+    assert list(found.values()) == list(row)
+    named = Ingested(
+        tmp_path / name, title="title", description="Description", time="publication_date", source="publisher"
+    )
+    assert {key: named.stats[key] for key in found} == found
+
+
+def test_of_several_spellings_only_the_exact_one_is_taken(write: Write) -> None:
+    assert Ingested(write("TITLE,title\nA,b\n")).headlines[0]["text"] == "b"
+    text = refused(write("TITLE,Title\nA,b\n"))
+    assert "input.title = 'title': no such column" in text
+    assert text.endswith("set input.title=COLUMN")
+
+
+def test_files_that_spell_the_title_differently_are_told_apart(write: Write) -> None:
+    first, second = write("title\nA\n", "a.csv"), write("Title\nB\n", "b.csv")
+    text = refused([first, second])
+    assert f"no such column in '{second}'; it has: 'Title'" in text
+
+
+def test_a_likely_description_is_named(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    got = Ingested(write("title,Summary\nA,x\n"))
+    assert got.stats["fallbacks"] == ["no description column: only titles are used"]
+    assert "if 'Summary' is one, set input.description=Summary" in caplog.text
+
+
 # ---- several files
 
 
@@ -328,6 +367,15 @@ def test_a_missing_title_is_told_from_a_blank_one_and_parquet_has_no_lines(write
         ("3", "", "title is blank"),
         ("4", "", "title is blank"),
     ]
+
+
+def test_more_than_a_few_rejects_are_a_warning(write: Write) -> None:
+    path = write(b"title\n" + b"caf\xe9\n" * 3 + b"A\n" * 97)
+    assert Ingested(path).stats["warnings"] == [
+        f"3 of 100 rows could not be used: see rejects.csv; the first: {path}, row 1: undecodable: byte 0xE9 is not in "
+        "the file's encoding; see input.encoding"
+    ]
+    assert Ingested(write(b"title\n\n,\n" + b"A\n" * 99)).stats["warnings"] == []
 
 
 def test_a_reason_with_commas_and_quotes_is_still_one_field(write: Write) -> None:
@@ -449,7 +497,8 @@ def test_a_missing_title_column_is_answered_with_those_there_are(write: Write) -
     text = refused(write("headline,summary\nA,x\n"))
     assert "input.title = 'title': no such column" in text
     assert "it has: 'headline, summary'" in text
-    assert "set input.title=COLUMN" in text
+    assert text.endswith("set input.title=headline")
+    assert refused(write("a,b\nA,x\n")).endswith("set input.title=COLUMN")
 
 
 def test_a_title_missing_in_one_file_of_several_names_that_file(write: Write) -> None:

@@ -1,4 +1,4 @@
-"""Reads headline files one block at a time: CSV, TSV, JSON Lines and Parquet, plain or gzipped.
+"""Reads headline files one block at a time: CSV, TSV, JSON (lines or an array) and Parquet, plain or gzipped.
 
 The contract: `open_source` reads the head of a file and names its columns; `blocks()` then yields every record
 of the file exactly once, either in a `Block` or as a `Reject` with its reason. Records are numbered from 1,

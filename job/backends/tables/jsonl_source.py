@@ -1,5 +1,9 @@
-"""Reads JSON Lines with Python's `json`, one line at a time: one bad line is one reject."""
+"""Reads JSON Lines and arrays of JSON objects with Python's `json`, one object at a time.
 
+Of JSON Lines, one bad line is one reject. An array that is no JSON is refused as a whole.
+"""
+
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from job.backends.tables.json_array import JsonArray, NoArray
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -27,10 +32,11 @@ from job.runtime.errors import BadInput
 _INT64_LIMIT = 2**63
 _MAX_DEPTH = 200
 _BLOCK_CELLS = 50_000_000
+_CHARS_AT_ONCE = 65_536
 
 
 class JsonlSource:
-    """A file with one JSON object per line.
+    """A file with one JSON object per line, or with one array of them.
 
     The file is read twice: the first pass finds the columns and their types. A column of one scalar type keeps
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
@@ -41,38 +47,68 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
+        self._is_array = self._first_character() == "["
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         for line, value, reason in self._objects():
-            first_reason = first_reason or (reason and f"line {line}: {reason}")
             if isinstance(value, dict):
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_json_type(item))
+            elif not first_reason:
+                first_reason = f"line {line}: {reason or self._type_problem(value)}"
         if not kinds:
             problem = f"holds no JSON object ({first_reason})" if first_reason else "is empty"
-            raise BadInput(f"input.path: '{shown(path)}' {problem}: expected one JSON object per line (JSON Lines)")
+            raise BadInput(
+                f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
+            )
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
+    def _first_character(self) -> str:
+        with open_bytes(self.path) as raw:
+            text = as_text(raw, self._encoding, "\n")
+            while (chars := text.read(_CHARS_AT_ONCE)) and not chars.strip():
+                pass
+        return chars.lstrip()[:1]
+
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
-        """Line number, value, and the reason if the line is rejected (the value is then None)."""
-        at_start = True
+        """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
         with reading(self.path, self._state), open_bytes(self.path) as raw:
-            for number, line in enumerate(Lines(as_text(raw, self._encoding, "\n"), self._line_limit), 1):
-                if line is None:
+            text = as_text(raw, self._encoding, "\n")
+            yield from self._elements(text) if self._is_array else self._lines(text)
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
+        for number, line in enumerate(Lines(text, self._line_limit), 1):
+            if line is None:
+                yield number, None, too_long(self._line_limit)
+                continue
+            if not line.strip():
+                continue
+            problem = undecodable(line)
+            if problem:
+                yield number, None, f"undecodable: {problem}"
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, None, f"not JSON: {error}"
+                continue
+            yield number, *_checked(value, line)
+
+    def _elements(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
+        try:
+            for number, value, element in JsonArray(text, self._line_limit):
+                problem = undecodable(element)
+                if len(element) > self._line_limit:
                     yield number, None, too_long(self._line_limit)
-                    continue
-                if not line.strip():
-                    continue
-                if at_start and line.lstrip().startswith("["):
-                    file = shown(self.path)
-                    raise BadInput(f"input.path: '{file}' holds a JSON array; expected one JSON object per line")
-                at_start = False
-                problem = undecodable(line)
-                if problem:
+                elif problem:
                     yield number, None, f"undecodable: {problem}"
-                    continue
-                value, reason = _parsed(line)
-                yield number, value, reason
+                else:
+                    yield number, *_checked(value, element)
+        except NoArray as error:
+            raise BadInput(
+                f"input.path: '{shown(self.path)}' is no JSON array ({error}): mend it, or write one JSON object per "
+                "line, where a bad line is one reject"
+            ) from None
 
     def blocks(self) -> Iterator[Block | Reject]:
         values: list[dict[str, Any]] = []
@@ -120,15 +156,11 @@ class JsonlSource:
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
 
 
-def _parsed(line: str) -> tuple[Any, str]:
-    """The value of a line, and the reason if it is rejected (the value is then None)."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return None, f"not JSON: {error}"
-    if line.count("[") + line.count("{") > _MAX_DEPTH and _is_deep(value):
+def _checked(value: Any, text: str) -> tuple[Any, str]:
+    """The value of a text, and the reason if it is rejected (the value is then None)."""
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _is_deep(value):
         return None, f"not JSON: nested more than {_MAX_DEPTH} deep"
-    if "\\u" in line and undecodable(json.dumps(value, ensure_ascii=False)):
+    if "\\u" in text and undecodable(json.dumps(value, ensure_ascii=False)):
         return None, f"undecodable: {HALF_SURROGATE_PAIR}"
     return value, ""
 

@@ -8,7 +8,7 @@ from job.backends.tables.source import as_strings
 
 # `input.source: auto` takes the first of these that the input has
 USUAL_NAMES = (
-    *("source", "publisher", "outlet", "source_name", "sourceName", "publication", "news_source", "provider"),
+    *("source", "publisher", "outlet", "source_name", "publication", "news_source", "provider"),
     *("site", "site_name", "website", "domain", "hostname", "sourcecommonname", "feed"),
 )
 

@@ -14,8 +14,8 @@ from job.backends.tables.source import as_strings
 
 # `input.time: auto` takes the first of these that the input has
 USUAL_NAMES = (
-    *("time", "published", "published_at", "publishedAt", "published_date", "publish_date", "pub_date", "pubDate"),
-    *("date", "datetime", "timestamp", "created_at", "seendate"),
+    *("time", "published", "published_at", "published_date", "publish_date", "publication_date", "publication_time"),
+    *("pub_date", "date", "datetime", "timestamp", "created_at", "seendate"),
 )
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))

@@ -54,7 +54,7 @@ def write_fixture(tmp_path: Path) -> Write:
     return to_file
 
 
-def refused(path: Path, **options: str) -> str:
+def refused(path: Path, **options: Any) -> str:
     """The error message when the file is refused as a whole; it names the file."""
     with pytest.raises(BadInput) as caught:
         Read(path, **options)

@@ -1,10 +1,14 @@
 """JSON Lines: every line once, in a block or as a reject, with its correct number; columns keep their types."""
 
 import json
+import tracemalloc
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from source_files import Read, Write, refused, write_fixture  # noqa: F401
+
+from job.backends.tables import json_array
 
 
 def json_lines(*values: object) -> str:
@@ -111,9 +115,106 @@ def test_unicode_line_separators_in_a_text_do_not_end_the_line(write: Write) -> 
     assert read.places == [(1, 1), (2, 2)]
 
 
-def test_a_json_array_is_refused_with_a_hint(write: Write) -> None:
-    assert "holds a JSON array; expected one JSON object per line" in refused(write('[{"title": "a"}]', "a.json"))
+ROWS = [{"title": "a", "n": 1}, {"title": 'b, "[c]" {d}\n', "n": 2}, {"title": "é", "n": None}]
 
 
-def test_a_json_array_over_several_lines_is_refused_with_a_hint(write: Write) -> None:
-    assert "JSON array" in refused(write(json.dumps([{"title": "a"}, {"title": "b"}], indent=2), "a.json"))
+@pytest.mark.parametrize("options", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+def test_an_array_of_objects_is_read_as_lines_are(write: Write, options: dict[str, Any]) -> None:
+    lines = Read(write(json_lines(*ROWS), "a.jsonl"))
+    array = Read(write(json.dumps(ROWS, **options), "a.json"))
+    assert array.records == lines.records == ROWS
+    assert array.schema == lines.schema
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_array_may_have_a_byte_order_mark_and_space_around_it(write: Write, encoding: str) -> None:
+    text = "\n \n[" + ",\n".join(json.dumps(row) for row in ROWS) + "\n]\n\n"
+    read = Read(write(text.encode(encoding), "a.json"), encoding=encoding.removesuffix("-sig"))
+    assert read.records == ROWS
+    assert read.places == [(1, 3), (2, 4), (3, 5)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7, 64])
+def test_an_array_is_the_same_wherever_the_buffer_ends(
+    write: Write, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(json_array, "_CHARS_AT_ONCE", at_once)
+    values = [
+        *ROWS,
+        {"title": "\\ud83d\\ude00", "n": -1.25e-3, "o": {"k": [True, False, None, [], {}]}},
+        {"title": "z"},
+    ]
+    read = Read(write(json.dumps(values, indent=3), "a.json"))
+    assert read.column("title") == [value["title"] for value in values]
+    assert read.column("n") == [1, 2, None, -0.00125, None]
+    assert Read(write("[12, 3.5e1]\n".replace("12", '{"title": "a"}, 12'), "b.json")).reasons[1] == (
+        "a JSON float where an object is expected"
+    )
+
+
+def test_an_element_that_is_no_usable_object_is_one_reject(write: Write) -> None:
+    long = {"title": "x" * 1_000_001}
+    deep = "[" * 300 + "]" * 300
+    texts = [
+        json.dumps(ROWS[0]),
+        "3",
+        r'{"title": "\ud83d"}',
+        json.dumps(long),
+        deep,
+        '{"title": 5}',
+        json.dumps(ROWS[2]),
+    ]
+    read = Read(write("[\n" + ",\n".join(texts) + "]", "a.json"), max_line_mb=1)
+    assert read.places == [(1, 2), (7, 8)]
+    assert read.rejects == [(row, row + 1) for row in range(2, 7)]
+    assert [reason.split(":")[0] for reason in read.reasons] == [
+        "a JSON int where an object is expected",
+        "undecodable",
+        "longer than 1 million characters; see input.max_line_mb",
+        "not JSON",
+        "'title' is of type int, expected text",
+    ]
+    read = Read(write(b'[{"title": "a"}, {"title": "caf\xe9"}, {"title": "b"}]', "b.json"))
+    assert (read.column("title"), read.rejects) == (["a", "b"], [(2, 1)])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[{"title": "a"},\n{"title": "b"', "line 2: Expecting ',' delimiter"),
+        ('[{"title": "a"},\n{"title": "b', "line 2: Unterminated string starting at"),
+        ('[{"title": "a"}\n', "line 2: the file ends within the array"),
+        ("[1", "line 1: the file ends within the array"),
+        ('[{"title": "a"},\n\n{title: "b"}, {"title": "c"}]', "line 3: Expecting property name"),
+        ('[{"title": "a"},\n]', "line 2: Expecting value"),
+        ('[{"title": "a"}\n{"title": "b"}]', "line 2: Expecting , or ]"),
+        ('[{"title": "a"}]\n[{"title": "b"}]', "line 2: text after the end of the array"),
+        (
+            '[{"title": "' + "x" * 3_000_000,
+            "line 1: an element longer than 1 million characters; see input.max_line_mb",
+        ),
+        ("[" * 100_000, "line 1: "),
+        ('[{"n": ' + "9" * 5_000 + "}]", "line 1: Exceeds the limit"),
+    ],
+)
+def test_an_array_that_is_no_json_is_refused_with_its_line(write: Write, text: str, why: str) -> None:
+    message = refused(write(text, "a.json"), max_line_mb=1)
+    assert f"is no JSON array ({why}" in message
+    assert "mend it, or write one JSON object per line" in message
+
+
+def test_an_array_without_objects_is_refused(write: Write) -> None:
+    assert "is empty: expected one JSON object per line, or an array of them" in refused(write(" [ ]", "a.json"))
+    assert "holds no JSON object (line 2: a JSON int where" in refused(write("[\n1, 2]", "a.json"))
+
+
+def test_an_array_is_never_in_memory_as_a_whole(write: Write) -> None:
+    row = json.dumps({"title": "a" * 2_000})
+    path = write("[" + ",".join([row] * 20_000) + "]", "a.json")
+    tracemalloc.start()
+    with path.open() as text:
+        count = sum(1 for _ in json_array.JsonArray(text, 10**6))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 2_000_000

@@ -1,0 +1,114 @@
+"""Which columns of the input ingest reads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from job.backends.tables import MEGA, Source, find_files, open_source, shown
+from job.backends.tables import sources as publishers
+from job.backends.tables import times as publication
+from job.backends.tables.columns import find_column, first_usual
+from job.config import Input
+from job.runtime.errors import BadInput
+from job.runtime.log import logger
+
+# named in messages where the input has no column of the name that is set
+_TITLES = ("headline", "headline_text", "news_title", "heading", "titles", "headlines", "titulo", "título", "titre")
+_DESCRIPTIONS = ("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "subtitle", "teaser")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns that are read; None where the input has none."""
+
+    title: str
+    description: str | None
+    time: str | None
+    source: str | None
+
+
+def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
+    """Open every file's head and check that it has the title column.
+
+    Raises:
+        BadInput: a file is missing, empty, unreadable, or lacks the title column (the message lists what it has).
+    """
+    files = find_files(config.paths, run_dir)
+
+    def opened(texts: Iterable[str]) -> list[Source]:
+        limit = config.max_line_mb * MEGA
+        return [open_source(path, config.format, config.encoding, set(texts), limit) for path in files]
+
+    wanted = [name for name in (config.title, config.description) if name]
+    sources = opened(wanted)
+    spelled = [find_column(name, _names(sources)) or name for name in wanted]
+    if spelled != wanted:
+        sources = opened(spelled)
+    for source in sources:
+        if spelled[0] not in source.schema.names:
+            raise BadInput(_no_column(source, "title", config.title, _TITLES))
+    return sources
+
+
+def find_columns(config: Input, sources: list[Source]) -> Columns:
+    """The columns that are read.
+
+    Raises:
+        BadInput: a file lacks a column that the configuration names.
+    """
+    title = find_column(config.title, _names(sources)) or config.title
+    if title != config.title:
+        logger.info("ingest: input.title = %s: column '%s'", config.title, title)
+    return Columns(
+        title,
+        _description(config, sources),
+        _usual(config, "time", sources, publication.USUAL_NAMES),
+        _usual(config, "source", sources, publishers.USUAL_NAMES),
+    )
+
+
+def _names(sources: list[Source]) -> list[str]:
+    return [name for source in sources for name in source.schema.names]
+
+
+def _description(config: Input, sources: list[Source]) -> str | None:
+    """The description column; None where no file has the default one: then only titles are used."""
+    if config.description is None:
+        return None
+    name = find_column(config.description, _names(sources)) or config.description
+    if name != config.description:
+        logger.info("ingest: input.description = %s: column '%s'", config.description, name)
+    without = [source for source in sources if name not in source.schema.names]
+    if not without:
+        return name
+    if config.description != Input.model_fields["description"].default:
+        raise BadInput(_no_column(without[0], "description", name))
+    likely = first_usual(_DESCRIPTIONS, without[0].schema.names)
+    hint = f"; if '{likely}' is one, set input.description={likely}" if likely else ""
+    path = shown(without[0].path)
+    logger.warning("ingest: no column 'description' in %s: only its titles are used%s", path, hint)
+    return name if len(without) < len(sources) else None
+
+
+def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str]) -> str | None:
+    """The column that `input.KEY` names; with `auto` the first of the usual names, None where no file has one."""
+    wanted: str | None = getattr(config, key)
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        found = first_usual(usual, _names(sources))
+        logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
+        return found
+    name = find_column(wanted, _names(sources)) or wanted
+    without = [source for source in sources if name not in source.schema.names]
+    if without:
+        raise BadInput(_no_column(without[0], key, wanted))
+    return name
+
+
+def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -> str:
+    names = ", ".join(source.schema.names)
+    has = repr(names)
+    has = has if len(has) < 500 else has[:497] + "..."
+    likely = find_column(name, source.schema.names) or first_usual(usual, source.schema.names) or "COLUMN"
+    return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; set input.{key}={likely}"
