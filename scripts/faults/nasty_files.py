@@ -89,7 +89,7 @@ def generated(draw: random.Random, number: int) -> Nasty:
     ]
     if draw.random() < 0.9:
         rows[0]["title"] = f"Usable {number}"
-    kind = draw.choice(["csv", "jsonl", "parquet"])
+    kind = draw.choice(["csv", "json", "jsonl", "parquet"])
     if kind == "csv":
         names = list(dict.fromkeys(name for row in rows for name in row))
         item = _csv(
@@ -98,6 +98,9 @@ def generated(draw: random.Random, number: int) -> Nasty:
     elif kind == "jsonl":
         lines = (json.dumps(row, ensure_ascii=draw.random() < 0.5) for row in rows)
         item = Nasty(f"g{number}.jsonl", "\n".join(lines).encode(), len(rows))
+    elif kind == "json":
+        text = json.dumps(rows, ensure_ascii=draw.random() < 0.5, indent=draw.choice([None, 0, 2]))
+        item = Nasty(f"g{number}.json", text.encode(), len(rows))
     else:
         table = pa.table({name: [row.get(name) for row in rows] for name in dict.fromkeys(n for r in rows for n in r)})
         item = Nasty(f"g{number}.parquet", _parquet_bytes(table), len(rows))

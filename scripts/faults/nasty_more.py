@@ -93,6 +93,7 @@ def more() -> Iterator[Made]:
         good = '{"title": "usable"}\n'
         records = sum(bool(line.strip()) for line in text.split("\n")) + 1
         yield f"json-{name}-and-good.jsonl", (good + text).encode(), records, {}
+    yield from _arrays()
     yield from _other_kinds()
     yield from _lines_and_encodings()
     yield from _stored()
@@ -116,6 +117,24 @@ def _meaningful() -> Iterator[Made]:
         yield f"means-{name}.jsonl", line.encode(), 1, {"time": "auto"}
         cell = '"' + text.replace('"', '""') + '"'
         yield f"means-{name}.csv", f"title,source,{cell}\nusable,b,c\n{cell},{cell},{cell}\n".encode(), None, {}
+
+
+def _arrays() -> Iterator[Made]:
+    """Arrays of JSON objects, good and bad."""
+    for name, text in JSON.items():
+        elements = ['{"title": "usable"}', *filter(str.strip, text.split("\n"))]
+        yield f"array-{name}.json", f"[{','.join(elements)}]".encode(), None, {}
+    good = json.dumps([{"title": f"headline {number}", "n": number} for number in range(20_000)], indent=1)
+    yield "array-long.json", good.encode(), 20_000, {}
+    yield "array-long.json.gz", gzip.compress(good.encode()), 20_000, {}
+    yield "array-utf-16.json", good.encode("utf-16"), 20_000, {"encoding": "utf-16"}
+    yield "array-cut.json", good[: len(good) // 2].encode(), None, {}
+    yield "array-twice.json", (good + good).encode(), None, {}
+    yield "array-scalars.json", json.dumps([{"title": "a"}, *[1, None, "a", [], 0.5] * 10_000]).encode(), 50_001, {}
+    yield "array-open.json", b"[" * 1_000_000, None, {}
+    yield "array-open-string.json", b'[{"title": "' + b"x" * 50_000_000, None, {}
+    yield "array-space.json", b"[" + b" \n" * 10_000_000 + b'{"title": "a"}' + b"\n" * 10_000_000 + b"]", 1, {}
+    yield "array-long-element.json", b'[{"title": "' + b"x" * 20_000_000 + b'"}, {"title": "a"}]', 2, {}
 
 
 def _other_kinds() -> Iterator[Made]:
