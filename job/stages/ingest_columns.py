@@ -15,6 +15,8 @@ from job.runtime.log import logger
 # named in messages where the input has no column of the name that is set
 _TITLES = ("headline", "headline_text", "news_title", "heading", "titles", "headlines", "titulo", "título", "titre")
 _DESCRIPTIONS = ("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "subtitle", "teaser")
+# a longer one is taken for a headline in a file without a header
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -111,4 +113,7 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
     has = repr(names)
     has = has if len(has) < 500 else has[:497] + "..."
     likely = find_column(name, source.schema.names) or first_usual(usual, source.schema.names) or "COLUMN"
-    return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; set input.{key}={likely}"
+    action = f"set input.{key}={likely}"
+    if any(len(name) > _LONGEST_NAME for name in source.schema.names):
+        action += ", or give the file a first line with the columns' names"
+    return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

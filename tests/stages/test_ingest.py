@@ -501,6 +501,12 @@ def test_a_missing_title_column_is_answered_with_those_there_are(write: Write) -
     assert refused(write("a,b\nA,x\n")).endswith("set input.title=COLUMN")
 
 
+def test_a_file_without_a_header_is_told_to_have_one(write: Write) -> None:
+    first = "Retraites : l'intersyndicale appelle à de nouvelles actions les 14, 15 et 16 janvier"
+    text = refused(write(f'"{first}",2020-01-10\n"Autre",2020-01-11\n'))
+    assert text.endswith("set input.title=COLUMN, or give the file a first line with the columns' names")
+
+
 def test_a_title_missing_in_one_file_of_several_names_that_file(write: Write) -> None:
     good, bad = write("title\nA\n", "a.csv"), write("headline\nB\n", "b.csv")
     assert f"no such column in '{bad}'" in refused([good, bad])
