@@ -53,6 +53,15 @@ def test_parquet_and_csv_say_the_same(demo: Path) -> None:
         assert (str(row["id"]), str(row["cluster"]), row["title"]) == (text["id"], text["cluster"], text["title"])
 
 
+def test_the_pages_are_named_after_the_input_and_say_from_when_it_is(demo: Path) -> None:
+    days = sorted(row["published"][:10] for row in read_csv(SAMPLE) if row["published"])
+    first, last = (time.strftime("%d %b %Y", time.strptime(day, "%Y-%m-%d")) for day in (days[0], days[-1]))
+    report, page = ((demo / name).read_text(encoding="utf-8") for name in ("report.html", "map.html"))
+    assert f"{first} – {last}" in report
+    assert "<title>Headlines in headlines.csv</title>" in report
+    assert "<title>Headlines in headlines.csv</title>" in page
+
+
 def test_the_samples_stories_are_found(demo: Path) -> None:
     rows = read_csv(demo / "headlines_clustered.csv")
     found = singletons([row["cluster"] for row in rows])

@@ -272,9 +272,10 @@ class Project(Section):
 
 
 class Report(Section):
-    """The map's page. `map_mb`: its largest size in MB; above it, it has no descriptions, or the texts of a sample."""
+    """The report's and the map's page. `title`; None: what the headlines are from. `map_mb`: the map's largest size in
+    MB; above it, it has no descriptions, or the texts of a sample."""
 
-    title: Name = "Headline clusters"
+    title: Name | None = None
     map_mb: float = Field(default=25.0, ge=6.0)
 
 

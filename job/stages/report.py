@@ -19,7 +19,7 @@ from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
 from job.stages.report_map import map_points
-from job.stages.report_page import report_page
+from job.stages.report_page import page_title, report_page
 from job.stages.report_tables import write_themes, write_topics
 from job.topics import Topic
 
@@ -31,7 +31,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 3
+    version = 4
 
     def __init__(self, earlier: Sequence[Stage]) -> None:
         """`earlier`: the stages before this one, in order; the report says how long they took."""
@@ -90,7 +90,7 @@ class ReportStage(Stage):
             job.run.file("themes.csv").unlink(missing_ok=True)
         page = job.run.file("map.html")
         with atomic(page) as temporary:
-            write_map(map_points(job), job.config.report.title, int(1e6 * job.config.report.map_mb), temporary)
+            write_map(map_points(job), page_title(job), int(1e6 * job.config.report.map_mb), temporary)
         with atomic(job.run.file("report.html")) as temporary:
             write_report(report_page(job, self._earlier), temporary)
         size = page.stat().st_size

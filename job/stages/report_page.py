@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
+from job.backends.tables import shown
 from job.context import Job, Stage
 from job.topics import TimeBins, Topic
 
@@ -31,7 +33,7 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     done = {name: marker for name, marker in markers.items() if marker is not None}
     stats = {name: dict(marker.stats) for name, marker in done.items()}
     return ReportPage(
-        title=job.config.report.title,
+        title=page_title(job),
         facts=_facts(job, len(topics)),
         stories=[
             _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in growing)
@@ -48,6 +50,17 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
         hints=hints(job, stats),
         stages=[(name, marker.seconds, _rate(marker.stats, marker.seconds)) for name, marker in done.items()],
     )
+
+
+def page_title(job: Job) -> str:
+    """`report.title`, or what the headlines are from."""
+    if job.config.report.title is not None:
+        return job.config.report.title
+    marker = job.run.marker("ingest")
+    files = [Path(name).name for name in (marker.stats if marker else {}).get("files", [])]
+    if job.whole_collection or not files:
+        return f"Headlines in the collection {job.config.store.collection}"
+    return f"Headlines in {shown(files[0])}" if len(files) == 1 else f"Headlines in {len(files):,} files"
 
 
 def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
@@ -99,8 +112,9 @@ def _facts(job: Job, stories: int) -> list[tuple[str, str]]:
         facts.append(("Sources", f"{len(job.rows.source_names):,}"))
     if bins:
         # without the few times far from all others, which are often wrong
-        ends = (bins.start, bins.start + bins.width * bins.count - 1)
-        first, last = (time.strftime("%d %b %Y", time.gmtime(moment)) for moment in ends)
+        times = job.rows.times[job.rows.headlines >= 0]
+        times = times[bins.places(times) >= 0]
+        first, last = (time.strftime("%d %b %Y", time.gmtime(moment)) for moment in (times.min(), times.max()))
         facts.append(("From", first if first == last else f"{first} – {last}"))
     return facts
 

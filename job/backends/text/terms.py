@@ -38,6 +38,8 @@ _STEMMERS = {
 }
 _SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{Script={name}}})" for name in _STEMMERS))
 _LATIN_LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
+# draws out an Arabic letter: "لـ" is the particle "to" before a word that stands apart
+_TATWEEL = "\u0640"
 _LONGEST_RUN, _SPARED = 24, 0.8
 _IDEOGRAPHS = regex.compile(r"[\p{Script=Han}\p{Script=Katakana}]")
 # Japanese and Chinese particles; vowels that Thai and Lao write before their consonant
@@ -62,7 +64,7 @@ def found_words(title: str) -> list[str]:
 def word(found: str) -> tuple[str, str] | None:
     """Term and spelling of one of `found_words`; None for a single letter or a stop word."""
     spelling = _POSSESSIVE.sub("", found)
-    folded = unicodedata.normalize("NFKC", spelling).casefold()
+    folded = unicodedata.normalize("NFKC", spelling).casefold().replace(_TATWEEL, "")
     if len(folded) < 2 or folded in stop_words():
         return None
     return _stem(folded), spelling

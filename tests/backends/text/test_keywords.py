@@ -90,6 +90,11 @@ def test_forms_of_a_word_are_one_keyword_in_its_most_frequent_spelling() -> None
     ]
 
 
+def test_a_drawn_out_letter_is_no_other_word_and_alone_none() -> None:
+    titles = ["وزارة الصحة تـعـلن لـ المرضى", "وزارة الصحة تعلن لـ الأطباء", "وزارة الصحة تعلن لـ الناس"]
+    assert set(cluster_keywords([titles], 3)[0]) == {"وزارة", "الصحة", "تعلن"}
+
+
 def test_words_of_only_one_cluster_come_before_words_of_all() -> None:
     found = cluster_keywords([["volcano iceland news"], ["bank rates news"], ["football final news"]], 3)
     assert all(words[-1] == "news" for words in found)
