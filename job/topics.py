@@ -115,6 +115,13 @@ class TimeBins:
         places = np.floor((times - self.start) / self.width)
         return np.where((places >= 0) & (places < self.count), places, -1).astype(np.int64)
 
+    def ends(self, times: npt.NDArray[np.float64]) -> tuple[float, float]:
+        """The first and the last of the times that lie in a bin; the bins' own ends if none does."""
+        inside = times[self.places(times) >= 0]
+        if not len(inside):
+            return self.start, self.start + self.width * self.count - 1
+        return float(inside.min()), float(inside.max())
+
     @classmethod
     def load(cls, path: Path) -> "TimeBins | None":
         """The bins of the counts in a `topics.parquet`; None where there are no times."""

@@ -112,9 +112,8 @@ def _facts(job: Job, stories: int) -> list[tuple[str, str]]:
         facts.append(("Sources", f"{len(job.rows.source_names):,}"))
     if bins:
         # without the few times far from all others, which are often wrong
-        times = job.rows.times[job.rows.headlines >= 0]
-        times = times[bins.places(times) >= 0]
-        first, last = (time.strftime("%d %b %Y", time.gmtime(moment)) for moment in (times.min(), times.max()))
+        ends = bins.ends(job.rows.times[job.rows.headlines >= 0])
+        first, last = (time.strftime("%d %b %Y", time.gmtime(moment)) for moment in ends)
         facts.append(("From", first if first == last else f"{first} – {last}"))
     return facts
 

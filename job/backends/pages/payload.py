@@ -63,6 +63,7 @@ def pack(points: MapPoints, limit: int) -> Payload:
         "rows": int(points.copies.sum()),
         "times": times,
         "bins": {"start": bins.start, "width": bins.width, "count": bins.count} if bins else None,
+        "period": bins.ends(points.times) if bins and points.times is not None else None,
         "hues": np.bincount(np.where(labels < 0, HUES, hues[labels]), minlength=HUES + 1).tolist(),
     }
     data = {

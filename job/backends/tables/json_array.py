@@ -9,6 +9,7 @@ from typing import Any
 from job.backends.tables.source import too_long
 
 _CHARS_AT_ONCE = 65_536
+_ENDS = "the file ends within the array"
 # -Infinity
 _LONGEST_WORD = 9
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -62,22 +63,20 @@ class JsonArray:
         try:
             return self._decode(self._buffer, self._at)
         except json.JSONDecodeError as error:
-            problem = self._problem(error.msg, error.pos)
-            if self._may_be_cut(error):
-                return problem
-            raise problem from None
+            # the text ends within the element, or perhaps within a word
+            rest, in_string = self._buffer[error.pos :].strip(), error.msg.startswith("Unterminated")
+            problem = self._problem(_ENDS if in_string or not rest else error.msg, error.pos)
+            if not in_string and len(rest) > _LONGEST_WORD:
+                raise problem from None
+            return problem
         except (ValueError, RecursionError) as error:
             raise self._problem(str(error)) from None
-
-    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        """Whether more text could mend the error: it is in the last word, or in a string that does not end."""
-        return error.msg.startswith("Unterminated") or len(self._buffer[error.pos :].strip()) <= _LONGEST_WORD
 
     def _take(self, marks: str) -> str:
         """Pass the next character, which has to be one of `marks`."""
         found = self._next()
         if not found or found not in marks:
-            raise self._problem(f"Expecting {' or '.join(marks)}" if found else "the file ends within the array")
+            raise self._problem(f"Expecting {' or '.join(marks)}" if found else _ENDS)
         self._pass(self._at + 1)
         return found
 

@@ -96,14 +96,17 @@ def test_one_wrong_time_does_not_stretch_the_bins() -> None:
     times = points().times
     assert times is not None
     times[7] = 0.0
-    bins = pack(points(times=times), PLENTY).about["bins"]
-    assert bins["width"] * bins["count"] < 4 * 86_400
+    about = pack(points(times=times), PLENTY).about
+    assert about["bins"]["width"] * about["bins"]["count"] < 4 * 86_400
+    first, last = about["period"]
+    assert about["bins"]["start"] <= first == times[times >= about["bins"]["start"]].min()
+    assert last == times.max()
 
 
 @pytest.mark.parametrize("times", [None, np.full(240, np.nan), np.full(240, 5.0)])
 def test_without_several_times_there_are_no_bins(times: Any) -> None:
     payload = pack(points(times=times), PLENTY)
-    assert payload.about["bins"] is None
+    assert payload.about["bins"] is payload.about["period"] is None
     assert all("counts" not in story for story in stories(payload))
 
 

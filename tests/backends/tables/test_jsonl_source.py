@@ -181,8 +181,8 @@ def test_an_element_that_is_no_usable_object_is_one_reject(write: Write) -> None
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('[{"title": "a"},\n{"title": "b"', "line 2: Expecting ',' delimiter"),
-        ('[{"title": "a"},\n{"title": "b', "line 2: Unterminated string starting at"),
+        ('[{"title": "a"},\n{"title": "b"', "line 2: the file ends within the array"),
+        ('[{"title": "a"},\n{"title": "b', "line 2: the file ends within the array"),
         ('[{"title": "a"}\n', "line 2: the file ends within the array"),
         ("[1", "line 1: the file ends within the array"),
         ('[{"title": "a"},\n\n{title: "b"}, {"title": "c"}]', "line 3: Expecting property name"),

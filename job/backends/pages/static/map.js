@@ -101,8 +101,7 @@ function obstaclesOn(map) {
 function factsOfMap({ about, stories }) {
   const facts = [counted(about.points, "headline"), counted(stories.length, "story")];
   if (about.points) facts.push(`${Math.round((100 * about.noise) / about.points)}% in no story`);
-  const { bins } = about;
-  if (bins) facts.push(period(bins.start, bins.start + bins.width * bins.count - 1));
+  if (about.period) facts.push(period(...about.period));
   return facts.filter(Boolean).join(" · ");
 }
 
