@@ -29,10 +29,10 @@ from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
 from job.stages.ingest_columns import Columns, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
-from job.stages.ingest_texts import clean_text, distinct, is_visible, texts_table
+from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table
 
-# more of them than this share of the usable rows are worth a warning
-_FEW_REJECTS = 0.02
+# more than this share of the usable rows are worth a warning
+_FEW = 0.02
 
 
 @dataclass
@@ -41,6 +41,8 @@ class _Tally:
     rejects: Counter[str] = field(default_factory=Counter)
     first_reject: str = ""
     times: publication.Times = field(default_factory=publication.Times)
+    decoded_twice: int = 0
+    first_decoded_twice: str = ""
 
 
 class IngestStage(Stage):
@@ -130,12 +132,18 @@ def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
 
 
 def _warnings(tally: _Tally) -> list[str]:
-    """What to say where more than a few rows could not be used."""
-    rejected = sum(tally.rejects.values())
-    if rejected <= _FEW_REJECTS * tally.rows:
-        return []
-    first = tally.first_reject
-    return [f"{rejected:,} of {rejected + tally.rows:,} rows could not be used: see rejects.csv; the first: {first}"]
+    """What to say where more than a few rows could not be used, or are not what they were."""
+    rejected, twice, found = sum(tally.rejects.values()), tally.decoded_twice, []
+    if rejected > _FEW * tally.rows:
+        rows = f"{rejected:,} of {rejected + tally.rows:,} rows"
+        found.append(f"{rows} could not be used: see rejects.csv; the first: {tally.first_reject}")
+    if twice > _FEW * tally.rows:
+        example = " ".join(tally.first_decoded_twice.split())[:80]
+        found.append(
+            f"{twice:,} of {tally.rows:,} titles are UTF-8 once read as another encoding, such as '{example}': "
+            "their words are not found; mend the file, for example with ftfy"
+        )
+    return found
 
 
 def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
@@ -159,7 +167,7 @@ def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDi
         for number, source in enumerate(sources):
             # of a million rejects, all name the same file
             name, cell = shown(source.path), without_formula(shown(source.path))
-            for item in _checked(source, columns, tally.times, seen):
+            for item in _checked(source, columns, tally, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
                     rejects.writerow([cell, item.row, item.line or "", reason])
@@ -201,7 +209,7 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, columns: Columns, parser: publication.Times, seen: Counter[str] | None
+    source: Source, columns: Columns, tally: _Tally, seen: Counter[str] | None
 ) -> Iterator[tuple[Block, pa.Table, pa.Array] | Reject]:
     """Each block of the source with its cleaned texts (id, title, description, text, time) and its rows' publishers;
     and the rejects."""
@@ -221,13 +229,16 @@ def _checked(
         keep = np.flatnonzero(np.asarray(usable))
         block = Block(table, [item.rows[i] for i in keep], [item.lines[i] for i in keep])
         titles = titles.filter(usable)
+        twice = decoded_twice(table[columns.title].combine_chunks())
+        tally.decoded_twice += len(twice)
+        tally.first_decoded_twice = tally.first_decoded_twice or next(iter(twice), "")
         descriptions = pa.array([""] * len(titles), pa.string())
         if columns.description in table.column_names:
             descriptions = clean_text(table[columns.description].combine_chunks())
             descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
         if columns.time in table.column_names:
-            times = parser.parse(table[columns.time].combine_chunks())
+            times = tally.times.parse(table[columns.time].combine_chunks())
         names = pa.nulls(len(titles), pa.string())
         if columns.source in table.column_names:
             names = publishers.source_names(table[columns.source].combine_chunks())

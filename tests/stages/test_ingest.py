@@ -378,6 +378,27 @@ def test_more_than_a_few_rejects_are_a_warning(write: Write) -> None:
     assert Ingested(write(b"title\n\n,\n" + b"A\n" * 99)).stats["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "TÃ¶dliches Virus",
+        "GrÃ¶ÃŸe zÃ¤hlt",
+        "GrÃ¶Ã\x9fe",
+        "â€œBestâ€\x9d of",
+        "Ð\xa0Ð¾Ñ\x81Ñ\x81Ð¸Ñ\x8f",
+        "å\x8f°é£Žæ\x8e¥è¿‘",
+    ],
+)
+def test_titles_decoded_twice_are_a_warning(write: Write, wrong: str) -> None:
+    (said,) = Ingested(write(f"title\n{wrong}\nGröße\n")).stats["warnings"]
+    assert said.startswith("1 of 2 titles are UTF-8 once read as another encoding, such as '")
+
+
+def test_titles_that_only_look_decoded_twice_are_none(write: Write) -> None:
+    titles = ["SÃO PAULO", "Âge d'or", "NÃO É", "Ãé", "château", "é", "«Â»", "ÃO"]
+    assert Ingested(write("\n".join(["title", *titles]))).stats["warnings"] == []
+
+
 def test_a_reason_with_commas_and_quotes_is_still_one_field(write: Write) -> None:
     got = Ingested(write('{"title": "A"}\n{"a": 1, "b" 2}\n', "a,b.jsonl"))
     assert got.rejects[0]["file"].endswith("a,b.jsonl")
