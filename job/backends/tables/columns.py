@@ -1,22 +1,25 @@
-"""Which column of the input is meant: names are compared without case, spaces and punctuation."""
+"""Which column of the input is meant: case, spaces and punctuation only count where names differ in nothing else."""
 
 from collections.abc import Iterable, Sequence
 
 
 def find_column(name: str, names: Iterable[str]) -> str | None:
-    """The column called `name`; where there is none, the only one whose name differs by case, spaces or punctuation
-    alone; else None."""
-    names = list(dict.fromkeys(names))
-    if name in names:
-        return name
-    alike = [other for other in names if _letters(other) == _letters(name)]
-    return alike[0] if len(alike) == 1 else None
+    """The column called `name`; else the only one whose name has the same letters and digits, in any case; else None."""
+    return first_usual((name,), names)
 
 
 def first_usual(usual: Sequence[str], names: Iterable[str]) -> str | None:
-    """The first of the usual names that is there, in the input's spelling; None where none is."""
-    names = list(names)
-    return next(filter(None, (find_column(name, names) for name in usual)), None)
+    """As `find_column`, of the first of the usual names for which there is one."""
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault(_letters(name), set()).add(name)
+    for name in usual:
+        found = alike.get(_letters(name), set())
+        if name in found:
+            return name
+        if len(found) == 1:
+            return next(iter(found))
+    return None
 
 
 def _letters(name: str) -> str:
