@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def find_column(name: str, names: Iterable[str]) -> str | None:
-    """The column called `name`; else the only one whose name has the same letters and digits, in any case; else None."""
+    """The column called `name`; else the only one of the same letters and digits, in any case; else None."""
     return first_usual((name,), names)
 
 
