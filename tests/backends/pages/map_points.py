@@ -26,6 +26,7 @@ HOSTILE = [
     "Z\u0351\u036b\u0343\u036a\u0302\u036b\u033d\u034f\u0334\u0319\u0324\u031e\u0349\u035aalgo",
     "control \x00\x07\x1b[31m\x7f\x9b end\r\n\tnext",
     "lone \ud800 surrogate",
+    "&lt;script&gt;document.title='owned'&lt;/script&gt; <b>&lt;img src=x onerror=&quot;document.title='owned'&quot;&gt;</b>",
     "javascript:alert(1) https://example.com/a.png url(http://example.com/b)",
     "A" * 5_000,
     "word " * 1_000,

@@ -143,7 +143,7 @@ def test_the_map_draws_from_a_file_without_a_request_or_an_error(opened: Open, d
     page = opened(points(dimensions=dimensions))
     assert pixels(page, FIRST) > 200
     assert page.evaluate("document.title") == "A map & <more>"
-    assert texts(page, "#facts") == ["240 headlines · 12 stories · 10% in no story · 24–28 Apr 2024"]
+    assert texts(page, "#facts") == ["240 headlines · 12 stories · 10% in no story · 24–27 Apr 2024"]
     assert names(page)
     assert is_quiet(page)
 
