@@ -58,8 +58,8 @@ def test_the_pages_are_named_after_the_input_and_say_from_when_it_is(demo: Path)
     first, last = (time.strftime("%d %b %Y", time.strptime(day, "%Y-%m-%d")) for day in (days[0], days[-1]))
     report, page = ((demo / name).read_text(encoding="utf-8") for name in ("report.html", "map.html"))
     assert f"{first} – {last}" in report
-    assert "<title>Headlines in headlines.csv</title>" in report
-    assert "<title>Headlines in headlines.csv</title>" in page
+    assert "<title>Stories in headlines.csv</title>" in report
+    assert "<title>Stories in headlines.csv</title>" in page
 
 
 def test_the_samples_stories_are_found(demo: Path) -> None:

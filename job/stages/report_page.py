@@ -53,14 +53,15 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
 
 
 def page_title(job: Job) -> str:
-    """`report.title`, or what the headlines are from."""
+    """`report.title`, or what the stories are from."""
     if job.config.report.title is not None:
         return job.config.report.title
     marker = job.run.marker("ingest")
     files = [Path(name).name for name in (marker.stats if marker else {}).get("files", [])]
+    where = shown(files[0]) if len(files) == 1 else f"{len(files):,} files"
     if job.whole_collection or not files:
-        return f"Headlines in the collection {job.config.store.collection}"
-    return f"Headlines in {shown(files[0])}" if len(files) == 1 else f"Headlines in {len(files):,} files"
+        where = f"the collection {job.config.store.collection}"
+    return f"{'Stories' if job.merges else 'Clusters'} in {where}"
 
 
 def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:

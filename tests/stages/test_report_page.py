@@ -13,16 +13,17 @@ from job.stages.report_page import page_title
     ("files", "sections", "title"),
     [
         (["/data/news.csv"], {"report": {"title": "My week"}}, "My week"),
-        (["/data/news.csv"], {}, "Headlines in news.csv"),
-        (["/data/a\nb.csv"], {}, "Headlines in a\\nb.csv"),
-        (["/data/a.csv", "/data/b.csv"], {}, "Headlines in 2 files"),
-        ([], {"store": {"collection": "world"}}, "Headlines in the collection world"),
-        (["/data/news.csv"], {"store": {"scope": "collection"}}, "Headlines in the collection news_data"),
+        (["/data/news.csv"], {}, "Stories in news.csv"),
+        (["/data/a\nb.csv"], {}, "Stories in a\\nb.csv"),
+        (["/data/news.csv"], {"cluster": {"merge_above": None}}, "Clusters in news.csv"),
+        (["/data/a.csv", "/data/b.csv"], {}, "Stories in 2 files"),
+        ([], {"store": {"collection": "world"}}, "Stories in the collection world"),
+        (["/data/news.csv"], {"store": {"scope": "collection"}}, "Stories in the collection news_data"),
     ],
 )
 def test_a_page_without_a_title_is_named_after_its_headlines(
     tmp_path: Path, files: list[str], sections: dict[str, Any], title: str
 ) -> None:
-    job = job_of(tmp_path / "run", **sections)
+    job = job_of(tmp_path / "run", **{"cluster": {"recipe": "stories"}, **sections})
     job.run.finish("ingest", "", "", [], 0.0, {"files": files} if files else {})
     assert page_title(job) == title
