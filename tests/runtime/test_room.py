@@ -16,15 +16,19 @@ ROOM = "from job.runtime.room import memory_room; r = memory_room(); print(r.byt
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_held_and_what_is_free_are_part_of_the_machine() -> None:
-    found = memory_room()
-    assert found is not None
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 2**28 < found.bytes < whole
-    held = bytearray(os.urandom(64)) * (2**28 // 64)
-    again = memory_room()
-    assert again is not None
+    changes = []
+    # other processes take and free memory meanwhile, though not each time
+    for _ in range(5):
+        found = memory_room()
+        held = bytearray(os.urandom(64)) * (2**29 // 64)
+        again = memory_room()
+        assert found is not None and again is not None
+        assert 2**28 < found.bytes < whole
+        changes.append(abs(again.bytes - found.bytes))
+        del held
     # what this process takes was its own to take
-    assert abs(again.bytes - found.bytes) < 2**27, len(held)
+    assert min(changes) < 2**27, changes
 
 
 def test_a_control_group_limits_it() -> None:
