@@ -13,6 +13,7 @@ from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Fields, Milvus, is_lite
 from job.backends.stories.story_state import StoryIds
+from job.backends.text.markup import without_markup
 from job.config import Config
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
 from job.rows import Rows
@@ -73,11 +74,9 @@ class Job:
     def milvus(self) -> Milvus:
         return open_milvus(self.config)
 
-    def input_column(self, key: Literal["title", "description"]) -> str | None:
-        """The column that `input.KEY` names, in the input's spelling once it has been read."""
-        marker = self.run.marker("ingest")
-        found: str | None = (marker.stats if marker else {}).get(key) or getattr(self.config.input, key)
-        return found
+    def input_column(self, key: Literal["title", "description"]) -> str:
+        """The column that `input.KEY` names, in the input's spelling once it has been read; KEY where it names none."""
+        return str(self.run.stats("ingest").get(key) or getattr(self.config.input, key) or key)
 
     @cached_property
     def input_headlines(self) -> Headlines:
@@ -95,6 +94,11 @@ class Job:
         if self.whole_collection:
             return Headlines.load(self.run.file(COLLECTION) / "headlines.parquet")
         return self.input_headlines
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The headlines' titles as a reader is to see them."""
+        return [without_markup(title) for title in self.headlines.column("title")]
 
     @cached_property
     def embeddings(self) -> Embeddings:

@@ -99,8 +99,7 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
     from job.data import Headlines
     from job.stages.ingest import ingest
 
-    marker = job.run.marker("ingest")
-    stats = dict(marker.stats) if marker is not None else {}
+    stats = job.run.stats("ingest")
     given = {word.partition("=")[0].strip() for word in words}
     # the columns that the run found, so that the texts are made as its own
     kept = [key for key in ("description", "time") if key in stats and f"input.{key}" not in given]

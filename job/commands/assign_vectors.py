@@ -41,8 +41,7 @@ def embed_new(job: "Job", texts: list[str], scratch: Any) -> tuple["Vectors", An
             f"embed.model = '{model.name}': {difference} that '{job.run.path}' was made with: give "
             "embed.model=MODEL, the model of that run"
         )
-    marker = job.run.marker("embed")
-    half = marker is not None and marker.stats.get("dtype") == "float16"
+    half = job.run.stats("embed").get("dtype") == "float16"
     with Progress("assign", len(texts), "headlines") as progress:
         pending = encoder.forward(encoder.tokenize(texts), half, progress.update)
         vectors = pending.vectors().copy()

@@ -33,7 +33,7 @@ def write(job: Job, folder: Path) -> Iterator[str]:
 
 def command(job: Job, folder: Path) -> list[str]:
     """The command line that opens the files."""
-    title = str(job.input_column("title"))
+    title = job.input_column("title")
     relation = ["--table-relation", "stories", f"mainKey={_story_column(job)};key=cluster"]
     words = ["embedding-atlas", str(folder / "atlas.parquet"), "--text", title, "--x", "x", "--y", "y"]
     words += ["--neighbors", "neighbors", "--labels", str(folder / "labels.parquet")]

@@ -81,6 +81,11 @@ class RunDir:
         """The stage's marker, or None if it has none or it cannot be read."""
         return Marker.load(self._marker_file(stage))
 
+    def stats(self, stage: str) -> Mapping[str, Any]:
+        """What the stage's marker says of its work; empty without a marker."""
+        marker = self.marker(stage)
+        return {} if marker is None else marker.stats
+
     def problems(self, marker: Marker, content: bool = True) -> dict[str, str]:
         """The marker's files that are not as the stage left them, each with what is wrong.
 

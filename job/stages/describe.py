@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from job.backends.text.keywords import cluster_keywords
-from job.backends.text.markup import without_markup
 from job.backends.text.names import apart, name_clusters
 from job.backends.text.phrases import phrase_name
 from job.backends.text.title_terms import TitleTerms, title_terms
@@ -60,7 +59,7 @@ class DescribeStage(Stage):
         return bool(job.config.describe.llm.endpoint and marker and marker.stats.get("llm_again"))
 
     def run(self, job: Job) -> StageResult:
-        titles, themes = [without_markup(title) for title in job.headlines.column("title")], job.themes
+        titles, themes = job.titles, job.themes
         terms = title_terms(titles)
         found, keywords = _names(job, titles, terms)
         names = found.names

@@ -65,8 +65,7 @@ class EmbedStage(Stage):
         from job.backends.embedding.models import check_sparse
         from job.backends.embedding.precision import check_precision
 
-        marker = job.run.marker("embed")
-        made = marker is not None and marker.stats.get("precision") == job.precision.value
+        made = job.run.stats("embed").get("precision") == job.precision.value
         if job.has_input and not made:
             check_precision(job.precision.value, job.device.value)
             model = job.model

@@ -43,12 +43,10 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
 
     wanted = [name for name in (config.title, config.description) if name]
     sources = opened(wanted)
-    spelled = [find_column(name, _names(sources)) or name for name in wanted]
+    spelled = [_spelled(name, sources) for name in wanted]
     if spelled != wanted:
         sources = opened(spelled)
-    for source in sources:
-        if spelled[0] not in source.schema.names:
-            raise BadInput(_no_column(source, "title", config.title, _TITLES))
+    _in_all(sources, "title", config.title, _TITLES)
     return sources
 
 
@@ -58,33 +56,50 @@ def find_columns(config: Input, sources: list[Source]) -> Columns:
     Raises:
         BadInput: a file lacks a column that the configuration names.
     """
-    title = find_column(config.title, _names(sources)) or config.title
-    if title != config.title:
-        logger.info("ingest: input.title = %s: column '%s'", config.title, title)
-    return Columns(
-        title,
-        _description(config, sources),
-        _usual(config, "time", sources, publication.USUAL_NAMES),
-        _usual(config, "source", sources, publishers.USUAL_NAMES),
-    )
+    title, description = _in_all(sources, "title", config.title, _TITLES), _description(config, sources)
+    for key, wanted, found in (("title", config.title, title), ("description", config.description, description)):
+        if found not in (wanted, None):
+            logger.info("ingest: input.%s = %s: column '%s'", key, wanted, found)
+    time = _usual(config, "time", sources, publication.USUAL_NAMES)
+    return Columns(title, description, time, _usual(config, "source", sources, publishers.USUAL_NAMES))
 
 
 def _names(sources: list[Source]) -> list[str]:
     return [name for source in sources for name in source.schema.names]
 
 
+def _spelled(name: str, sources: list[Source]) -> str:
+    """The name as the files spell it."""
+    return find_column(name, _names(sources)) or name
+
+
+def _without(sources: list[Source], name: str) -> list[Source]:
+    return [source for source in sources if name not in source.schema.names]
+
+
+def _in_all(sources: list[Source], key: str, wanted: str, usual: Sequence[str] = ()) -> str:
+    """The column that `input.KEY` names, as the files spell it.
+
+    Raises:
+        BadInput: a file lacks it; of `usual` names, one that is there is what the message says to set.
+    """
+    name = _spelled(wanted, sources)
+    without = _without(sources, name)
+    if without:
+        raise BadInput(_no_column(without[0], key, wanted, usual))
+    return name
+
+
 def _description(config: Input, sources: list[Source]) -> str | None:
     """The description column; None where no file has the default one: then only titles are used."""
     if config.description is None:
         return None
-    name = find_column(config.description, _names(sources)) or config.description
-    if name != config.description:
-        logger.info("ingest: input.description = %s: column '%s'", config.description, name)
-    without = [source for source in sources if name not in source.schema.names]
+    if config.description != Input.model_fields["description"].default:
+        return _in_all(sources, "description", config.description)
+    name = _spelled(config.description, sources)
+    without = _without(sources, name)
     if not without:
         return name
-    if config.description != Input.model_fields["description"].default:
-        raise BadInput(_no_column(without[0], "description", name))
     likely = first_usual(_DESCRIPTIONS, without[0].schema.names)
     hint = f"; if '{likely}' is one, set input.description={likely}" if likely else ""
     path = shown(without[0].path)
@@ -95,17 +110,11 @@ def _description(config: Input, sources: list[Source]) -> str | None:
 def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str]) -> str | None:
     """The column that `input.KEY` names; with `auto` the first of the usual names, None where no file has one."""
     wanted: str | None = getattr(config, key)
-    if wanted is None:
-        return None
-    if wanted == "auto":
-        found = first_usual(usual, _names(sources))
-        logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
-        return found
-    name = find_column(wanted, _names(sources)) or wanted
-    without = [source for source in sources if name not in source.schema.names]
-    if without:
-        raise BadInput(_no_column(without[0], key, wanted))
-    return name
+    if wanted != "auto":
+        return wanted and _in_all(sources, key, wanted)
+    found = first_usual(usual, _names(sources))
+    logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
+    return found
 
 
 def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -> str:

@@ -99,8 +99,7 @@ def _what_is_wrong(job: Job) -> str | None:
     milvus.prepare(job.embeddings.dim)
     if not milvus.has_index():
         return "it has no index"
-    index, marker = milvus.index(), job.run.marker("store")
-    made = {} if marker is None else marker.stats
+    index, made = milvus.index(), job.run.stats("store")
     built = made.get("index", index.kind), made.get("metric", index.metric)
     if built != (index.kind, index.metric):
         return f"its index is {index.kind}/{index.metric}, the store stage built {'/'.join(built)}"

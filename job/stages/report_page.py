@@ -9,6 +9,7 @@ import numpy as np
 
 from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
 from job.backends.tables import shown
+from job.backends.text.markup import without_markup
 from job.context import Job, Stage
 from job.topics import TimeBins, Topic
 
@@ -21,12 +22,15 @@ _GROWS, _FEW_ROWS = 1.25, 5
 def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     """The page's contents. `stages`: those before the report, in order."""
     topics, bins = job.topics, job.time_bins
-    titles, sources = job.headlines.column("title"), job.rows.first_sources(len(job.headlines))
+    titles, sources = job.titles, job.rows.first_sources(len(job.headlines))
     times = job.headlines.times
     growing = _growing(topics)
 
     def line(row: int) -> Line:
-        return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
+        source = sources[row]
+        return Line(
+            titles[row], source and without_markup(source), float(times[row]) if np.isfinite(times[row]) else None
+        )
 
     themes = [row for row in job.theme_names if row.level == "theme"]
     markers = {stage.name: job.run.marker(stage.name) for stage in stages if stage.applies(job.config)}
@@ -56,8 +60,7 @@ def page_title(job: Job) -> str:
     """`report.title`, or what the stories are from."""
     if job.config.report.title is not None:
         return job.config.report.title
-    marker = job.run.marker("ingest")
-    files = [Path(name).name for name in (marker.stats if marker else {}).get("files", [])]
+    files = [Path(name).name for name in job.run.stats("ingest").get("files", [])]
     where = shown(files[0]) if len(files) == 1 else f"{len(files):,} files"
     if job.whole_collection or not files:
         where = f"the collection {job.config.store.collection}"

@@ -178,7 +178,7 @@ def _sources(job: Job, others: pa.Table) -> pa.Array:
 def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
     """The input's rows, then the collection's other rows with title, description and extra fields in columns of those
     names. `others` and `headlines` [m] describe the same other rows."""
-    title, description = job.input_column("title"), job.input_column("description") or "description"
+    title, description = job.input_column("title"), job.input_column("description")
     columns = {title: headlines["title"], description: headlines["description"]}
     columns |= {name: others[name] for name in job.milvus.fields.extra if name not in columns}
     added = pa.table(columns)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import job_of
+from jobs import headlines_of, job_of
 
 from job.stages.report_page import page_title
 
@@ -27,3 +27,8 @@ def test_a_page_without_a_title_is_named_after_its_headlines(
     job = job_of(tmp_path / "run", **{"cluster": {"recipe": "stories"}, **sections})
     job.run.finish("ingest", "", "", [], 0.0, {"files": files} if files else {})
     assert page_title(job) == title
+
+
+def test_the_titles_that_pages_and_names_are_made_of_have_no_markup(tmp_path: Path) -> None:
+    headlines = headlines_of([1, 2], ["O&#039;Neal in <i>Blue Chips</i>", "AT&T & R&amp;B"])
+    assert job_of(tmp_path / "run", headlines).titles == ["O'Neal in Blue Chips", "AT&T & R&B"]

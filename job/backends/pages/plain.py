@@ -2,8 +2,6 @@
 
 import re
 
-from job.backends.text.markup import without_markup
-
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 8232, 8233), " ")
 # U+061C, U+200E-F, U+202A-E and U+2066-9 turn the direction of what follows; the others are invisible, and hide a word
 # from a search. The joiners U+200C and U+200D stay: Persian and emoji need them
@@ -19,13 +17,11 @@ _PILES = re.compile(f"([{_MARKS}]{{4}})[{_MARKS}]+")
 def plain(text: str | None, limit: int) -> str:
     """The text on one line, of at most `limit` characters, "" for None; "…" at the end says that it was cut.
 
-    HTML's entities and tags of words are resolved. Control characters become spaces, and spaces one space. Direction
-    controls and other invisible characters are left out, as is each mark after the fourth on a letter. Lone surrogates
-    become U+FFFD.
+    Control characters become spaces, and spaces one space. Direction controls and other invisible characters are
+    left out, as is each mark after the fourth on a letter. Lone surrogates become U+FFFD.
     """
     if not text:
         return ""
-    text = without_markup(text)
     if not (text.isascii() and text.isprintable()):
         text = _PILES.sub(r"\1", text[: 4 * limit].translate(_TABLE))
     text = " ".join(text.split())

@@ -19,6 +19,13 @@ class NoArray(Exception):
     """The text is no JSON array; the message says in which line, and why."""
 
 
+def is_array(text: io.TextIOWrapper) -> bool:
+    """Whether the text begins as an array does."""
+    while (chars := text.read(_CHARS_AT_ONCE)) and not chars.strip():
+        pass
+    return chars.lstrip().startswith("[")
+
+
 class JsonArray:
     """The elements of the array that a text holds: of each its line, its value, and its own text.
 

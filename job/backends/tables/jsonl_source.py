@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables.json_array import JsonArray, NoArray
+from job.backends.tables.json_array import JsonArray, NoArray, is_array
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -32,7 +32,6 @@ from job.runtime.errors import BadInput
 _INT64_LIMIT = 2**63
 _MAX_DEPTH = 200
 _BLOCK_CELLS = 50_000_000
-_CHARS_AT_ONCE = 65_536
 
 
 class JsonlSource:
@@ -47,7 +46,8 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        self._is_array = self._first_character() == "["
+        with open_bytes(path) as raw:
+            self._is_array = is_array(as_text(raw, encoding, "\n"))
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         for line, value, reason in self._objects():
@@ -62,13 +62,6 @@ class JsonlSource:
                 f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
             )
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
-
-    def _first_character(self) -> str:
-        with open_bytes(self.path) as raw:
-            text = as_text(raw, self._encoding, "\n")
-            while (chars := text.read(_CHARS_AT_ONCE)) and not chars.strip():
-                pass
-        return chars.lstrip()[:1]
 
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
