@@ -23,5 +23,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: a test run that is killed leaves no server behind."""
+    """For `preexec_fn`: a test run that is killed leaves no server behind. Linux ends the server with the thread that
+    started it, so start it in one that outlives it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -96,7 +96,7 @@ class Server:
         return self.data / "logs" / "server.log"
 
     def start(self, wait: bool = True) -> None:
-        """Start the server; with `wait`, until it reports that it is healthy.
+        """Start the server; with `wait`, until it reports that it is healthy. It ends with the thread that calls this.
 
         Raises:
             ServerError: it ended or did not answer in time; the message contains the end of its log.

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from conftest import DEMO
 from jobs import SPARSE, headlines_of, job_of, stats_of, write_lexical_weights
 
 from job.backends.knn.distances import pair_distances, sort_rows
-from job.backends.milvus import Fields, Milvus, messages
+from job.backends.milvus import Fields, Milvus, connection, messages
 from job.backends.milvus.gpu_trial import remove_leftovers
 from job.backends.milvus.index_choice import IndexRequest, choose, require
 from job.backends.milvus.search import MilvusSearch, SearchSettings
@@ -319,15 +320,18 @@ def test_what_others_did_to_the_collection_is_noticed_and_written_again(
 @pytest.mark.slow
 def test_a_server_that_starts_late_is_reached(serve: Any, tmp_path: Path) -> None:
     server = serve.Server(tmp_path / "server")
-    late = threading.Timer(3, server.start)
-    late.start()
-    try:
-        milvus = Milvus(server.uri, None, "news_data", patience=120)
-        assert "2.3.5" in milvus.version
-        milvus.close()
-    finally:
-        late.join()
-        server.stop()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(Milvus, server.uri, None, "news_data", patience=120)
+        try:
+            # longer than one attempt to connect
+            time.sleep(connection._CONNECT_SECONDS + 2)
+            assert not waiting.done()
+            server.start()
+            milvus = waiting.result()
+            assert "2.3.5" in milvus.version
+            milvus.close()
+        finally:
+            server.stop()
 
 
 @pytest.mark.slow
