@@ -99,7 +99,8 @@ def generated(draw: random.Random, number: int) -> Nasty:
         lines = (json.dumps(row, ensure_ascii=draw.random() < 0.5) for row in rows)
         item = Nasty(f"g{number}.jsonl", "\n".join(lines).encode(), len(rows))
     elif kind == "json":
-        text = json.dumps(rows, ensure_ascii=draw.random() < 0.5, indent=draw.choice([None, 0, 2]))
+        value = draw.choice([rows, {"status": "ok", "rows": rows}, {"n": 1, "response": {"rows": rows}, "end": [2]}])
+        text = json.dumps(value, ensure_ascii=draw.random() < 0.5, indent=draw.choice([None, 0, 2]))
         item = Nasty(f"g{number}.json", text.encode(), len(rows))
     else:
         table = pa.table({name: [row.get(name) for row in rows] for name in dict.fromkeys(n for r in rows for n in r)})

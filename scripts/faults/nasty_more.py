@@ -135,6 +135,28 @@ def _arrays() -> Iterator[Made]:
     yield "array-open-string.json", b'[{"title": "' + b"x" * 50_000_000, None, {}
     yield "array-space.json", b"[" + b" \n" * 10_000_000 + b'{"title": "a"}' + b"\n" * 10_000_000 + b"]", 1, {}
     yield "array-long-element.json", b'[{"title": "' + b"x" * 20_000_000 + b'"}, {"title": "a"}]', 2, {}
+    yield from _within()
+
+
+def _within() -> Iterator[Made]:
+    """Arrays within an object, as news services answer."""
+    for name, text in JSON.items():
+        elements = ['{"title": "usable"}', *filter(str.strip, text.split("\n"))]
+        yield f"within-{name}.json", f'{{"n": 1, "rows": [{",".join(elements)}]}}'.encode(), None, {}
+    rows = [{"title": f"headline {number}", "n": number} for number in range(20_000)]
+    good = json.dumps({"status": "ok", "response": {"page": 1, "rows": rows}, "more": [1, 2]}, indent=1)
+    yield "within-long.json", good.encode(), 20_000, {}
+    yield "within-cut.json", good[: len(good) // 2].encode(), None, {}
+    yield "within-twice.json", (good + good).encode(), None, {}
+    several = {"world": rows[:5], "local": {"north": rows[5:8], "south": rows[8:9]}, "title": "Front page"}
+    yield "within-several.json", json.dumps(several).encode(), 9, {}
+    yield "within-many-keys.json", json.dumps({f"k{n}": [{"title": "a"}] for n in range(50_000)}).encode(), 50_000, {}
+    yield "within-many-values.json", json.dumps({f"k{n}": n for n in range(500_000)} | {"r": rows}).encode(), 20_000, {}
+    yield "within-same-key.json", b'{"a": [{"title": "a"}], "a": 1, "a": [{"title": "b"}, 3]}', 3, {}
+    yield "within-empty.json", b'{"status": "ok", "articles": []}', None, {}
+    yield "within-open.json", b'{"a": ' * 300_000, None, {}
+    yield "within-open-key.json", b'{"' + b"x" * 50_000_000, None, {}
+    yield "within-long-value.json", b'{"x": "' + b"x" * 20_000_000 + b'", "rows": [{"title": "a"}]}', None, {}
 
 
 def _other_kinds() -> Iterator[Made]:

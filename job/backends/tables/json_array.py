@@ -1,45 +1,127 @@
-"""Reads a JSON array one element at a time, so that it is never in memory as a whole."""
+"""Reads a JSON array one element at a time, so that it is never in memory as a whole: one that is the whole file, or
+one within an object, as news services answer: `{"status": "ok", "articles": [...]}`."""
 
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
-from job.backends.tables.source import too_long
+from job.backends.tables.columns import find_column
+from job.backends.tables.source import Lines, too_long
 
 _CHARS_AT_ONCE = 65_536
 _ENDS = "the file ends within the array"
 # -Infinity
 _LONGEST_WORD = 9
 _SPACE = re.compile(r"[ \t\n\r]*")
+# objects around the array: {"response": {"results": [...]}} has two
+_MOST_AROUND = 3
+
+Keys = tuple[str, ...]
+# line, value, the text of it
+Element = tuple[int, Any, str]
 
 
 class NoArray(Exception):
     """The text is no JSON array; the message says in which line, and why."""
 
 
-def is_array(text: io.TextIOWrapper) -> bool:
-    """Whether the text begins as an array does."""
+def begins_with(text: io.TextIOWrapper) -> str:
+    """The first character that is no white space; "" where there is none."""
     while (chars := text.read(_CHARS_AT_ONCE)) and not chars.strip():
         pass
-    return chars.lstrip().startswith("[")
+    return chars.lstrip()[:1]
+
+
+def is_lines(text: io.TextIOWrapper, limit: int) -> bool:
+    """Whether a text of several lines has an object in one of the first two, as JSON Lines do."""
+    lines = list(islice((line for line in Lines(text, limit) if line is None or line.strip()), 3))
+    return len(lines) > 1 and any(line is not None and _is_object(line) for line in lines[:2])
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> set[Keys]:
+    """The keys that lead to the arrays of rows, where the text is one object: to those that begin with an object that
+    has one of the `names`; else, if the outer object has none of them either, to the only one that begins with an
+    object."""
+    arrays: dict[Keys, Any] = {}
+    outside = False
+    try:
+        for path, element in JsonArray(text, limit).walk():
+            if element:
+                arrays.setdefault(path, element[1])
+            else:
+                outside = outside or (len(path) == 1 and _has(names, path))
+    except NoArray:
+        # whoever reads the array meets the same error
+        pass
+    of_objects = {path for path, first in arrays.items() if isinstance(first, dict)}
+    with_names = {path for path in of_objects if _has(names, arrays[path])}
+    return with_names or (of_objects if len(of_objects) == 1 and not outside else set())
+
+
+def _has(names: Collection[str], keys: Collection[str]) -> bool:
+    return any(find_column(name, keys) is not None for name in names)
 
 
 class JsonArray:
-    """The elements of the array that a text holds: of each its line, its value, and its own text.
+    """The elements of the array that a text holds: of each its line, its value, and its own text. `paths`: the keys
+    that lead to the arrays, where the text is an object.
 
     Iterating raises `NoArray`, which names the line, where the text is no JSON: from there on, elements cannot be told
     apart. So does an element that does not end within `limit` characters.
     """
 
-    def __init__(self, text: io.TextIOWrapper, limit: int) -> None:
-        self._text, self._limit = text, limit
+    def __init__(self, text: io.TextIOWrapper, limit: int, paths: Collection[Keys] = ((),)) -> None:
+        self._text, self._limit, self._paths = text, limit, paths
         self._decode = json.JSONDecoder().raw_decode
         # the next character to read is `_buffer[_at]`, in line `_line`
         self._buffer, self._at, self._line = "", 0, 1
 
-    def __iter__(self) -> Iterator[tuple[int, Any, str]]:
+    def __iter__(self) -> Iterator[Element]:
+        for path, element in self.walk():
+            if element and path in self._paths:
+                yield element
+        if self._next():
+            raise self._problem("text after the end of the array")
+
+    def walk(self, path: Keys = ()) -> Iterator[tuple[Keys, Element | None]]:
+        """Every element of every array, and None for every other value, with the keys that lead to it."""
+        mark = self._next()
+        if mark == "[":
+            for element in self._elements():
+                yield path, element
+            return
+        yield path, None
+        if mark == "{" and len(path) < _MOST_AROUND:
+            for key in self._keys():
+                yield from self.walk((*path, key))
+        else:
+            self._pass(self._element()[1])
+
+    def _keys(self) -> Iterator[str]:
+        """The keys of the object that is next. Whoever takes one passes its value."""
+        self._take("{")
+        mark = self._take("}") if self._next() == "}" else ","
+        while mark == ",":
+            if self._next() != '"':
+                raise self._problem("Expecting a key in double quotes")
+            key, end = self._element()
+            self._pass(end)
+            self._take(":")
+            self._next()
+            yield key
+            mark = self._take(",}")
+
+    def _elements(self) -> Iterator[Element]:
         self._take("[")
         mark = self._take("]") if self._next() == "]" else ","
         while mark == ",":
@@ -48,8 +130,6 @@ class JsonArray:
             yield self._line, value, self._buffer[self._at : end]
             self._pass(end)
             mark = self._take(",]")
-        if self._next():
-            raise self._problem("text after the end of the array")
 
     def _element(self) -> tuple[Any, int]:
         """The value that begins at the next character, and where it ends in the buffer."""

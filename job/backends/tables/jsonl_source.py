@@ -1,17 +1,19 @@
 """Reads JSON Lines and arrays of JSON objects with Python's `json`, one object at a time.
 
-Of JSON Lines, one bad line is one reject. An array that is no JSON is refused as a whole.
+Of JSON Lines, one bad line is one reject. An array that is no JSON is refused as a whole. What stands around an array,
+as in `{"status": "ok", "articles": [...]}`, is left out.
 """
 
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables.json_array import JsonArray, NoArray, is_array
+from job.backends.tables.json_array import JsonArray, Keys, NoArray, begins_with, find_arrays, is_lines
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -35,7 +37,7 @@ _BLOCK_CELLS = 50_000_000
 
 
 class JsonlSource:
-    """A file with one JSON object per line, or with one array of them.
+    """A file with one JSON object per line, or with one array of them, which may lie within an object.
 
     The file is read twice: the first pass finds the columns and their types. A column of one scalar type keeps
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
@@ -46,8 +48,7 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        with open_bytes(path) as raw:
-            self._is_array = is_array(as_text(raw, encoding, "\n"))
+        self._arrays = self._find_arrays()
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         for line, value, reason in self._objects():
@@ -63,11 +64,27 @@ class JsonlSource:
             )
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
+    def _find_arrays(self) -> set[Keys]:
+        """The keys that lead to the arrays of rows, () where one is the whole file; none for JSON Lines."""
+        with self._text() as text:
+            first = begins_with(text)
+        if first == "[":
+            return {()}
+        with self._text() as text:
+            if first != "{" or is_lines(text, self._line_limit):
+                return set()
+        with self._text() as text:
+            return find_arrays(text, self._line_limit, self._text_columns)
+
+    @contextmanager
+    def _text(self) -> Iterator[io.TextIOWrapper]:
+        with reading(self.path, self._state), open_bytes(self.path) as raw:
+            yield as_text(raw, self._encoding, "\n")
+
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
-        with reading(self.path, self._state), open_bytes(self.path) as raw:
-            text = as_text(raw, self._encoding, "\n")
-            yield from self._elements(text) if self._is_array else self._lines(text)
+        with self._text() as text:
+            yield from self._elements(text) if self._arrays else self._lines(text)
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(Lines(text, self._line_limit), 1):
@@ -89,7 +106,7 @@ class JsonlSource:
 
     def _elements(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
         try:
-            for number, value, element in JsonArray(text, self._line_limit):
+            for number, value, element in JsonArray(text, self._line_limit, self._arrays):
                 problem = undecodable(element)
                 if len(element) > self._line_limit:
                     yield number, None, too_long(self._line_limit)

@@ -217,3 +217,83 @@ def test_an_array_is_never_in_memory_as_a_whole(write: Write) -> None:
     tracemalloc.stop()
     assert count == 20_000
     assert peak < 2_000_000
+
+
+AROUND = {
+    "one key": {"status": "ok", "totalResults": 3, "articles": ROWS},
+    "two keys": {"response": {"page": 1, "results": ROWS, "facets": [{"n": 1}, {"n": 2}]}, "errors": []},
+    "a title of its own": {"version": "1.1", "title": "Feed", "items": ROWS, "authors": [{"name": "a"}]},
+    "two arrays": {"world": ROWS[:1], "local": {"north": ROWS[1:2], "south": ROWS[2:]}},
+    "other spelling": {"Articles": [{"TITLE" if key == "title" else key: row[key] for key in row} for row in ROWS]},
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"indent": 2}])
+@pytest.mark.parametrize("name", AROUND)
+def test_arrays_within_an_object_are_read_as_lines_are(write: Write, name: str, options: dict[str, Any]) -> None:
+    read = Read(write(json.dumps(AROUND[name], **options), "a.json"))
+    assert [list(record.values()) for record in read.records] == [list(row.values()) for row in ROWS]
+    assert [row for row, _ in read.places] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 64])
+def test_arrays_within_an_object_are_the_same_wherever_the_buffer_ends(
+    write: Write, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(json_array, "_CHARS_AT_ONCE", at_once)
+    read = Read(write("\n \n" + json.dumps(AROUND["two keys"], indent=1), "a.json"))
+    assert read.records == ROWS
+    assert read.places == [(1, 7), (2, 11), (3, 15)]
+
+
+def test_the_only_array_of_objects_gives_the_columns_where_no_name_is_known(write: Write) -> None:
+    read = Read(write('{"status": "ok", "ids": [1], "results": [{"webTitle": "a"}, {"webTitle": "b"}]}', "a.json"))
+    assert read.column("webTitle") == ["a", "b"]
+    read = Read(write('{"a": [{"x": 1}], "b": [{"y": 2}]}', "a.json"))
+    assert read.schema.names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"title": "a", "tags": [{"n": 1}]}',
+        '{"title": "a", "related": [{"title": "x"}]}\n{"title": "b", "related": [{"title": "y"}]}\n',
+        '{"title": "a", "related": [{"title": "x"}], oops\n{"title": "b"}\n',
+        '{"title": "a", "related": [{"title": "x"}]}\n{"title": "b", oops\n',
+    ],
+)
+def test_json_lines_with_arrays_in_them_stay_lines(write: Write, text: str) -> None:
+    read = Read(write(text, "a.json"))
+    assert set(read.column("title")) <= {"a", "b"}
+    assert len(read.records) + len(read.rejects) == len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"n": 1,\n"rows": [{"title": "a"},\n{"title": "b"', "line 3: the file ends within the array"),
+        ('{"n": 1, "rows": [{"title": "a"}\n', "line 2: the file ends within the array"),
+        ('{"rows": [{"title": "a"}],\n n: 1}', "line 2: Expecting a key in double quotes"),
+        ('{"rows":\n[{"title": "a"}]}\n[1]', "line 3: text after the end of the array"),
+        ('{"rows": [{"title": "a"} {"title": "b"}]}', "line 1: Expecting , or ]"),
+        ('{"rows": [{"title": "a"}], "x": [1, "' + "x" * 3_000_000, "line 1: an element longer than 1 million"),
+    ],
+)
+def test_an_object_around_an_array_that_is_no_json_is_refused_with_its_line(write: Write, text: str, why: str) -> None:
+    assert f"is no JSON array ({why}" in refused(write(text, "a.json"), max_line_mb=1)
+
+
+def test_an_array_within_an_object_is_never_in_memory_as_a_whole(write: Write) -> None:
+    row = json.dumps({"title": "a" * 2_000})
+    path = write('{"rows": [' + ",".join([row] * 20_000) + "]}", "a.json")
+    tracemalloc.start()
+    read = Read(path, max_line_mb=1)
+    one_block = tracemalloc.get_traced_memory()[0]
+    with path.open() as text:
+        assert json_array.find_arrays(text, 10**6, ["title"]) == {("rows",)}
+    tracemalloc.reset_peak()
+    with path.open() as text:
+        assert sum(1 for _ in json_array.JsonArray(text, 10**6, {("rows",)})) == len(read.records) == 20_000
+    peak = tracemalloc.get_traced_memory()[1] - one_block
+    tracemalloc.stop()
+    assert peak < 2_000_000
