@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import DEMO, ROOT, clean_environment
@@ -36,6 +37,14 @@ def test_each_refusal_has_its_words_and_its_exit_code() -> None:
         assert said in str(found)
     assert explained(KeyError("x")) is None
     assert explained(RuntimeError("shapes differ")) is None
+
+
+def test_an_array_that_does_not_fit_on_the_disk() -> None:
+    with Path("/dev/full").open("wb") as full, pytest.raises(OSError) as caught:
+        np.zeros(100_000).tofile(full)
+    found = explained(caught.value)
+    assert isinstance(found, Resumable)
+    assert "no space left on this disk" in str(found)
 
 
 def test_the_cause_of_an_error_of_another_kind_counts_too() -> None:

@@ -20,7 +20,7 @@ from job.backends.milvus.messages import RowBatch
 from job.context import Job
 from job.data import Embeddings, Headlines
 from job.rewrites import RowsAlteredError
-from job.runtime.errors import BadInput, JobError
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.stages import store_write
 from job.stages.cluster import tree_key
 from job.stages.neighbors import NeighborsStage
@@ -213,6 +213,17 @@ def test_other_collections_of_the_database_stay(run: Path, finished: tuple[Path,
     forget(run, "store", "neighbors")
     assert finish(run) == finished[1]
     assert (run / "milvus.db" / "collections" / "other" / "schema.json").exists()
+
+
+def test_a_database_that_does_not_fit_on_the_disk_is_written_once_there_is_room(
+    small_disk: Path, finished: tuple[Path, str]
+) -> None:
+    with (small_disk / "other").open("wb") as other:
+        other.write(bytes(3_100_000))
+    with pytest.raises(Resumable, match=r"store.uri = '.*milvus.db': no space left on this disk: make room"):
+        finish(small_disk / "run")
+    (small_disk / "other").unlink()
+    assert finish(small_disk / "run") == finished[1]
 
 
 @pytest.mark.parametrize(

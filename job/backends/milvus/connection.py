@@ -18,6 +18,7 @@ from job.runtime.device import Choice, installed
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger, quiet_libraries
 from job.runtime.secrets import without_secrets
+from job.runtime.system_errors import explained
 
 T = TypeVar("T")
 
@@ -138,7 +139,8 @@ class Connection:
         """The result of `action()`, retried while the server is unavailable; `operation` names it in errors.
 
         Raises:
-            Resumable: the server was unavailable for `patience` seconds, or a stop signal arrived.
+            Resumable: the server was unavailable for `patience` seconds, the disk of Milvus Lite is full, or a stop
+                signal arrived.
             LiteError: Milvus Lite failed.
             JobError: the server answered with an error.
         """
@@ -153,7 +155,7 @@ class Connection:
             except Exception as error:  # what Milvus Lite reads from a damaged file can fail anywhere
                 message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
                 if self.lite:
-                    raise LiteError(message) from None
+                    raise _full_disk(self.uri, error) or LiteError(message) from None
                 if not isinstance(error, MilvusException | grpc.RpcError | ValueError):
                     raise
                 if not is_unavailable(error):
@@ -257,7 +259,13 @@ def _lite_error(uri: str, path: str, error: BaseException) -> JobError:
             f"store.uri = '{uri}': another process holds it: wait for that process to end, or set store.uri to "
             "another file"
         )
-    return LiteError(f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})")
+    return _full_disk(uri, error) or LiteError(f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})")
+
+
+def _full_disk(uri: str, error: BaseException) -> Resumable | None:
+    """What to say where Milvus Lite had no room to write, which damages nothing."""
+    found = explained(OSError(one_line(error)))
+    return Resumable(f"store.uri = '{uri}': {found}") if isinstance(found, Resumable) else None
 
 
 def _connect_error(uri: str, db_name: str, error: BaseException) -> str:
