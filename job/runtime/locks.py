@@ -218,7 +218,11 @@ def _write_beside(file: Path, facts: Mapping[str, Any]) -> Path:
     """A temporary file next to the lock `file`, with its content."""
     writer = "-".join(file.name.partition(".")[0].split("-")[:2])
     temporary = file.with_name(f".{file.name}.{writer}.{secrets.token_hex(4)}.tmp")
-    temporary.write_text(json.dumps(sealed(facts), indent=1) + "\n", encoding="utf-8")
+    try:
+        temporary.write_text(json.dumps(sealed(facts), indent=1) + "\n", encoding="utf-8")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary
 
 

@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 logger = logging.getLogger("job")
@@ -60,10 +60,29 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, is no reason to stop, and neither for a traceback per line."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.told:
+            self.told = True
+            sys.stderr.write(printable(f"log: '{self.baseFilename}' cannot be written ({error.strerror})\n"))
+
+    def close(self) -> None:
+        # what could not be written is still in its buffer
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def to_file(path: Path) -> Iterator[None]:
     """Within this block, also append the job's log to `path`."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     try:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime import ownership
-from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError
+from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError, Resumable
 from job.runtime.files import remove_leftovers, set_writer
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.signals import last_words
+from job.runtime.system_errors import explained
 
 
 class RunDir:
@@ -50,12 +51,16 @@ class RunDir:
         Raises:
             BadInput: the folder cannot be created or written, or it is not empty and no run folder.
             JobError: another run holds it; the message names the holder.
+            Resumable: there is no space on the disk.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             ownership.claim(self.path)
             lock = acquire(self.path, ranks, settings or {})
         except OSError as error:
+            problem = explained(error)
+            if isinstance(problem, Resumable):
+                raise problem from None
             raise BadInput(
                 f"run_dir = '{self.path}': cannot write there ({error.strerror}); choose another folder"
             ) from None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from job.runtime.files import atomic, read_sealed, write_sealed
+from job.runtime.files import atomic, read_sealed, write_array, write_sealed
 from job.runtime.ranks import ONE_PROCESS, Ranks
 
 Array = npt.NDArray[Any]
@@ -112,7 +112,7 @@ class Shards:
         array = np.ascontiguousarray(array)
         self._marker_file(shard).unlink(missing_ok=True)
         with atomic(self._array_file(shard)) as temporary:
-            np.save(temporary, array)
+            write_array(temporary, array)
         made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3)}
         write_sealed(self._marker_file(shard), {"key": self.key, **made})
 

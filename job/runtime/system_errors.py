@@ -17,8 +17,6 @@ _REFUSED = {
 # of torch, whose errors have no type of their own for this
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
 _ERRNO = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
-# of NumPy, which does not say why
-_HALF_WRITTEN = re.compile(r"^\d+ requested and \d+ written$")
 # pyarrow names the file within its message
 _PATH = re.compile(r"(?:file|directory|path) '([^']+)'")
 
@@ -52,10 +50,6 @@ def _of_system(error: OSError) -> JobError | None:
         return BadInput(f"{where}{_REFUSED[number]}: name another place, or mend that")
     if number == errno.EIO:
         return JobError(f"{where}the disk failed to read or write: its content may be damaged")
-    if _HALF_WRITTEN.search(text):
-        return Resumable(
-            f"no space left on this disk, or `ulimit -f` allows no larger file: make room; {_AGAIN}"
-        )
     return JobError(f"{where}{error.strerror or _first_line(error)}") if number else None
 
 

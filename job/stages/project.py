@@ -6,7 +6,7 @@ import numpy as np
 
 from job.context import Job, Stage, StageResult
 from job.data import Floats
-from job.runtime.files import atomic, digest
+from job.runtime.files import atomic, digest, write_array
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size, umap_need
 
@@ -46,7 +46,7 @@ class ProjectStage(Stage):
         without_place = int((~np.isfinite(layout)).any(axis=1).sum())
         layout = np.nan_to_num(layout, nan=0.0, posinf=0.0, neginf=0.0)
         with atomic(job.run.file("layout.npy")) as temporary:
-            np.save(temporary, layout)
+            write_array(temporary, layout)
         logger.info("project: %s headlines in %d dimensions (%s)", f"{n:,}", config.dimensions, implementation)
         fallbacks = []
         if n_neighbors < config.n_neighbors:

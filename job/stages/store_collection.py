@@ -89,7 +89,8 @@ def _read_rows(job: Job, vectors_file: IO[bytes]) -> _Found:
             found.unit_length = found.unit_length and bool(unit[good].all())
             # a vector whose length is 1 up to rounding stays as it is stored
             lengths[unit] = 1.0
-            (vectors[good] / lengths[good, None]).astype(np.float32).tofile(vectors_file)
+            # not `tofile`: on a full disk it may end without an error
+            vectors_file.write((vectors[good] / lengths[good, None]).astype(np.float32).data)
             rows = pa.table({"id": ids, "text": texts} | {name: _column(values) for name, values in extra.items()})
             found.tables.append(rows.filter(pa.array(good)))
             progress.update(len(ids))

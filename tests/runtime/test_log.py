@@ -28,3 +28,13 @@ def test_the_log_file_is_escaped_too(tmp_path: Path) -> None:
     with to_file(tmp_path / "job.log"):
         logger.info("ingest: '%s'", "\x1b]0;title\x07\udce9.csv")
     assert r"ingest: '\x1b]0;title\x07\udce9.csv'" in (tmp_path / "job.log").read_text(encoding="utf-8")
+
+
+def test_a_log_that_cannot_be_written_is_said_once_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    logger.setLevel(logging.INFO)
+    with to_file(Path("/dev/full")):
+        for number in range(3):
+            logger.info("line %d", number)
+    said = capsys.readouterr().err
+    assert said.count("log: '/dev/full' cannot be written (No space left on device)") == 1
+    assert "Traceback" not in said

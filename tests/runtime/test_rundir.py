@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
 from job.runtime.errors import BadInput, JobError
-from job.runtime.files import atomic, digest, digest_file, read_sealed, write_json, write_sealed
+from job.runtime.files import atomic, digest, digest_file, read_sealed, write_array, write_json, write_sealed
 from job.runtime.markers import Content, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import RunDir
@@ -19,6 +20,7 @@ from job.runtime.rundir import RunDir
 HOLD = """
 import sys
 from pathlib import Path
+from typing import Any
 from job.runtime.markers import Content
 from job.runtime.rundir import RunDir
 with RunDir(Path(sys.argv[1])).locked():
@@ -303,3 +305,14 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> No
         assert path.read_text() == "second"
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64])
+@pytest.mark.parametrize("shape", [(0, 3), (5,), (700, 3)])
+def test_arrays_are_written_as_numpy_writes_them(tmp_path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.save(tmp_path / "numpy.npy", array)
+    write_array(tmp_path / "ours.npy", array)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+    write_array(tmp_path / "ours.npy", array[::-1].T)
+    np.testing.assert_array_equal(np.load(tmp_path / "ours.npy"), array[::-1].T)

@@ -14,6 +14,7 @@ import pytest
 from conftest import DEMO, ROOT, clean_environment
 
 from job.runtime.errors import BadInput, JobError, Resumable
+from job.runtime.files import write_array
 from job.runtime.system_errors import explained
 
 
@@ -39,9 +40,10 @@ def test_each_refusal_has_its_words_and_its_exit_code() -> None:
     assert explained(RuntimeError("shapes differ")) is None
 
 
-def test_an_array_that_does_not_fit_on_the_disk() -> None:
-    with Path("/dev/full").open("wb") as full, pytest.raises(OSError) as caught:
-        np.zeros(100_000).tofile(full)
+@pytest.mark.parametrize("count", [10, 600, 100_000])
+def test_an_array_that_does_not_fit_on_the_disk(count: int) -> None:
+    with pytest.raises(OSError) as caught:
+        write_array(Path("/dev/full"), np.zeros(count))
     found = explained(caught.value)
     assert isinstance(found, Resumable)
     assert "no space left on this disk" in str(found)
