@@ -215,6 +215,14 @@ def test_other_collections_of_the_database_stay(run: Path, finished: tuple[Path,
     assert (run / "milvus.db" / "collections" / "other" / "schema.json").exists()
 
 
+def test_a_database_that_cannot_be_made_since_the_disk_is_full(small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        for number in range(1_000):
+            (small_disk / str(number)).touch()
+    with pytest.raises(Resumable, match=r"store.uri = '.*own.db': .*no space left on this disk: make room"):
+        Milvus(str(small_disk / "own.db"), None, "news_data")
+
+
 def test_a_database_that_does_not_fit_on_the_disk_is_written_once_there_is_room(
     small_disk: Path, finished: tuple[Path, str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Milvus through `MilvusClient`: Milvus Lite in a file, a server, or Zilliz Cloud; the uri says which one.
 
-connection    connect, turn errors into one line, and retry while a server is unavailable
+connection    connect, and retry while a server is unavailable
+errors        what an error of Milvus means, in one line
 lite_files    Milvus Lite's database as files
 schema        the fields of a collection, made by this job or by another program
 index_kinds   the table of index kinds: limits, search parameter, build parameters
@@ -13,7 +14,8 @@ search        nearest neighbors by the collection's index, as row numbers
 """
 
 from job.backends.milvus.collection import Milvus, OtherRowsError
-from job.backends.milvus.connection import Connection, LiteError, check_place, is_lite
+from job.backends.milvus.connection import Connection, check_place, is_lite
+from job.backends.milvus.errors import LiteError
 from job.backends.milvus.schema import TEXT_BYTES, Fields, fit_text
 
 __all__ = [

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from job.backends.milvus import messages
-from job.backends.milvus.connection import CALL_SECONDS, one_line
+from job.backends.milvus.connection import CALL_SECONDS
+from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import Index
 from job.backends.milvus.reader import CollectionReader
 from job.backends.milvus.schema import make_schema, schema_text, sparse_field_advice, why_not_fillable, why_not_readable

@@ -1,4 +1,4 @@
-"""Connecting to Milvus, error messages of one line, and retries while a server is unavailable.
+"""Connecting to Milvus, and retries while a server is unavailable.
 
 Every call goes through `Connection.call`: a call that fails because the server is unreachable, busy or starting is
 retried with jittered backoff for `patience` seconds, then raises `Resumable`; any other error is one line with the uri.
@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from job.backends.milvus import lite_files
+from job.backends.milvus.errors import (
+    LiteError,
+    connect_error,
+    full_disk,
+    is_down,
+    is_unavailable,
+    lite_error,
+    one_line,
+    real_reason,
+)
 from job.runtime import signals
 from job.runtime.device import Choice, installed
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.log import logger, quiet_libraries
 from job.runtime.secrets import without_secrets
-from job.runtime.system_errors import explained
 
 T = TypeVar("T")
 
@@ -26,22 +35,8 @@ CALL_SECONDS = 600
 PATIENCE_SECONDS = 180.0
 _CONNECT_SECONDS = 10
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
-# Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; collection not loaded; and
-# replicas, channels, segments and nodes that do not exist yet, for instance after a restart
-_UNAVAILABLE_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
-# messages of a server, under its code for any other error, while its components connect to each other
-_UNAVAILABLE_WORDS = re.compile(
-    r"attempt #\d+|connection refused|unavailable|not ready|not healthy|node not (?:match|found)|not available|"
-    r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired",
-    re.IGNORECASE,
-)
-
 # Milvus Lite answers pings more often than every five minutes with an error, after which a call may fail
 _LITE_OPTIONS = (("grpc.keepalive_time_ms", 2**31 - 1), ("grpc.keepalive_permit_without_calls", False))
-
-
-class LiteError(JobError):
-    """Milvus Lite cannot read or write its files: mostly, they are damaged."""
 
 
 class Connection:
@@ -80,7 +75,8 @@ class Connection:
             Path(uri).parent.mkdir(parents=True, exist_ok=True)
 
         def connect() -> Any:
-            return client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **options)
+            with real_reason():
+                return client_class(uri=uri, token=token or "", db_name=db_name, timeout=_CONNECT_SECONDS, **options)
 
         self.client = self._first_answer(connect)
         server = f"Lite {installed('milvus-lite')}" if self.lite else self._version
@@ -100,9 +96,9 @@ class Connection:
                 return client
             except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
                 if self.lite:
-                    raise _lite_error(self.uri, self._path, error) from None
-                message = _connect_error(self.uri, self.db_name, error)
-                if not _is_down(error):
+                    raise lite_error(self.uri, self._path, error) from None
+                message = connect_error(self.uri, self.db_name, _CONNECT_SECONDS, error)
+                if not is_down(error):
                     raise BadInput(message) from None
                 waited = time.monotonic() - since
                 if waited >= self.patience:
@@ -155,7 +151,7 @@ class Connection:
             except Exception as error:  # what Milvus Lite reads from a damaged file can fail anywhere
                 message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
                 if self.lite:
-                    raise _full_disk(self.uri, error) or LiteError(message) from None
+                    raise full_disk(self.uri, error) or LiteError(message) from None
                 if not isinstance(error, MilvusException | grpc.RpcError | ValueError):
                     raise
                 if not is_unavailable(error):
@@ -209,40 +205,6 @@ def is_lite(uri: str) -> bool:
     return "://" not in uri
 
 
-def one_line(error: BaseException) -> str:
-    """An error in one line of at most 300 characters."""
-    message = getattr(error, "message", None) or getattr(error, "details", lambda: "")() or str(error)
-    return " ".join(str(message).split())[:300]
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether the server is unreachable, busy or starting, so that a retry may succeed."""
-    import grpc
-
-    if isinstance(error, ValueError):
-        # raised by grpc on a channel that pymilvus is replacing at this moment
-        return "closed channel" in str(error)
-    code = getattr(error, "code", None)
-    if callable(code):
-        if code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return "message larger than max" not in str(error)
-        return code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-    return code in _UNAVAILABLE_CODES or bool(_UNAVAILABLE_WORDS.search(str(getattr(error, "message", ""))))
-
-
-def _is_down(error: Exception) -> bool:
-    """Whether a server that could not be connected to may answer later: not one that refuses us."""
-    import grpc
-
-    cause: Any = error.__cause__
-    code = cause.code() if callable(getattr(cause, "code", None)) else None
-    if code is grpc.StatusCode.UNAUTHENTICATED or "auth" in str(error).lower():
-        return False
-    if "handshake" in str(cause).lower():
-        return False
-    return is_unavailable(error)
-
-
 def check_place(uri: str, tls_ca: Path | None = None) -> None:
     """Raise `BadInput` where it is known without connecting that the connection will fail."""
     if tls_ca and not tls_ca.is_file():
@@ -251,32 +213,3 @@ def check_place(uri: str, tls_ca: Path | None = None) -> None:
         why = lite_files.why_not_there(lite_files.place(uri))
         if why is not None:
             raise BadInput(f"store.uri = '{uri}': {why}")
-
-
-def _lite_error(uri: str, path: str, error: BaseException) -> JobError:
-    if lite_files.is_open_elsewhere(Path(path)):
-        return BadInput(
-            f"store.uri = '{uri}': another process holds it: wait for that process to end, or set store.uri to "
-            "another file"
-        )
-    return _full_disk(uri, error) or LiteError(f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})")
-
-
-def _full_disk(uri: str, error: BaseException) -> Resumable | None:
-    """What to say where Milvus Lite had no room to write, which damages nothing."""
-    found = explained(OSError(one_line(error)))
-    return Resumable(f"store.uri = '{uri}': {found}") if isinstance(found, Resumable) else None
-
-
-def _connect_error(uri: str, db_name: str, error: BaseException) -> str:
-    """The message for a connection to a server that failed."""
-    if db_name and "database" in str(error).lower():
-        return f"store.db_name = '{db_name}': {one_line(error)}: create that database, or set another name"
-    cause: Any = error.__cause__
-    code = cause.code().name if callable(getattr(cause, "code", None)) else ""
-    if code == "UNAUTHENTICATED" or "auth" in str(error).lower():
-        return f"store.uri = '{uri}': the server refuses the token: set MILVUS_TOKEN (user:password, or an API key)"
-    return (
-        f"store.uri = '{uri}': no Milvus server answers within {_CONNECT_SECONDS} s "
-        f"({code or one_line(error)}): start it, check the address, or set store.uri to a file for Milvus Lite"
-    )

@@ -11,7 +11,8 @@ import uuid
 
 import numpy as np
 
-from job.backends.milvus.connection import Connection, one_line
+from job.backends.milvus.connection import Connection
+from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import build_params
 from job.runtime.device import Choice
 from job.runtime.log import logger

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from job.backends.milvus import messages
-from job.backends.milvus.connection import CALL_SECONDS, Connection, one_line
+from job.backends.milvus.connection import CALL_SECONDS, Connection
+from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import Index, SearchEffort
 from job.backends.milvus.schema import SPARSE, CollectionSchema, Fields, read_schema
 from job.data import Floats, Ids
