@@ -97,7 +97,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB and at most 1,000 files."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,nr_inodes=1000", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m,nr_inodes=1000", "tmpfs", folder], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("no small file system can be mounted here")
     yield folder

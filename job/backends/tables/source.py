@@ -16,7 +16,8 @@ from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 
-from job.runtime.errors import BadInput
+from job.runtime.errors import BadInput, Resumable
+from job.runtime.system_errors import explained
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
@@ -86,6 +87,9 @@ def reading(path: Path, before: FileState | None = None) -> Iterator[None]:
     except pa.ArrowException as error:
         raise BadInput(f"{where} cannot be read ({str(error).splitlines()[0]})") from None
     except OSError as error:
+        problem = explained(error)
+        if isinstance(problem, Resumable):
+            raise problem from None
         raise BadInput(f"{where}: {error.strerror or str(error).splitlines()[0][:200]}") from None
 
 
@@ -135,8 +139,14 @@ def open_seekable(path: Path) -> IO[bytes]:
         return file
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     with file:
-        shutil.copyfileobj(file, unpacked)
-    unpacked.seek(0)
+        try:
+            shutil.copyfileobj(file, unpacked)
+            unpacked.seek(0)
+        except OSError as error:
+            if isinstance(explained(error), Resumable):
+                # the temporary file has no name
+                error.filename = tempfile.gettempdir()
+            raise
     return unpacked
 
 

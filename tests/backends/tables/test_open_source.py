@@ -3,12 +3,15 @@
 import codecs
 import gzip
 import json
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from source_files import Read, Write, refused, write_fixture  # noqa: F401
+
+from job.runtime.errors import Resumable
 
 RECORDS = [{"title": "Eins", "n": "1"}, {"title": "zwei, „drei“", "n": "2"}]
 CSV = 'title,n\nEins,1\n"zwei, „drei“",2\n'.encode()
@@ -38,6 +41,17 @@ def test_the_suffix_names_the_format_plain_or_gzipped(write: Write, tmp_path: Pa
 def test_gzip_is_recognized_by_its_bytes_not_by_its_name(write: Write) -> None:
     assert Read(write(gzip.compress(CSV), "a.csv")).records == RECORDS
     assert Read(write(CSV, "a.csv.gz")).records == RECORDS
+
+
+def test_a_gzip_file_that_cannot_be_unpacked_since_the_temporary_folder_is_full(
+    write: Write, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"title": [f"headline {number}" for number in range(300_000)]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    path = write(gzip.compress((tmp_path / "a.parquet").read_bytes(), 1), "a.parquet.gz")
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    with pytest.raises(Resumable, match=f"'{small_disk}': no space left on this disk: make room"):
+        Read(path)
 
 
 @pytest.mark.parametrize("name", ["headlines", "news.txt", "news.csv.zip", "news.gz"])
