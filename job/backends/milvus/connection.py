@@ -59,7 +59,7 @@ class Connection:
             BadInput: the server refuses the token or has no such database, another process has the file open, or no
                 Milvus Lite database can be there.
             LiteError: Milvus Lite cannot open its file.
-            Resumable: no server answered for `patience` seconds, or a stop signal arrived.
+            Resumable: no server answered for `patience` seconds, Milvus Lite's disk is full, or a stop signal arrived.
         """
         client_class = _client_class()
         self.uri, self.db_name, self.patience = without_secrets(uri), db_name, patience

@@ -37,8 +37,8 @@ def begins_with(text: io.TextIOWrapper) -> str:
 
 def is_lines(text: io.TextIOWrapper, limit: int) -> bool:
     """Whether a text of several lines has an object in one of the first two, as JSON Lines do."""
-    lines = list(islice((line for line in Lines(text, limit) if line is None or line.strip()), 3))
-    return len(lines) > 1 and any(line is not None and _is_object(line) for line in lines[:2])
+    lines = list(islice((line for line in Lines(text, limit) if line is None or line.strip()), 2))
+    return len(lines) > 1 and any(line is not None and _is_object(line) for line in lines)
 
 
 def _is_object(line: str) -> bool:
