@@ -150,8 +150,12 @@ def _within() -> Iterator[Made]:
     yield "within-twice.json", (good + good).encode(), None, {}
     several = {"world": rows[:5], "local": {"north": rows[5:8], "south": rows[8:9]}, "title": "Front page"}
     yield "within-several.json", json.dumps(several).encode(), 9, {}
-    yield "within-many-keys.json", json.dumps({f"k{n}": [{"title": "a"}] for n in range(50_000)}).encode(), 50_000, {}
-    yield "within-many-values.json", json.dumps({f"k{n}": n for n in range(500_000)} | {"r": rows}).encode(), 20_000, {}
+    for count, found in ((5_000, 5_000), (50_000, None)):
+        many = {f"k{number}": [{"title": "a"}] for number in range(count)}
+        yield f"within-{count}-arrays.json", json.dumps(many).encode(), found, {}
+    for count, found in ((5_000, 20_000), (100_000, None)):
+        values = {f"k{number}": number for number in range(count)} | {"rows": rows}
+        yield f"within-{count}-values.json", json.dumps(values).encode(), found, {}
     yield "within-same-key.json", b'{"a": [{"title": "a"}], "a": 1, "a": [{"title": "b"}, 3]}', 3, {}
     yield "within-empty.json", b'{"status": "ok", "articles": []}', None, {}
     yield "within-open.json", b'{"a": ' * 300_000, None, {}

@@ -18,6 +18,8 @@ _LONGEST_WORD = 9
 _SPACE = re.compile(r"[ \t\n\r]*")
 # objects around the array: {"response": {"results": [...]}} has two
 _MOST_AROUND = 3
+# values and arrays in them: one with more is a table of another kind
+_MOST_VALUES = 10_000
 
 Keys = tuple[str, ...]
 # line, value, the text of it
@@ -53,13 +55,16 @@ def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> s
     has one of the `names`; else, if the outer object has none of them either, to the only one that begins with an
     object."""
     arrays: dict[Keys, Any] = {}
-    outside = False
+    values, outside = 0, False
     try:
         for path, element in JsonArray(text, limit).walk():
             if element:
                 arrays.setdefault(path, element[1])
             else:
+                values += 1
                 outside = outside or (len(path) == 1 and _has(names, path))
+            if values + len(arrays) > _MOST_VALUES:
+                return set()
     except NoArray:
         # whoever reads the array meets the same error
         pass
