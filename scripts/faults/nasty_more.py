@@ -148,7 +148,7 @@ def _within() -> Iterator[Made]:
     yield "within-long.json", good.encode(), 20_000, {}
     yield "within-cut.json", good[: len(good) // 2].encode(), None, {}
     yield "within-twice.json", (good + good).encode(), None, {}
-    several = {"world": rows[:5], "local": {"north": rows[5:8], "south": rows[8:9]}, "title": "Front page"}
+    several = {"world": rows[:5], "local": {"north": rows[5:8], "south": rows[8:9]}, "date": "today"}
     yield "within-several.json", json.dumps(several).encode(), 9, {}
     for count, found in ((5_000, 5_000), (50_000, None)):
         many = {f"k{number}": [{"title": "a"}] for number in range(count)}
@@ -158,6 +158,10 @@ def _within() -> Iterator[Made]:
         yield f"within-{count}-values.json", json.dumps(values).encode(), found, {}
     yield "within-same-key.json", b'{"a": [{"title": "a"}], "a": 1, "a": [{"title": "b"}, 3]}', 3, {}
     yield "within-empty.json", b'{"status": "ok", "articles": []}', None, {}
+    spread = "\n".join(json.dumps(row | {"related": rows[:2]}, indent=1) for row in rows)
+    yield "spread-long.json", spread.encode(), 20_000, {}
+    yield "spread-cut.json", spread[: len(spread) // 2].encode(), None, {}
+    yield "spread-of-one.json", json.dumps({"title": "a", "rows": rows}, indent=1).encode(), 1, {}
     yield "within-open.json", b'{"a": ' * 300_000, None, {}
     yield "within-open-key.json", b'{"' + b"x" * 50_000_000, None, {}
     yield "within-long-value.json", b'{"x": "' + b"x" * 20_000_000 + b'", "rows": [{"title": "a"}]}', None, {}

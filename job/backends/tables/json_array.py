@@ -1,5 +1,6 @@
-"""Reads a JSON array one element at a time, so that it is never in memory as a whole: one that is the whole file, or
-one within an object, as news services answer: `{"status": "ok", "articles": [...]}`."""
+"""Reads JSON one value at a time, so that it is never in memory as a whole: an array that is the whole file, arrays
+within an object, as news services answer: `{"status": "ok", "articles": [...]}`, and objects that take several lines.
+"""
 
 import io
 import json
@@ -12,7 +13,7 @@ from job.backends.tables.columns import find_column
 from job.backends.tables.source import Lines, too_long
 
 _CHARS_AT_ONCE = 65_536
-_ENDS = "the file ends within the array"
+_ENDS = "the file ends too early"
 # -Infinity
 _LONGEST_WORD = 9
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -20,6 +21,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _MOST_AROUND = 3
 # values and arrays in them: one with more is a table of another kind
 _MOST_VALUES = 10_000
+_FEED = ("items",)
 
 Keys = tuple[str, ...]
 # line, value, the text of it
@@ -50,19 +52,28 @@ def _is_object(line: str) -> bool:
         return False
 
 
+def is_spread(text: io.TextIOWrapper, limit: int) -> bool:
+    """Whether a text begins with an object that takes several lines."""
+    try:
+        _, value, own = next(JsonArray(text, limit).values())
+    except NoArray:
+        return False
+    return isinstance(value, dict) and "\n" in own
+
+
 def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> set[Keys]:
     """The keys that lead to the arrays of rows, where the text is one object: to those that begin with an object that
-    has one of the `names`; else, if the outer object has none of them either, to the only one that begins with an
-    object."""
+    has one of the `names`; else to the only one that begins with an object. None where the outer object has one of the
+    names itself: it is a row, with arrays in it. But a JSON Feed, whose rows are its `items`, has a title."""
     arrays: dict[Keys, Any] = {}
-    values, outside = 0, False
+    values, is_row = 0, False
     try:
         for path, element in JsonArray(text, limit).walk():
             if element:
                 arrays.setdefault(path, element[1])
             else:
                 values += 1
-                outside = outside or (len(path) == 1 and _has(names, path))
+                is_row = is_row or (len(path) == 1 and _has(names, path))
             if values + len(arrays) > _MOST_VALUES:
                 return set()
     except NoArray:
@@ -70,7 +81,9 @@ def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> s
         pass
     of_objects = {path for path, first in arrays.items() if isinstance(first, dict)}
     with_names = {path for path in of_objects if _has(names, arrays[path])}
-    return with_names or (of_objects if len(of_objects) == 1 and not outside else set())
+    if is_row:
+        return with_names & {_FEED}
+    return with_names or (of_objects if len(of_objects) == 1 else set())
 
 
 def _has(names: Collection[str], keys: Collection[str]) -> bool:
@@ -98,6 +111,11 @@ class JsonArray:
         if self._next():
             raise self._problem("text after the end of the array")
 
+    def values(self) -> Iterator[Element]:
+        """One value after the other, as they stand in the text."""
+        while self._next():
+            yield self._take_value()
+
     def walk(self, path: Keys = ()) -> Iterator[tuple[Keys, Element | None]]:
         """Every element of every array, and None for every other value, with the keys that lead to it."""
         mark = self._next()
@@ -110,7 +128,7 @@ class JsonArray:
             for key in self._keys():
                 yield from self.walk((*path, key))
         else:
-            self._pass(self._element()[1])
+            self._take_value()
 
     def _keys(self) -> Iterator[str]:
         """The keys of the object that is next. Whoever takes one passes its value."""
@@ -119,8 +137,7 @@ class JsonArray:
         while mark == ",":
             if self._next() != '"':
                 raise self._problem("Expecting a key in double quotes")
-            key, end = self._element()
-            self._pass(end)
+            _, key, _ = self._take_value()
             self._take(":")
             self._next()
             yield key
@@ -131,10 +148,14 @@ class JsonArray:
         mark = self._take("]") if self._next() == "]" else ","
         while mark == ",":
             self._next()
-            value, end = self._element()
-            yield self._line, value, self._buffer[self._at : end]
-            self._pass(end)
+            yield self._take_value()
             mark = self._take(",]")
+
+    def _take_value(self) -> Element:
+        value, end = self._element()
+        found = self._line, value, self._buffer[self._at : end]
+        self._pass(end)
+        return found
 
     def _element(self) -> tuple[Any, int]:
         """The value that begins at the next character, and where it ends in the buffer."""

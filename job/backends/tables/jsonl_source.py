@@ -1,7 +1,7 @@
-"""Reads JSON Lines and arrays of JSON objects with Python's `json`, one object at a time.
+"""Reads JSON Lines, arrays of JSON objects, and objects of several lines, with Python's `json`, one object at a time.
 
-Of JSON Lines, one bad line is one reject. An array that is no JSON is refused as a whole. What stands around an array,
-as in `{"status": "ok", "articles": [...]}`, is left out.
+Of JSON Lines, one bad line is one reject. Any other file that is no JSON is refused as a whole. What stands around an
+array, as in `{"status": "ok", "articles": [...]}`, is left out.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables.json_array import JsonArray, Keys, NoArray, begins_with, find_arrays, is_lines
+from job.backends.tables.json_array import JsonArray, Keys, NoArray, begins_with, find_arrays, is_lines, is_spread
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -37,7 +37,8 @@ _BLOCK_CELLS = 50_000_000
 
 
 class JsonlSource:
-    """A file with one JSON object per line, or with one array of them, which may lie within an object.
+    """A file with one JSON object per line, or with objects of several lines, or with an array of objects, which may
+    lie within an object.
 
     The file is read twice: the first pass finds the columns and their types. A column of one scalar type keeps
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
@@ -48,7 +49,7 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        self._arrays = self._find_arrays()
+        self._arrays, self._is_spread = self._find_form()
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         for line, value, reason in self._objects():
@@ -64,17 +65,21 @@ class JsonlSource:
             )
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
-    def _find_arrays(self) -> set[Keys]:
-        """The keys that lead to the arrays of rows, () where one is the whole file; none for JSON Lines."""
+    def _find_form(self) -> tuple[set[Keys], bool]:
+        """The keys that lead to the arrays of rows, () where one is the whole file; and whether there are objects of
+        several lines instead. Neither: JSON Lines."""
+        limit = self._line_limit
         with self._text() as text:
             first = begins_with(text)
         if first == "[":
-            return {()}
+            return {()}, False
         with self._text() as text:
-            if first != "{" or is_lines(text, self._line_limit):
-                return set()
+            if first != "{" or is_lines(text, limit):
+                return set(), False
         with self._text() as text:
-            return find_arrays(text, self._line_limit, self._text_columns)
+            arrays = find_arrays(text, limit, self._text_columns)
+        with self._text() as text:
+            return arrays, not arrays and is_spread(text, limit)
 
     @contextmanager
     def _text(self) -> Iterator[io.TextIOWrapper]:
@@ -84,7 +89,7 @@ class JsonlSource:
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
         with self._text() as text:
-            yield from self._elements(text) if self._arrays else self._lines(text)
+            yield from self._values(text) if self._arrays or self._is_spread else self._lines(text)
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(Lines(text, self._line_limit), 1):
@@ -104,19 +109,21 @@ class JsonlSource:
                 continue
             yield number, *_checked(value, line)
 
-    def _elements(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
+    def _values(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
+        values = JsonArray(text, self._line_limit, self._arrays)
         try:
-            for number, value, element in JsonArray(text, self._line_limit, self._arrays):
-                problem = undecodable(element)
-                if len(element) > self._line_limit:
+            for number, value, own in values.values() if self._is_spread else values:
+                problem = undecodable(own)
+                if len(own) > self._line_limit:
                     yield number, None, too_long(self._line_limit)
                 elif problem:
                     yield number, None, f"undecodable: {problem}"
                 else:
-                    yield number, *_checked(value, element)
+                    yield number, *_checked(value, own)
         except NoArray as error:
+            kind = "JSON" if self._is_spread else "JSON array"
             raise BadInput(
-                f"input.path: '{shown(self.path)}' is no JSON array ({error}): mend it, or write one JSON object per "
+                f"input.path: '{shown(self.path)}' is no {kind} ({error}): mend it, or write one JSON object per "
                 "line, where a bad line is one reject"
             ) from None
 

@@ -180,10 +180,10 @@ def test_an_element_that_is_no_usable_object_is_one_reject(write: Write) -> None
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('[{"title": "a"},\n{"title": "b"', "line 2: the file ends within the array"),
-        ('[{"title": "a"},\n{"title": "b', "line 2: the file ends within the array"),
-        ('[{"title": "a"}\n', "line 2: the file ends within the array"),
-        ("[1", "line 1: the file ends within the array"),
+        ('[{"title": "a"},\n{"title": "b"', "line 2: the file ends too early"),
+        ('[{"title": "a"},\n{"title": "b', "line 2: the file ends too early"),
+        ('[{"title": "a"}\n', "line 2: the file ends too early"),
+        ("[1", "line 1: the file ends too early"),
         ('[{"title": "a"},\n\n{title: "b"}, {"title": "c"}]', "line 3: Expecting property name"),
         ('[{"title": "a"},\n]', "line 2: Expecting value"),
         ('[{"title": "a"}\n{"title": "b"}]', "line 2: Expecting , or ]"),
@@ -257,6 +257,7 @@ def test_the_only_array_of_objects_gives_the_columns_where_no_name_is_known(writ
     "text",
     [
         '{"title": "a", "tags": [{"n": 1}]}',
+        '{"title": "a", "related": [{"title": "x"}]}',
         '{"title": "a", "related": [{"title": "x"}]}\n{"title": "b", "related": [{"title": "y"}]}\n',
         '{"title": "a", "related": [{"title": "x"}], oops\n{"title": "b"}\n',
         '{"title": "a", "related": [{"title": "x"}]}\n{"title": "b", oops\n',
@@ -268,11 +269,34 @@ def test_json_lines_with_arrays_in_them_stay_lines(write: Write, text: str) -> N
     assert len(read.records) + len(read.rejects) == len(text.splitlines())
 
 
+@pytest.mark.parametrize("indent", [0, 2])
+@pytest.mark.parametrize("between", ["", "\n", "\n\n"])
+def test_objects_of_several_lines_are_read_one_after_the_other(write: Write, indent: int, between: str) -> None:
+    rows: list[dict[str, Any]] = [{**row, "related": [{"title": "x"}]} for row in ROWS]
+    read = Read(write(between.join(json.dumps(row, indent=indent) for row in rows), "a.json"))
+    assert [json.loads(record.pop("related")) for record in read.records] == [[{"title": "x"}]] * 3
+    assert read.records == ROWS
+    only = Read(write(json.dumps(rows[0], indent=indent), "b.json"))
+    assert (only.column("title"), only.places) == (["a"], [(1, 1)])
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"n": 1,\n"rows": [{"title": "a"},\n{"title": "b"', "line 3: the file ends within the array"),
-        ('{"n": 1, "rows": [{"title": "a"}\n', "line 2: the file ends within the array"),
+        ('{\n"title": "a"\n}\n{\n"title": "b"\n', "line 6: the file ends too early"),
+        ('{\n"title": "a"\n}\n{\ntitle: "b"\n}\n', "line 5: Expecting property name"),
+        ('{\n"title": "a"\n},\n{\n"title": "b"\n}\n', "line 3: Expecting value"),
+    ],
+)
+def test_objects_of_several_lines_that_are_no_json_are_refused_with_the_line(write: Write, text: str, why: str) -> None:
+    assert f"is no JSON ({why}" in refused(write(text, "a.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"n": 1,\n"rows": [{"title": "a"},\n{"title": "b"', "line 3: the file ends too early"),
+        ('{"n": 1, "rows": [{"title": "a"}\n', "line 2: the file ends too early"),
         ('{"rows": [{"title": "a"}],\n n: 1}', "line 2: Expecting a key in double quotes"),
         ('{"rows":\n[{"title": "a"}]}\n[1]', "line 3: text after the end of the array"),
         ('{"rows": [{"title": "a"} {"title": "b"}]}', "line 1: Expecting , or ]"),
