@@ -156,7 +156,7 @@ def _within() -> Iterator[Made]:
     for count, found in ((5_000, 20_000), (100_000, None)):
         values = {f"k{number}": number for number in range(count)} | {"rows": rows}
         yield f"within-{count}-values.json", json.dumps(values).encode(), found, {}
-    yield "within-same-key.json", b'{"a": [{"title": "a"}], "a": 1, "a": [{"title": "b"}, 3]}', 3, {}
+    yield "within-key-twice.json", b'{"a": [{"title": "a"}], "a": 1, "a": [{"title": "b"}, 3]}', 3, {}
     yield "within-empty.json", b'{"status": "ok", "articles": []}', None, {}
     spread = "\n".join(json.dumps(row | {"related": rows[:2]}, indent=1) for row in rows)
     yield "spread-long.json", spread.encode(), 20_000, {}
