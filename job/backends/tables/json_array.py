@@ -29,7 +29,7 @@ Element = tuple[int, Any, str]
 
 
 class NoArray(Exception):
-    """The text is no JSON array; the message says in which line, and why."""
+    """The text is no JSON, or no array; the message says in which line, and why."""
 
 
 def begins_with(text: io.TextIOWrapper) -> str:
