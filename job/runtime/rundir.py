@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from job.runtime import ownership
-from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError, Resumable
+from job.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_RESUMABLE, BadInput, JobError
 from job.runtime.files import remove_leftovers, set_writer
 from job.runtime.holders import Holder, holders
 from job.runtime.locks import Lock, OthersFailed, acquire
 from job.runtime.markers import Content, Inspector, Marker
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.signals import last_words
-from job.runtime.system_errors import explained
+from job.runtime.system_errors import no_room
 
 
 class RunDir:
@@ -58,10 +58,7 @@ class RunDir:
             ownership.claim(self.path)
             lock = acquire(self.path, ranks, settings or {})
         except OSError as error:
-            problem = explained(error)
-            if isinstance(problem, Resumable):
-                raise problem from None
-            raise BadInput(
+            raise no_room(error) or BadInput(
                 f"run_dir = '{self.path}': cannot write there ({error.strerror}); choose another folder"
             ) from None
         set_writer(None if ranks.single else ranks.rank)

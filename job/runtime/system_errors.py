@@ -34,6 +34,12 @@ def explained(error: BaseException) -> JobError | None:
     return None
 
 
+def no_room(error: BaseException) -> Resumable | None:
+    """The error that says that a disk, a quota or a limit leaves no room; None where that is not what happened."""
+    found = explained(error)
+    return found if isinstance(found, Resumable) else None
+
+
 def _of_system(error: OSError) -> JobError | None:
     text = str(error)
     found, named = _ERRNO.search(text), _PATH.search(text)

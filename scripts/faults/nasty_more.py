@@ -139,7 +139,7 @@ def _arrays() -> Iterator[Made]:
 
 
 def _within() -> Iterator[Made]:
-    """Arrays within an object, as news services answer."""
+    """Arrays within an object, as news services answer; and objects of several lines."""
     for name, text in JSON.items():
         elements = ['{"title": "usable"}', *filter(str.strip, text.split("\n"))]
         yield f"within-{name}.json", f'{{"n": 1, "rows": [{",".join(elements)}]}}'.encode(), None, {}

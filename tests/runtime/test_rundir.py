@@ -20,7 +20,6 @@ from job.runtime.rundir import RunDir
 HOLD = """
 import sys
 from pathlib import Path
-from typing import Any
 from job.runtime.markers import Content
 from job.runtime.rundir import RunDir
 with RunDir(Path(sys.argv[1])).locked():

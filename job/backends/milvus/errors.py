@@ -9,7 +9,7 @@ from typing import Any
 
 from job.backends.milvus import lite_files
 from job.runtime.errors import BadInput, JobError, Resumable
-from job.runtime.system_errors import explained
+from job.runtime.system_errors import no_room
 
 # Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; collection not loaded; and
 # replicas, channels, segments and nodes that do not exist yet, for instance after a restart
@@ -64,7 +64,7 @@ def is_down(error: Exception) -> bool:
 def lite_error(uri: str, path: str, error: BaseException) -> JobError:
     """What to say where Milvus Lite cannot be opened."""
     full = full_disk(uri, error)
-    if full is not None:
+    if full:
         return full
     if lite_files.is_open_elsewhere(Path(path)):
         return BadInput(
@@ -77,8 +77,8 @@ def lite_error(uri: str, path: str, error: BaseException) -> JobError:
 def full_disk(uri: str, error: BaseException) -> Resumable | None:
     """What to say where Milvus Lite had no room to write, which damages nothing."""
     # gRPC and pymilvus leave nothing but the text
-    found = explained(error) or explained(OSError(one_line(error)))
-    return Resumable(f"store.uri = '{uri}': {found}") if isinstance(found, Resumable) else None
+    found = no_room(error) or no_room(OSError(one_line(error)))
+    return found and Resumable(f"store.uri = '{uri}': {found}")
 
 
 def connect_error(uri: str, db_name: str, seconds: int, error: BaseException) -> str:

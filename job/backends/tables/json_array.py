@@ -55,7 +55,7 @@ def _is_object(line: str) -> bool:
 def is_spread(text: io.TextIOWrapper, limit: int) -> bool:
     """Whether a text begins with an object that takes several lines."""
     try:
-        _, value, own = next(JsonArray(text, limit).values())
+        _, value, own = next(iter(JsonArray(text, limit, ())))
     except NoArray:
         return False
     return isinstance(value, dict) and "\n" in own
@@ -92,7 +92,8 @@ def _has(names: Collection[str], keys: Collection[str]) -> bool:
 
 class JsonArray:
     """The elements of the array that a text holds: of each its line, its value, and its own text. `paths`: the keys
-    that lead to the arrays, where the text is an object.
+    that lead to the arrays, where the text is an object; none of them: the values that the text holds, one after the
+    other.
 
     Iterating raises `NoArray`, which names the line, where the text is no JSON: from there on, elements cannot be told
     apart. So does an element that does not end within `limit` characters.
@@ -105,16 +106,15 @@ class JsonArray:
         self._buffer, self._at, self._line = "", 0, 1
 
     def __iter__(self) -> Iterator[Element]:
+        if not self._paths:
+            while self._next():
+                yield self._take_value()
+            return
         for path, element in self.walk():
             if element and path in self._paths:
                 yield element
         if self._next():
             raise self._problem("text after the end of the array")
-
-    def values(self) -> Iterator[Element]:
-        """One value after the other, as they stand in the text."""
-        while self._next():
-            yield self._take_value()
 
     def walk(self, path: Keys = ()) -> Iterator[tuple[Keys, Element | None]]:
         """Every element of every array, and None for every other value, with the keys that lead to it."""

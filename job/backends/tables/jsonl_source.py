@@ -49,7 +49,7 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        self._arrays, self._is_spread = self._find_form()
+        self._arrays = self._find_arrays()
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         for line, value, reason in self._objects():
@@ -65,21 +65,21 @@ class JsonlSource:
             )
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
-    def _find_form(self) -> tuple[set[Keys], bool]:
-        """The keys that lead to the arrays of rows, () where one is the whole file; and whether there are objects of
-        several lines instead. Neither: JSON Lines."""
+    def _find_arrays(self) -> set[Keys] | None:
+        """The keys that lead to the arrays of rows, () where one is the whole file; no keys where objects of several
+        lines follow each other; None for JSON Lines."""
         limit = self._line_limit
         with self._text() as text:
             first = begins_with(text)
         if first == "[":
-            return {()}, False
+            return {()}
         with self._text() as text:
             if first != "{" or is_lines(text, limit):
-                return set(), False
+                return None
         with self._text() as text:
             arrays = find_arrays(text, limit, self._text_columns)
         with self._text() as text:
-            return arrays, not arrays and is_spread(text, limit)
+            return arrays if arrays or is_spread(text, limit) else None
 
     @contextmanager
     def _text(self) -> Iterator[io.TextIOWrapper]:
@@ -89,7 +89,7 @@ class JsonlSource:
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
         with self._text() as text:
-            yield from self._values(text) if self._arrays or self._is_spread else self._lines(text)
+            yield from self._lines(text) if self._arrays is None else self._values(text, self._arrays)
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(Lines(text, self._line_limit), 1):
@@ -109,10 +109,9 @@ class JsonlSource:
                 continue
             yield number, *_checked(value, line)
 
-    def _values(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
-        values = JsonArray(text, self._line_limit, self._arrays)
+    def _values(self, text: io.TextIOWrapper, arrays: set[Keys]) -> Iterator[tuple[int, Any, str]]:
         try:
-            for number, value, own in values.values() if self._is_spread else values:
+            for number, value, own in JsonArray(text, self._line_limit, arrays):
                 problem = undecodable(own)
                 if len(own) > self._line_limit:
                     yield number, None, too_long(self._line_limit)
@@ -121,7 +120,7 @@ class JsonlSource:
                 else:
                     yield number, *_checked(value, own)
         except NoArray as error:
-            kind = "JSON" if self._is_spread else "JSON array"
+            kind = "JSON array" if arrays else "JSON"
             raise BadInput(
                 f"input.path: '{shown(self.path)}' is no {kind} ({error}): mend it, or write one JSON object per "
                 "line, where a bad line is one reject"

@@ -16,8 +16,8 @@ from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 
-from job.runtime.errors import BadInput, Resumable
-from job.runtime.system_errors import explained
+from job.runtime.errors import BadInput
+from job.runtime.system_errors import no_room
 
 BLOCK_ROWS = 8_192
 BLOCK_CHARS = 8_000_000
@@ -87,10 +87,7 @@ def reading(path: Path, before: FileState | None = None) -> Iterator[None]:
     except pa.ArrowException as error:
         raise BadInput(f"{where} cannot be read ({str(error).splitlines()[0]})") from None
     except OSError as error:
-        problem = explained(error)
-        if isinstance(problem, Resumable):
-            raise problem from None
-        raise BadInput(f"{where}: {error.strerror or str(error).splitlines()[0][:200]}") from None
+        raise no_room(error) or BadInput(f"{where}: {error.strerror or str(error).splitlines()[0][:200]}") from None
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -143,7 +140,7 @@ def open_seekable(path: Path) -> IO[bytes]:
             shutil.copyfileobj(file, unpacked)
             unpacked.seek(0)
         except OSError as error:
-            if isinstance(explained(error), Resumable):
+            if no_room(error):
                 # the temporary file has no name
                 error.filename = tempfile.gettempdir()
             raise
