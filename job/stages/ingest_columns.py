@@ -13,8 +13,14 @@ from job.runtime.errors import BadInput
 from job.runtime.log import logger
 
 # named in messages where the input has no column of the name that is set
-_TITLES = ("headline", "headline_text", "news_title", "heading", "titles", "headlines", "titulo", "título", "titre")
-_DESCRIPTIONS = ("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "subtitle", "teaser")
+_TITLES = (
+    *("headline", "headline_text", "news_title", "web_title", "heading", "titles", "headlines"),
+    *("titulo", "título", "titre"),
+)
+_DESCRIPTIONS = (
+    *("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "lead_paragraph", "subtitle"),
+    *("teaser", "trail_text", "standfirst"),
+)
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
 
@@ -37,9 +43,11 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
     """
     files = find_files(config.paths, run_dir)
 
+    others = [name for name in (config.time, config.source) if name not in (None, "auto")]
+
     def opened(texts: Iterable[str]) -> list[Source]:
         limit = config.max_line_mb * MEGA
-        return [open_source(path, config.format, config.encoding, set(texts), limit) for path in files]
+        return [open_source(path, config.format, config.encoding, set(texts), limit, others) for path in files]
 
     wanted = [name for name in (config.title, config.description) if name]
     sources = opened(wanted)
@@ -60,8 +68,10 @@ def find_columns(config: Input, sources: list[Source]) -> Columns:
     for key, wanted, found in (("title", config.title, title), ("description", config.description, description)):
         if found not in (wanted, None):
             logger.info("ingest: input.%s = %s: column '%s'", key, wanted, found)
-    time = _usual(config, "time", sources, publication.USUAL_NAMES)
-    return Columns(title, description, time, _usual(config, "source", sources, publishers.USUAL_NAMES))
+    # the object that has the title is the whole row: `_source` is no publisher
+    names = [name for name in _names(sources) if not title.startswith(f"{name}.")]
+    time = _usual(config, "time", sources, names, publication.USUAL_NAMES)
+    return Columns(title, description, time, _usual(config, "source", sources, names, publishers.USUAL_NAMES))
 
 
 def _names(sources: list[Source]) -> list[str]:
@@ -100,29 +110,38 @@ def _description(config: Input, sources: list[Source]) -> str | None:
     without = _without(sources, name)
     if not without:
         return name
-    likely = first_usual(_DESCRIPTIONS, without[0].schema.names)
+    likely = _likely(without[0], name, _DESCRIPTIONS)
     hint = f"; if '{likely}' is one, set input.description={likely}" if likely else ""
     path = shown(without[0].path)
     logger.warning("ingest: no column 'description' in %s: only its titles are used%s", path, hint)
     return name if len(without) < len(sources) else None
 
 
-def _usual(config: Input, key: str, sources: list[Source], usual: Sequence[str]) -> str | None:
-    """The column that `input.KEY` names; with `auto` the first of the usual names, None where no file has one."""
+def _usual(config: Input, key: str, sources: list[Source], names: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The column that `input.KEY` names; with `auto` that of `names` with the first of the usual names, or None."""
     wanted: str | None = getattr(config, key)
     if wanted != "auto":
         return wanted and _in_all(sources, key, wanted)
-    found = first_usual(usual, _names(sources))
+    found = first_usual(usual, names)
     logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
     return found
+
+
+def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:
+    """The column that is probably meant: of that name, or of a usual one; a text within it, or within any other."""
+    found = find_column(name, source.schema.names) or first_usual(usual, source.schema.names)
+    if found:
+        return next((text for text in source.texts_within if text.startswith(f"{found}.")), found)
+    # `_source.title`
+    ends = {text.rpartition(".")[2]: text for text in reversed(source.texts_within)}
+    return ends.get(first_usual((name, *usual), ends) or "")
 
 
 def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -> str:
     names = ", ".join(source.schema.names)
     has = repr(names)
     has = has if len(has) < 500 else has[:497] + "..."
-    likely = find_column(name, source.schema.names) or first_usual(usual, source.schema.names) or "COLUMN"
-    action = f"set input.{key}={likely}"
+    action = f"set input.{key}={_likely(source, name, usual) or 'COLUMN'}"
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

@@ -267,6 +267,35 @@ def test_a_likely_description_is_named(write: Write, caplog: pytest.LogCaptureFi
     assert "if 'Summary' is one, set input.description=Summary" in caplog.text
 
 
+# ---- columns within objects
+
+HIT = {"_id": "1", "_source": {"title": "A", "summary": "x", "when": "2024-04-01T00:00:00Z", "paper": {"name": "P"}}}
+
+
+def test_columns_within_objects_are_read_by_their_names(write: Write) -> None:
+    answer = {"took": 1, "hits": {"total": 1, "hits": [HIT]}}
+    names = {"title": "title", "description": "summary", "time": "when", "source": "paper.name"}
+    got = Ingested(write(json.dumps(answer), "a.json"), **{key: f"_source.{name}" for key, name in names.items()})
+    assert got.headlines[0]["text"] == "A\nx"
+    assert {key: got.stats[key] for key in names} == {key: f"_source.{name}" for key, name in names.items()}
+    assert got.stats["fallbacks"] == []
+    assert got.rows[0]["source"] == "P"
+
+
+def test_texts_within_objects_are_named_where_a_column_is_missing(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(json.dumps(HIT), "a.jsonl")
+    assert refused(path).endswith("it has: '_id, _source'; set input.title=_source.title")
+    got = Ingested(path, title="_source.title")
+    assert "set input.description=_source.summary" in caplog.text
+    # the object around the title is no publisher
+    assert got.stats["source"] is None
+    article = {"headline": {"main": "A", "kicker": "k"}, "abstract": "x"}
+    assert refused(write(json.dumps(article), "b.jsonl")).endswith("set input.title=headline.main")
+    assert refused(write(json.dumps({"webTitle": "A"}), "c.jsonl")).endswith("set input.title=webTitle")
+
+
 # ---- several files
 
 
@@ -627,16 +656,17 @@ def test_a_source_is_named_or_found_by_a_usual_name_or_left_out(write: Write) ->
     assert (without.stats["source"], without.rows[0]["source"]) == (None, None)
 
 
-def test_of_a_source_that_is_an_object_its_name_is_taken(write: Write) -> None:
+def test_of_a_source_that_is_an_object_its_name_or_title_is_taken(write: Write) -> None:
     rows = [
         {"title": "A", "source": {"id": None, "name": "The Post"}},
         {"title": "B", "source": "BBC"},
         {"title": "C", "source": {"id": 7}},
         {"title": "D", "source": "{not JSON"},
         {"title": "E", "source": None},
+        {"title": "F", "source": {"uri": "post.example", "title": "The Post"}},
     ]
     got = Ingested(write(rows, "news.jsonl"))
-    assert [row["source"] for row in got.rows] == ["The Post", "BBC", '{"id": 7}', "{not JSON", None]
+    assert [row["source"] for row in got.rows] == ["The Post", "BBC", '{"id": 7}', "{not JSON", None, "The Post"]
 
 
 def test_a_source_of_another_type_becomes_text(write: Write) -> None:

@@ -9,6 +9,7 @@ Each format has a file of its own (csv_source, jsonl_source, parquet_source); so
 `csv_answer` writes the answer as CSV.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from job.backends.tables.csv_source import CsvSource
@@ -32,9 +33,17 @@ _FORMATS = {
 }
 
 
-def open_source(path: Path, format: str, encoding: str, text_columns: set[str], line_limit: int = 16 * MEGA) -> Source:
+def open_source(
+    path: Path,
+    format: str,
+    encoding: str,
+    text_columns: set[str],
+    line_limit: int = 16 * MEGA,
+    others: Collection[str] = (),
+) -> Source:
     """Read the head of `path`. `text_columns` must hold text (title, description). A line of more than `line_limit`
-    characters is a reject, and a row of Parquet with such a value.
+    characters is a reject, and a row of Parquet with such a value. `others`: further columns that are read. A name with
+    a dot may be that of a column within objects (`within.py`), which then is a column of its own.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -43,9 +52,9 @@ def open_source(path: Path, format: str, encoding: str, text_columns: set[str], 
         format = _format_of(path)
     with reading(path):
         if format == "parquet":
-            return ParquetSource(path, text_columns, line_limit)
+            return ParquetSource(path, text_columns, line_limit, others)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns, line_limit)
+            return JsonlSource(path, encoding, text_columns, line_limit, others)
         return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)
 
 

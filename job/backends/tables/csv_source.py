@@ -1,6 +1,6 @@
 """Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +47,7 @@ class CsvSource:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "replace").decode() for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
+        self.texts_within: Sequence[str] = ()
 
     def _lines(self, raw: IO[bytes]) -> Lines:
         return Lines(as_text(raw, self._encoding, ""), self._line_limit)

@@ -11,6 +11,7 @@ from typing import Any
 
 from job.backends.tables.columns import find_column
 from job.backends.tables.source import Lines, too_long
+from job.backends.tables.within import value_within
 
 _CHARS_AT_ONCE = 65_536
 _ENDS = "the file ends too early"
@@ -23,6 +24,8 @@ _MOST_AROUND = 3
 _MOST_VALUES = 10_000
 _FEED = ("items",)
 
+# NaN, which JSON does not have, is how Python and pandas write that a value is missing
+DECODER = json.JSONDecoder(parse_constant=lambda word: None if word == "NaN" else float(word))
 Keys = tuple[str, ...]
 # line, value, the text of it
 Element = tuple[int, Any, str]
@@ -47,7 +50,7 @@ def is_lines(text: io.TextIOWrapper, limit: int) -> bool:
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(DECODER.decode(line), dict)
     except (ValueError, RecursionError):
         return False
 
@@ -73,14 +76,18 @@ def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> s
                 arrays.setdefault(path, element[1])
             else:
                 values += 1
-                is_row = is_row or (len(path) == 1 and _has(names, path))
+                is_row = is_row or (len(path) == 1 and _has(names, path)) or ".".join(path) in names
             if values + len(arrays) > _MOST_VALUES:
                 return set()
     except NoArray:
         # whoever reads the array meets the same error
         pass
     of_objects = {path for path, first in arrays.items() if isinstance(first, dict)}
-    with_names = {path for path in of_objects if _has(names, arrays[path])}
+    with_names = {
+        path
+        for path in of_objects
+        if _has(names, arrays[path]) or any(value_within(arrays[path], name) is not None for name in names)
+    }
     if is_row:
         return with_names & {_FEED}
     return with_names or (of_objects if len(of_objects) == 1 else set())
@@ -101,7 +108,7 @@ class JsonArray:
 
     def __init__(self, text: io.TextIOWrapper, limit: int, paths: Collection[Keys] = ((),)) -> None:
         self._text, self._limit, self._paths = text, limit, paths
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = DECODER.raw_decode
         # the next character to read is `_buffer[_at]`, in line `_line`
         self._buffer, self._at, self._line = "", 0, 1
 

@@ -6,14 +6,23 @@ array, as in `{"status": "ok", "articles": [...]}`, is left out.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from job.backends.tables.json_array import JsonArray, Keys, NoArray, begins_with, find_arrays, is_lines, is_spread
+from job.backends.tables.json_array import (
+    DECODER,
+    JsonArray,
+    Keys,
+    NoArray,
+    begins_with,
+    find_arrays,
+    is_lines,
+    is_spread,
+)
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -29,10 +38,13 @@ from job.backends.tables.source import (
     too_long,
     undecodable,
 )
+from job.backends.tables.within import add_values, hint_of_text, texts_within
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
 _MAX_DEPTH = 200
+# so many objects are looked into for what could be meant
+_FOR_MESSAGES = 100
 _BLOCK_CELLS = 50_000_000
 
 
@@ -44,16 +56,24 @@ class JsonlSource:
     its type; a mix of integers and floats becomes floats; anything else becomes text, with lists and objects as JSON.
     """
 
-    def __init__(self, path: Path, encoding: str, text_columns: set[str], line_limit: int) -> None:
+    def __init__(
+        self, path: Path, encoding: str, text_columns: set[str], line_limit: int, others: Collection[str] = ()
+    ) -> None:
         self.path = path
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
+        self._within = [name for name in (*text_columns, *others) if "." in name]
         self._arrays = self._find_arrays()
         kinds: dict[str, set[str]] = {}
         first_reason = ""
+        within: dict[str, None] = {}
+        looked_into = 0
         for line, value, reason in self._objects():
             if isinstance(value, dict):
+                if looked_into < _FOR_MESSAGES:
+                    within |= dict.fromkeys(texts_within(value))
+                    looked_into += 1
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_json_type(item))
             elif not first_reason:
@@ -63,6 +83,7 @@ class JsonlSource:
             raise BadInput(
                 f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
             )
+        self.texts_within: Sequence[str] = tuple(within)
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _find_arrays(self) -> set[Keys] | None:
@@ -89,7 +110,10 @@ class JsonlSource:
     def _objects(self) -> Iterator[tuple[int, Any, str]]:
         """Line number, value, and the reason if the line or element is rejected (the value is then None)."""
         with self._text() as text:
-            yield from self._lines(text) if self._arrays is None else self._values(text, self._arrays)
+            for line, value, reason in self._lines(text) if self._arrays is None else self._values(text, self._arrays):
+                if self._within and isinstance(value, dict):
+                    add_values(value, self._within)
+                yield line, value, reason
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(Lines(text, self._line_limit), 1):
@@ -103,7 +127,7 @@ class JsonlSource:
                 yield number, None, f"undecodable: {problem}"
                 continue
             try:
-                value = json.loads(line)
+                value = DECODER.decode(line)
             except (ValueError, RecursionError) as error:
                 yield number, None, f"not JSON: {error}"
                 continue
@@ -152,8 +176,8 @@ class JsonlSource:
         if not isinstance(value, dict):
             return f"a JSON {_json_type(value)} where an object is expected"
         for name in self._text_columns:
-            if not isinstance(value.get(name), str | None):
-                return f"'{name}' is of type {_json_type(value[name])}, expected text"
+            if not isinstance(item := value.get(name), str | None):
+                return f"'{name}' is of type {_json_type(item)}, expected text{hint_of_text({name: item})}"
         return ""
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:

@@ -1,6 +1,6 @@
 """Reads Parquet with pyarrow, one batch of rows at a time."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ from job.backends.tables.source import (
     too_long,
     unique,
 )
+from job.backends.tables.within import column_within, fields_within
 from job.runtime.errors import BadInput
 
 _BATCH_CELLS = 10_000_000
@@ -32,17 +33,27 @@ class ParquetSource:
     become plain strings. A row with a value of more than `cell_limit` characters (bytes, where it is no text) is a
     reject. In memory are a page of each column and the rows of a batch, however many bytes the file unpacks to."""
 
-    def __init__(self, path: Path, text_columns: set[str], cell_limit: int) -> None:
+    def __init__(self, path: Path, text_columns: set[str], cell_limit: int, others: Collection[str] = ()) -> None:
         self.path, self._cell_limit = path, cell_limit
         self._state = file_state(path)
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
+        own = [field.with_name(name) for field, name in zip(schema, unique(schema.names), strict=True)]
+        self._names = [field.name for field in own]
+        inside = fields_within(pa.schema(own))
+        self.texts_within: Sequence[str] = [name for name, (_, field) in inside.items() if _is_text(field.type)]
+        wanted = sorted({*text_columns, *others} & inside.keys() - {*self._names})
+        self._within = {name: inside[name][0] for name in wanted}
         fields = []
-        for field, name in zip(schema, unique(schema.names), strict=True):
-            field = field.with_name(name).with_type(_plain(field.type))
+        for field in (*own, *(inside[name][1].with_name(name) for name in wanted)):
+            field = field.with_type(_plain(field.type))
             if field.name in text_columns:
                 if not _is_text(field.type):
-                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' is {field.type}, expected text")
+                    inner = next((name for name in self.texts_within if name.startswith(f"{field.name}.")), None)
+                    hint = f"; '{inner}' is one" if inner else ""
+                    raise BadInput(
+                        f"input: column '{field.name}' of '{shown(path)}' is {field.type}, expected text{hint}"
+                    )
                 field = pa.field(field.name, pa.string())
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
@@ -56,7 +67,10 @@ class ParquetSource:
             for batch in self._batches(file):
                 numbers = range(row, row + batch.num_rows)
                 row += batch.num_rows
-                table = pa.Table.from_batches([batch]).rename_columns(self.schema.names).cast(self.schema)
+                table = pa.Table.from_batches([batch]).rename_columns(self._names)
+                for name, keys in self._within.items():
+                    table = table.append_column(name, column_within(table, keys))
+                table = table.cast(self.schema)
                 # the next batch is read while these are there
                 del batch
                 reasons = dict.fromkeys(_long_rows(table, self._cell_limit), too_long(self._cell_limit))

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +45,11 @@ class Block:
 
 
 class Source(Protocol):
-    """An input file whose columns are known."""
+    """An input file whose columns are known. `texts_within`: names of texts within objects, for messages."""
 
     path: Path
     schema: pa.Schema
+    texts_within: Sequence[str]
 
     def blocks(self) -> Iterator[Block | Reject]:
         """Every record exactly once, in a block or as a reject."""

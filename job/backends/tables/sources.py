@@ -16,7 +16,7 @@ USUAL_NAMES = (
 def source_names(column: pa.Array) -> pa.Array:
     """The column as names, string [n], null where there is none.
 
-    Of an object, such as the `source` of a news service, its `name` is taken.
+    Of an object, such as the `source` of a news service, its `name` or `title` is taken.
     """
     texts = as_strings(column).cast(pa.string()).dictionary_encode()
     names = pa.array([_name(text) for text in texts.dictionary.to_pylist()], pa.string())
@@ -29,5 +29,5 @@ def _name(text: str) -> str | None:
             found = json.loads(text)
         except ValueError:
             found = {}
-        text = str(found.get("name") or text)
+        text = str(found.get("name") or found.get("title") or text)
     return " ".join(text.split()) or None
