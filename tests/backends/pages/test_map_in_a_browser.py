@@ -44,18 +44,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def opened(browser: Browser, tmp_path: Path) -> Open:
+def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Write a map and open it; wait until it is drawn and its texts are there."""
+    pages: list[Page] = []
 
     def open_map(shown: MapPoints, limit: int = 25_000_000, title: str = "A map & <more>", **settings: Any) -> Page:
         path = tmp_path / "map.html"
         write_map(shown, title, limit, path)
         page = browser.open(path, **settings)
+        pages.append(page)
         page.wait("document.documentElement.dataset.ready || document.querySelector('.notice[role=alert]')")
         browser.listen(0.3)
         return page
 
-    return open_map
+    yield open_map
+    for page in pages:
+        page.close()
 
 
 def texts(page: Page, selector: str) -> list[str]:
