@@ -53,7 +53,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 6
+    version = 7
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
