@@ -8,6 +8,7 @@ from job.backends.tables import MEGA, Source, find_files, open_source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.columns import find_column, first_usual
+from job.backends.tables.within import first_within
 from job.config import Input
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
@@ -131,7 +132,7 @@ def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:
     """The column that is probably meant: of that name, or of a usual one; a text within it, or within any other."""
     found = find_column(name, source.schema.names) or first_usual(usual, source.schema.names)
     if found:
-        return next((text for text in source.texts_within if text.startswith(f"{found}.")), found)
+        return first_within(found, source.texts_within) or found
     # `_source.title`
     ends = {text.rpartition(".")[2]: text for text in reversed(source.texts_within)}
     return ends.get(first_usual((name, *usual), ends) or "")

@@ -296,6 +296,13 @@ def test_texts_within_objects_are_named_where_a_column_is_missing(
     assert refused(write(json.dumps({"webTitle": "A"}), "c.jsonl")).endswith("set input.title=webTitle")
 
 
+def test_texts_that_differ_from_row_to_row_are_one_reason(write: Write) -> None:
+    rows = [{"title": "A"}, {"title": {"x": "B"}}, {"title": {"y": "C"}}]
+    got = Ingested(write(rows, "a.jsonl"))
+    assert got.stats["reject_reasons"] == {"'title' is of type object, expected text": 2}
+    assert [reject["reason"].split(": ")[1] for reject in got.rejects] == ["'title.x' is one", "'title.y' is one"]
+
+
 # ---- several files
 
 

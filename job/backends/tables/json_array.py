@@ -11,7 +11,7 @@ from typing import Any
 
 from job.backends.tables.columns import find_column
 from job.backends.tables.source import Lines, too_long
-from job.backends.tables.within import value_within
+from job.backends.tables.within import add_values
 
 _CHARS_AT_ONCE = 65_536
 _ENDS = "the file ends too early"
@@ -83,11 +83,9 @@ def find_arrays(text: io.TextIOWrapper, limit: int, names: Collection[str]) -> s
         # whoever reads the array meets the same error
         pass
     of_objects = {path for path, first in arrays.items() if isinstance(first, dict)}
-    with_names = {
-        path
-        for path in of_objects
-        if _has(names, arrays[path]) or any(value_within(arrays[path], name) is not None for name in names)
-    }
+    for path in of_objects:
+        add_values(arrays[path], names)
+    with_names = {path for path in of_objects if _has(names, arrays[path])}
     if is_row:
         return with_names & {_FEED}
     return with_names or (of_objects if len(of_objects) == 1 else set())

@@ -38,7 +38,7 @@ from job.backends.tables.source import (
     too_long,
     undecodable,
 )
-from job.backends.tables.within import add_values, hint_of_text, texts_within
+from job.backends.tables.within import add_values, not_text, texts_within
 from job.runtime.errors import BadInput
 
 _INT64_LIMIT = 2**63
@@ -46,6 +46,7 @@ _MAX_DEPTH = 200
 # so many objects are looked into for what could be meant
 _FOR_MESSAGES = 100
 _BLOCK_CELLS = 50_000_000
+_COLUMNS = ": these are columns, not rows; with pandas, write to_json(orient='records')"
 
 
 class JsonlSource:
@@ -68,12 +69,10 @@ class JsonlSource:
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         within: dict[str, None] = {}
-        looked_into = 0
-        for line, value, reason in self._objects():
+        for place, (line, value, reason) in enumerate(self._objects()):
             if isinstance(value, dict):
-                if looked_into < _FOR_MESSAGES:
+                if place < _FOR_MESSAGES:
                     within |= dict.fromkeys(texts_within(value))
-                    looked_into += 1
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_json_type(item))
             elif not first_reason:
@@ -177,7 +176,8 @@ class JsonlSource:
             return f"a JSON {_json_type(value)} where an object is expected"
         for name in self._text_columns:
             if not isinstance(item := value.get(name), str | None):
-                return f"'{name}' is of type {_json_type(item)}, expected text{hint_of_text({name: item})}"
+                problem = not_text(name, f"of type {_json_type(item)}", texts_within({name: item}))
+                return f"'{name}' {problem}{_COLUMNS if _holds_columns(item) else ''}"
         return ""
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
@@ -203,6 +203,11 @@ def _checked(value: Any, text: str) -> tuple[Any, str]:
     if "\\u" in text and undecodable(json.dumps(value, ensure_ascii=False)):
         return None, f"undecodable: {HALF_SURROGATE_PAIR}"
     return value, ""
+
+
+def _holds_columns(value: Any) -> bool:
+    """Whether these are a column's values by the number of the row, as pandas writes them."""
+    return isinstance(value, dict) and bool(value) and all(map(str.isdigit, value))
 
 
 def _is_deep(value: Any) -> bool:

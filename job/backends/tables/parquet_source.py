@@ -20,7 +20,7 @@ from job.backends.tables.source import (
     too_long,
     unique,
 )
-from job.backends.tables.within import column_within, fields_within
+from job.backends.tables.within import can_be_named, fields_within, not_text
 from job.runtime.errors import BadInput
 
 _BATCH_CELLS = 10_000_000
@@ -41,7 +41,8 @@ class ParquetSource:
         own = [field.with_name(name) for field, name in zip(schema, unique(schema.names), strict=True)]
         self._names = [field.name for field in own]
         inside = fields_within(pa.schema(own))
-        self.texts_within: Sequence[str] = [name for name, (_, field) in inside.items() if _is_text(field.type)]
+        texts = (name for name, (_, field) in inside.items() if _is_text(field.type))
+        self.texts_within: Sequence[str] = [name for name in texts if can_be_named(name)]
         wanted = sorted({*text_columns, *others} & inside.keys() - {*self._names})
         self._within = {name: inside[name][0] for name in wanted}
         fields = []
@@ -49,11 +50,8 @@ class ParquetSource:
             field = field.with_type(_plain(field.type))
             if field.name in text_columns:
                 if not _is_text(field.type):
-                    inner = next((name for name in self.texts_within if name.startswith(f"{field.name}.")), None)
-                    hint = f"; '{inner}' is one" if inner else ""
-                    raise BadInput(
-                        f"input: column '{field.name}' of '{shown(path)}' is {field.type}, expected text{hint}"
-                    )
+                    problem = not_text(field.name, str(field.type), self.texts_within)
+                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' {problem}")
                 field = pa.field(field.name, pa.string())
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
@@ -69,7 +67,7 @@ class ParquetSource:
                 row += batch.num_rows
                 table = pa.Table.from_batches([batch]).rename_columns(self._names)
                 for name, keys in self._within.items():
-                    table = table.append_column(name, column_within(table, keys))
+                    table = table.append_column(name, pc.struct_field(table[keys[0]], keys[1:]))
                 table = table.cast(self.schema)
                 # the next batch is read while these are there
                 del batch

@@ -1,13 +1,14 @@
 """Columns within objects: `headline.main` is what the objects of the column `headline` have under the key `main`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 # objects in each other
 _DEEPEST = 3
+# characters of a name
+_LONGEST = 100
 
 
 def value_within(value: Any, name: str) -> Any:
@@ -30,18 +31,24 @@ def texts_within(value: dict[str, Any], start: str = "") -> Iterator[str]:
     for key, item in value.items():
         if isinstance(item, dict) and start.count(".") < _DEEPEST:
             yield from texts_within(item, f"{start}{key}.")
-        elif isinstance(item, str) and start and not key.isdigit():
+        elif isinstance(item, str) and start and can_be_named(start + key):
             yield start + key
 
 
-def hint_of_text(column: dict[str, Any]) -> str:
-    """What to say of a column, given as its name and a value, that holds no text."""
-    inner = next(texts_within(column), None)
-    if inner:
-        return f"; '{inner}' is one"
-    if all(isinstance(value, dict) and value and all(map(str.isdigit, value)) for value in column.values()):
-        return "; these are columns, not rows: with pandas, write to_json(orient='records')"
-    return ""
+def can_be_named(name: str) -> bool:
+    """Whether a message can tell a user to set this name. The last key of what is no column can be a row's number."""
+    return len(name) <= _LONGEST and name.isprintable() and not name.rpartition(".")[2].isdigit()
+
+
+def first_within(column: str, texts: Iterable[str]) -> str | None:
+    """The first of the texts that lies within this column."""
+    return next((name for name in texts if name.startswith(f"{column}.")), None)
+
+
+def not_text(column: str, kind: str, texts: Iterable[str]) -> str:
+    """What to say of a column of another kind. What differs from row to row comes after a colon, as in every reason."""
+    inner = first_within(column, texts)
+    return f"is {kind}, expected text" + (f": '{inner}' is one" if inner else "")
 
 
 def fields_within(schema: pa.Schema) -> dict[str, tuple[list[str], pa.Field]]:
@@ -59,8 +66,3 @@ def fields_within(schema: pa.Schema) -> dict[str, tuple[list[str], pa.Field]]:
         ]
         found |= {".".join(keys): (keys, field) for keys, field in level}
     return found
-
-
-def column_within(table: pa.Table, keys: list[str]) -> pa.ChunkedArray:
-    """The column of a field of `fields_within`."""
-    return pc.struct_field(table[keys[0]], keys[1:])

@@ -1,6 +1,6 @@
 """Shared by the tests of all file formats: write a file, and read it to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,16 @@ Write = Callable[..., Path]
 class Read:
     """A file read to its end, with its records in the order of their numbers."""
 
-    def __init__(self, path: Path, format: str = "auto", encoding: str = "utf-8", max_line_mb: int = 16) -> None:
-        source = open_source(path, format, encoding, TEXT_COLUMNS, max_line_mb * 10**6)
+    def __init__(
+        self,
+        path: Path,
+        format: str = "auto",
+        encoding: str = "utf-8",
+        max_line_mb: int = 16,
+        texts: Collection[str] = TEXT_COLUMNS,
+        others: Collection[str] = (),
+    ) -> None:
+        source = open_source(path, format, encoding, set(texts), max_line_mb * 10**6, others)
         self.schema: pa.Schema = source.schema
         self.blocks = 0
         accepted: list[tuple[int, int, dict[str, Any]]] = []
