@@ -1,12 +1,19 @@
 """What every server that a test starts on this machine needs: ports, and an end with the process that started it."""
 
 import contextlib
-import ctypes
+import os
 import random
-import signal
 import socket
+import sys
+from collections.abc import Sequence
 
-_PR_SET_PDEATHSIG = 1
+# 1 is PR_SET_PDEATHSIG, 9 is SIGKILL; the parent may have ended before
+_DIE_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def free_ports(count: int) -> list[int]:
@@ -22,7 +29,11 @@ def free_ports(count: int) -> list[int]:
     return free
 
 
-def die_with_parent() -> None:
-    """For `preexec_fn`: a test run that is killed leaves no server behind. Linux ends the server with the thread that
-    started it, so start it in one that outlives it."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def dies_with_parent(command: Sequence[str]) -> list[str]:
+    """The command to start instead, so that a test run that is killed leaves no server behind. Linux ends the server
+    with the thread that started it, so start it in one that outlives it.
+
+    A `preexec_fn` could do the same, but not beside the threads of gRPC, which pymilvus starts: the child crashes or
+    hangs.
+    """
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]

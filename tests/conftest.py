@@ -1,7 +1,10 @@
 """Shared by several tests: the repository's root, the real command line, a Milvus server, a tiny BGE-M3."""
 
+import contextlib
 import csv
+import fcntl
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -11,12 +14,15 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 from tiny_m3 import make_tiny_m3
 
 from job.backends.torch_import import set_environment
+from job.cli import main
+from job.runtime.log import logger
 
 # before anything imports torch, which reads it once
 set_environment()
@@ -77,13 +83,54 @@ def job() -> Run:
     return run
 
 
+@contextlib.contextmanager
+def logger_as_before() -> Iterator[None]:
+    """Around a call of `main`, which sends the log to the stderr of that moment."""
+    before = logger.handlers[:], logger.propagate, logger.level
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = before[:2]
+        logger.setLevel(before[2])
+
+
+@pytest.fixture(scope="session")
+def job_here() -> Run:
+    """As `job`, in this process, where the libraries are imported already: for what does not depend on the process."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command, out, err = [str(word) for word in words], io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, clean_environment(), clear=True),
+            contextlib.chdir(ROOT),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            logger_as_before(),
+        ):
+            try:
+                code = main(command)
+            except SystemExit as error:  # of argparse
+                code = int(error.code or 0)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def demo(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished run of the demo, which tests only read; `copy` is a copy that a test may change."""
+    """The finished run of the demo, which tests only read; `copy` is a copy that a test may change.
+
+    One worker makes it, and each has a copy.
+    """
     folder = tmp_path_factory.mktemp("demo") / "run"
-    done = job("run", DEMO, f"run_dir={folder}")
-    assert done.returncode == 0, done.stderr
-    return folder
+    base = tmp_path_factory.getbasetemp()
+    made = base.parent / "demo" if "PYTEST_XDIST_WORKER" in os.environ else base / "made"
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "map.html").exists():
+            done = job("run", DEMO, f"run_dir={made}")
+            assert done.returncode == 0, done.stderr
+    return Path(shutil.copytree(made, folder))
 
 
 @pytest.fixture

@@ -34,11 +34,13 @@ def halves() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def yesterday(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def yesterday(job_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the recipe stories on the first half; tests only read it."""
     folder = tmp_path_factory.mktemp("assign")
     source = write_csv(folder / "first.csv", halves()[0])
-    done = job("run", DEMO, f"input.path={source}", f"run_dir={folder / 'run'}", "neighbors.backend=exact", *STORIES)
+    done = job_here(
+        "run", DEMO, f"input.path={source}", f"run_dir={folder / 'run'}", "neighbors.backend=exact", *STORIES
+    )
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -90,37 +92,39 @@ def test_every_row_is_there_with_its_own_columns_and_what_was_found(yesterday: P
 
 
 def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_itself(
-    job: Run, yesterday: Path, today: Path, tmp_path: Path
+    job_here: Run, yesterday: Path, today: Path, tmp_path: Path
 ) -> None:
-    again = job(
+    again = job_here(
         "assign", yesterday, write_csv(tmp_path / "second.csv", halves()[1]), "--output", tmp_path / "again.csv"
     )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again.csv").read_bytes() == today.read_bytes()
     few = halves()[1][::-7]
-    said = job("assign", yesterday, write_csv(tmp_path / "few.csv", few), "--output", tmp_path / "few.parquet")
+    said = job_here("assign", yesterday, write_csv(tmp_path / "few.csv", few), "--output", tmp_path / "few.parquet")
     assert said.returncode == 0, said.stderr
     everything = {row["id"]: row["cluster"] for row in read_csv(today)}
     for row in pq.read_table(tmp_path / "few.parquet").to_pylist():
         assert str(row["cluster"]) == everything[str(row["id"])]
 
 
-def test_headlines_of_the_run_itself_keep_its_answer(job: Run, yesterday: Path, tmp_path: Path) -> None:
-    done = job("assign", yesterday, yesterday.parent / "first.csv", "--output", tmp_path / "own.csv")
+def test_headlines_of_the_run_itself_keep_its_answer(job_here: Run, yesterday: Path, tmp_path: Path) -> None:
+    done = job_here("assign", yesterday, yesterday.parent / "first.csv", "--output", tmp_path / "own.csv")
     assert done.returncode == 0, done.stderr
     before = {row["id"]: row["cluster"] for row in read_csv(yesterday / "headlines_clustered.csv")}
     assert {row["id"]: row["cluster"] for row in read_csv(tmp_path / "own.csv")} == before
 
 
-def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, copy: Path, tmp_path: Path) -> None:
-    assert job("recut", copy, "merge_above=null").returncode == 0
+def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(
+    job_here: Run, copy: Path, tmp_path: Path
+) -> None:
+    assert job_here("recut", copy, "merge_above=null").returncode == 0
     plain = Path(shutil.copytree(copy, tmp_path / "plain"))
     new = tmp_path / "new.jsonl"
     titles = ["Ferry crews in Selmouth strike again over pay", "A cure for hiccups"]
     new.write_text("".join(json.dumps({"title": title}) + "\n" for title in titles))
-    assert job("assign", plain, new, "--output", tmp_path / "one.csv").returncode == 0
+    assert job_here("assign", plain, new, "--output", tmp_path / "one.csv").returncode == 0
     shutil.rmtree(copy / "embeddings")
-    done = job("assign", copy, new, "--output", tmp_path / "two.csv")
+    done = job_here("assign", copy, new, "--output", tmp_path / "two.csv")
     assert done.returncode == 0, done.stderr
     assert "reading them from Milvus" in done.stderr
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
@@ -130,22 +134,22 @@ def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(job: Run, 
     assert "similarity" not in found[0], "clusters that are not merged have a distance only"
     assert float(found[0]["distance"]) < 1.1 <= float(found[1]["distance"])
     shutil.rmtree(copy / "milvus.db")
-    gone = job("assign", copy, new, "--output", tmp_path / "three.csv")
+    gone = job_here("assign", copy, new, "--output", tmp_path / "three.csv")
     assert gone.returncode == 2
     assert "has no vectors, and Milvus has none either" in gone.stderr
     assert not (tmp_path / "three.csv").exists()
 
 
-def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job: Run, demo: Path, tmp_path: Path) -> None:
+def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job_here: Run, demo: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.csv"
     new.write_text("title,description\n,no title\nFerry strike in Selmouth goes on,\n")
-    done = job("assign", demo, new, "--output", tmp_path / "out.csv")
+    done = job_here("assign", demo, new, "--output", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     assert "1 rows that could not be used" in done.stdout
     assert [row["reason"] for row in read_csv(tmp_path / "out_rejects.csv")] == ["title is blank"]
     assert len(read_csv(tmp_path / "out.csv")) == 1
     new.write_text("title,description\nFerry strike in Selmouth goes on,\n")
-    assert job("assign", demo, new, "--output", tmp_path / "out.csv").returncode == 0
+    assert job_here("assign", demo, new, "--output", tmp_path / "out.csv").returncode == 0
     assert not (tmp_path / "out_rejects.csv").exists(), "left from the run before"
 
 
@@ -160,12 +164,12 @@ def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job: Run, demo: P
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_written(
-    job: Run, demo: Path, tmp_path: Path, words: list[str], said: str
+    job_here: Run, demo: Path, tmp_path: Path, words: list[str], said: str
 ) -> None:
     new = tmp_path / "new.csv"
     new.write_text("title\nFerry strike\n")
     words = [str(new) if word == "new.csv" else word for word in words]
-    refused = job("assign", demo, *words)
+    refused = job_here("assign", demo, *words)
     assert refused.returncode == 2
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -173,15 +177,15 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
 
 
 def test_another_model_and_an_unfinished_run_are_refused(
-    job: Run, demo: Path, copy: Path, tmp_path: Path, tiny_m3: Path
+    job_here: Run, demo: Path, copy: Path, tmp_path: Path, tiny_m3: Path
 ) -> None:
     new = tmp_path / "new.csv"
     new.write_text("title\nFerry strike\n")
-    other = job("assign", demo, new, f"embed.model={tiny_m3}", "--output", tmp_path / "out.csv")
+    other = job_here("assign", demo, new, f"embed.model={tiny_m3}", "--output", tmp_path / "out.csv")
     assert other.returncode == 2
     assert "it is not the model that" in other.stderr
     (copy / "topics.parquet").unlink()
-    refused = job("assign", copy, new, "--output", tmp_path / "out.csv")
+    refused = job_here("assign", copy, new, "--output", tmp_path / "out.csv")
     assert refused.returncode == 2
     assert "stage describe has to be done again, 'topics.parquet' is missing; `run` it to the end" in refused.stderr
-    assert "is no run folder" in job("assign", tmp_path, new).stderr
+    assert "is no run folder" in job_here("assign", tmp_path, new).stderr

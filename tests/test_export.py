@@ -11,7 +11,7 @@ from conftest import DEMO, Run, read_csv
 
 
 @pytest.fixture(scope="module")
-def stories(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stories(job_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the recipe stories on the sample, with times and two rows that a spreadsheet would run or break
     at; tests only read it."""
     folder = tmp_path_factory.mktemp("export")
@@ -23,19 +23,19 @@ def stories(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding="utf-8",
     )
     words = ("cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", f"input.path={source}")
-    done = job("run", DEMO, *words, f"run_dir={folder / 'run'}")
+    done = job_here("run", DEMO, *words, f"run_dir={folder / 'run'}")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
-def exported(job: Run, run: Path, to: str, folder: Path) -> str:
-    done = job("export", run, "--to", to, "--output", folder)
+def exported(job_here: Run, run: Path, to: str, folder: Path) -> str:
+    done = job_here("export", run, "--to", to, "--output", folder)
     assert done.returncode == 0, done.stderr
     return str(done.stdout)
 
 
-def test_atlas_has_points_with_neighbors_in_this_very_file(job: Run, stories: Path, tmp_path: Path) -> None:
-    said = exported(job, stories, "atlas", tmp_path)
+def test_atlas_has_points_with_neighbors_in_this_very_file(job_here: Run, stories: Path, tmp_path: Path) -> None:
+    said = exported(job_here, stories, "atlas", tmp_path)
     assert f"embedding-atlas {tmp_path / 'atlas.parquet'} --text title --x x --y y --neighbors neighbors" in said
     points = pq.read_table(tmp_path / "atlas.parquet").to_pylist()
     headlines = pq.read_table(stories / "headlines.parquet")
@@ -51,9 +51,9 @@ def test_atlas_has_points_with_neighbors_in_this_very_file(job: Run, stories: Pa
 
 
 def test_atlas_labels_are_at_their_headlines_and_the_stories_table_joins(
-    job: Run, stories: Path, tmp_path: Path
+    job_here: Run, stories: Path, tmp_path: Path
 ) -> None:
-    exported(job, stories, "atlas", tmp_path)
+    exported(job_here, stories, "atlas", tmp_path)
     points = pq.read_table(tmp_path / "atlas.parquet").to_pylist()
     table = pq.read_table(tmp_path / "stories.parquet").to_pylist()
     assert {row["cluster"] for row in table} == {row["cluster"] for row in points} - {-1}
@@ -67,17 +67,19 @@ def test_atlas_labels_are_at_their_headlines_and_the_stories_table_joins(
         assert of_stories[story["name"]]["priority"] == len(x) == story["headlines"]
 
 
-def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(job: Run, copy: Path, tmp_path: Path) -> None:
-    assert job("recut", copy, "merge_above=null").returncode == 0
-    exported(job, copy, "atlas", tmp_path / "atlas")
+def test_without_themes_the_largest_stories_are_labels_of_the_whole_map(
+    job_here: Run, copy: Path, tmp_path: Path
+) -> None:
+    assert job_here("recut", copy, "merge_above=null").returncode == 0
+    exported(job_here, copy, "atlas", tmp_path / "atlas")
     labels = pq.read_table(tmp_path / "atlas" / "labels.parquet").to_pylist()
     levels = [row["level"] for row in labels]
     assert levels == sorted(levels)
     assert levels.count(0) == 8
 
 
-def test_bertopics_tables_have_its_columns_and_add_up(job: Run, stories: Path, tmp_path: Path) -> None:
-    exported(job, stories, "bertopic", tmp_path)
+def test_bertopics_tables_have_its_columns_and_add_up(job_here: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job_here, stories, "bertopic", tmp_path)
     info = pq.read_table(tmp_path / "topic_info.parquet").to_pandas()
     assert list(info) == ["Topic", "Count", "Name", "CustomName", "Representation", "Representative_Docs"]
     assert info.Topic.tolist() == list(range(-1, len(info) - 1))
@@ -91,8 +93,8 @@ def test_bertopics_tables_have_its_columns_and_add_up(job: Run, stories: Path, t
     assert json.loads(read_csv(tmp_path / "topic_info.csv")[1]["Representation"]) == list(first["Representation"])
 
 
-def test_json_lines_have_every_row_and_nothing_that_is_not_json(job: Run, stories: Path, tmp_path: Path) -> None:
-    exported(job, stories, "jsonl", tmp_path)
+def test_json_lines_have_every_row_and_nothing_that_is_not_json(job_here: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job_here, stories, "jsonl", tmp_path)
     lines = (tmp_path / "headlines.jsonl").read_text(encoding="utf-8").splitlines()
     answer = pq.read_table(stories / "headlines_clustered.parquet").to_pylist()
 
@@ -107,8 +109,8 @@ def test_json_lines_have_every_row_and_nothing_that_is_not_json(job: Run, storie
     assert all(isinstance(topic["exemplar_ids"][0], int) for topic in topics)
 
 
-def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job: Run, stories: Path, tmp_path: Path) -> None:
-    exported(job, stories, "csv", tmp_path)
+def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job_here: Run, stories: Path, tmp_path: Path) -> None:
+    exported(job_here, stories, "csv", tmp_path)
     assert (tmp_path / "headlines.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     rows = read_csv(tmp_path / "headlines.csv", "utf-8-sig")
     answer = pq.read_table(stories / "headlines_clustered.parquet").to_pylist()
@@ -120,13 +122,13 @@ def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job: Run, stories: Pat
         assert not any(value[:1] in "=+-@" and value for value in row.values())
 
 
-def test_what_cannot_be_exported_is_said(job: Run, demo: Path, tmp_path: Path) -> None:
-    assert "is no run folder" in job("export", tmp_path, "--to", "csv").stderr
-    itself = job("export", demo, "--to", "csv", "--output", demo)
+def test_what_cannot_be_exported_is_said(job_here: Run, demo: Path, tmp_path: Path) -> None:
+    assert "is no run folder" in job_here("export", tmp_path, "--to", "csv").stderr
+    itself = job_here("export", demo, "--to", "csv", "--output", demo)
     assert itself.returncode == 2
     assert "is the run folder" in itself.stderr
-    assert job("export", demo, "--to", "excel").returncode == 2
+    assert job_here("export", demo, "--to", "excel").returncode == 2
     (tmp_path / "file").write_text("")
-    blocked = job("export", demo, "--to", "csv", "--output", tmp_path / "file")
+    blocked = job_here("export", demo, "--to", "csv", "--output", tmp_path / "file")
     assert blocked.returncode == 2
     assert "cannot be made" in blocked.stderr

@@ -44,9 +44,9 @@ def filled(folder: Path, scale: float = 1.0) -> Path:
 
 
 @pytest.mark.slow
-def test_the_tutorials_own_collection_is_clustered_as_it_is(job: Run, tmp_path: Path) -> None:
+def test_the_tutorials_own_collection_is_clustered_as_it_is(job_here: Run, tmp_path: Path) -> None:
     words = ["configs/collection.yaml", f"store.uri={filled(tmp_path)}", f"run_dir={tmp_path / 'run'}"]
-    done = job("run", *words)
+    done = job_here("run", *words)
     assert done.returncode == 0, done.stderr
     answer = pq.read_table(tmp_path / "run" / "headlines_clustered.parquet").to_pylist()
     assert len(answer) == 120
@@ -56,23 +56,23 @@ def test_the_tutorials_own_collection_is_clustered_as_it_is(job: Run, tmp_path: 
         stories.setdefault(row["cluster"], set()).add(" ".join(row["title"].split()[:2]))
     assert len(stories) == 12
     assert all(len(names) == 1 for names in stories.values())
-    again = job("run", *words)
+    again = job_here("run", *words)
     assert "cluster: up to date" in again.stderr
-    with_input = job("run", *words, f"input.path={SAMPLE}", "embed.model=minilm", f"run_dir={tmp_path / 'more'}")
+    with_input = job_here("run", *words, f"input.path={SAMPLE}", "embed.model=minilm", f"run_dir={tmp_path / 'more'}")
     assert with_input.returncode == 2
     assert "it generates its own ids (auto_id)" in with_input.stderr
-    wrong = job("run", *words, "store.text_field=body", f"run_dir={tmp_path / 'wrong'}")
+    wrong = job_here("run", *words, "store.text_field=body", f"run_dir={tmp_path / 'wrong'}")
     assert wrong.returncode == 2
     assert "store.text_field = 'body' does not exist" in wrong.stderr
 
 
 @pytest.mark.slow
-def test_vectors_of_other_lengths_need_the_exact_graph(job: Run, tmp_path: Path) -> None:
+def test_vectors_of_other_lengths_need_the_exact_graph(job_here: Run, tmp_path: Path) -> None:
     words = ["configs/collection.yaml", f"store.uri={filled(tmp_path, 1.01)}", f"run_dir={tmp_path / 'run'}"]
-    refused = job("run", *words)
+    refused = job_here("run", *words)
     assert refused.returncode == 2
     assert "set neighbors.backend=exact" in refused.stderr
-    done = job("run", *words, "neighbors.backend=exact")
+    done = job_here("run", *words, "neighbors.backend=exact")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["clusters"] == 12
 

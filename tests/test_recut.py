@@ -16,10 +16,10 @@ HDBSCAN = ("cluster.recipe=null", "cluster.min_samples=1", "cluster.min_cluster_
 
 
 @pytest.fixture(scope="module")
-def demo(job: Run, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(job_here: Run, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's run without its recipe."""
     folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp("hdbscan") / "run"))
-    done = job("run", DEMO, f"run_dir={folder}", *HDBSCAN)
+    done = job_here("run", DEMO, f"run_dir={folder}", *HDBSCAN)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -38,8 +38,8 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
 
-def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job: Run, demo: Path, copy: Path) -> None:
-    there = job("recut", copy, "min_cluster_size=8")
+def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job_here: Run, demo: Path, copy: Path) -> None:
+    there = job_here("recut", copy, "min_cluster_size=8")
     assert there.returncode == 0, there.stderr
     fewer = json.loads((copy / "run.json").read_text())
     assert 0 < fewer["clusters"] < json.loads((demo / "run.json").read_text())["clusters"]
@@ -50,25 +50,25 @@ def test_a_recut_is_a_fresh_run_with_that_value_byte_for_byte(job: Run, demo: Pa
     # of copies one is counted
     assert sizes.min() >= 8
     # and back: the demo was run with 4 from the start
-    back = job("recut", copy, "cluster.min_cluster_size=4")
+    back = job_here("recut", copy, "cluster.min_cluster_size=4")
     assert back.returncode == 0, back.stderr
     for name in SAME:
         assert (copy / name).read_bytes() == (demo / name).read_bytes(), name
 
 
-def test_a_run_goes_on_from_a_recut(job: Run, copy: Path) -> None:
+def test_a_run_goes_on_from_a_recut(job_here: Run, copy: Path) -> None:
     # settle the copy's own place first
-    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
-    assert job("recut", copy, "selection=leaf").returncode == 0
+    assert job_here("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
+    assert job_here("recut", copy, "selection=leaf").returncode == 0
     leaf = (copy / SAME[0]).read_bytes()
-    again = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.selection=leaf")
+    again = job_here("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.selection=leaf")
     assert again.stderr.count("up to date") == 8
     assert (copy / SAME[0]).read_bytes() == leaf
 
 
-def test_several_values_are_a_table_and_nothing_is_written(job: Run, copy: Path) -> None:
+def test_several_values_are_a_table_and_nothing_is_written(job_here: Run, copy: Path) -> None:
     before = everything(copy)
-    said = job("recut", copy, "min_cluster_size=3,4,30", "selection=eom")
+    said = job_here("recut", copy, "min_cluster_size=3,4,30", "selection=eom")
     assert said.returncode == 0, said.stderr
     assert everything(copy) == before
     head, *lines = said.stdout.splitlines()
@@ -95,42 +95,44 @@ def test_several_values_are_a_table_and_nothing_is_written(job: Run, copy: Path)
         (["min_cluster_size=3,1"], "cluster.min_cluster_size"),
     ],
 )
-def test_what_does_not_cut_is_refused_and_nothing_is_written(job: Run, demo: Path, words: list[str], said: str) -> None:
+def test_what_does_not_cut_is_refused_and_nothing_is_written(
+    job_here: Run, demo: Path, words: list[str], said: str
+) -> None:
     before = everything(demo)
-    refused = job("recut", demo, *words)
+    refused = job_here("recut", demo, *words)
     assert refused.returncode == 2
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
     assert everything(demo) == before
 
 
-def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job: Run, tmp_path: Path, copy: Path) -> None:
+def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(job_here: Run, tmp_path: Path, copy: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
-        refused = job("recut", folder, "min_cluster_size=5")
+        refused = job_here("recut", folder, "min_cluster_size=5")
         assert refused.returncode == 2
         assert f"'{folder}' is no run folder" in refused.stderr
     (copy / "neighbors.npz").unlink()
-    refused = job("recut", copy, "min_cluster_size=5")
+    refused = job_here("recut", copy, "min_cluster_size=5")
     assert refused.returncode == 2
     assert "stage neighbors has to be done again, 'neighbors.npz' is missing" in refused.stderr
     assert "`run` it to the end first" in refused.stderr
 
 
-def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job: Run, copy: Path) -> None:
+def test_the_tree_is_kept_for_what_cuts_and_made_anew_for_what_shapes(job_here: Run, copy: Path) -> None:
     tree = copy / "linkage.npz"
-    assert job("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
+    assert job_here("run", DEMO, f"run_dir={copy}", *HDBSCAN).returncode == 0
     before = tree.stat().st_mtime_ns
-    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.noise=nearest")
+    done = job_here("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.noise=nearest")
     assert done.returncode == 0, done.stderr
     assert (stage(copy)["tree_reused"], tree.stat().st_mtime_ns) == (True, before)
-    done = job("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.min_samples=2")
+    done = job_here("run", DEMO, f"run_dir={copy}", *HDBSCAN, "cluster.min_cluster_size=6", "cluster.min_samples=2")
     assert done.returncode == 0, done.stderr
     assert not stage(copy)["tree_reused"]
     assert tree.stat().st_mtime_ns > before
 
 
-def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path, copy: Path) -> None:
-    done = job("recut", copy, "noise=nearest", "noise_distance=1.1")
+def test_noise_given_to_the_nearest_is_a_column_of_its_own(job_here: Run, demo: Path, copy: Path) -> None:
+    done = job_here("recut", copy, "noise=nearest", "noise_distance=1.1")
     assert done.returncode == 0, done.stderr
     kept, given = rows_of(demo), rows_of(copy)
     assert "assigned" not in kept[0]
@@ -145,10 +147,10 @@ def test_noise_given_to_the_nearest_is_a_column_of_its_own(job: Run, demo: Path,
     assert all(row["assigned_name"] == names.get(row["assigned"], "") for row in given)
 
 
-def test_log_map_tables_record_and_comparison_count_the_same_noise(job: Run, copy: Path) -> None:
+def test_log_map_tables_record_and_comparison_count_the_same_noise(job_here: Run, copy: Path) -> None:
     words = ("noise=nearest", "noise_distance=1.1")
-    said = job("recut", copy, "min_cluster_size=4,5", *words)
-    done = job("recut", copy, *words)
+    said = job_here("recut", copy, "min_cluster_size=4,5", *words)
+    done = job_here("recut", copy, *words)
     assert done.returncode == said.returncode == 0, done.stderr + said.stderr
     rows = rows_of(copy)
     noise = {row["id"] for row in rows if row["assigned"] == "-1"}

@@ -1,6 +1,5 @@
 """`validate` finds what can be known before a run, and changes nothing."""
 
-import logging
 import os
 import shutil
 import subprocess
@@ -9,24 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, ROOT, Run, clean_environment, write_csv
+from conftest import DEMO, ROOT, Run, clean_environment, logger_as_before, write_csv
 
 from job.cli import main
 from job.runtime.device import cuda_devices
 
 
+@pytest.fixture(autouse=True)
+def kept_logger() -> Iterator[None]:
+    with logger_as_before():
+        yield
+
+
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
-
-
-@pytest.fixture(autouse=True)
-def logger_as_before() -> Iterator[None]:
-    """`main` sends the log to the stderr of its test."""
-    logger = logging.getLogger("job")
-    before = logger.handlers[:], logger.propagate, logger.level
-    yield
-    logger.handlers[:], logger.propagate = before[:2]
-    logger.setLevel(before[2])
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) -> str:

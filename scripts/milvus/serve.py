@@ -28,7 +28,7 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local_server import die_with_parent, free_ports
+from local_server import dies_with_parent, free_ports
 
 PACKAGE = "milvus==2.3.5"
 START_SECONDS = 120
@@ -113,14 +113,13 @@ class Server:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._binary / "bin" / "milvus"), "run", "standalone"],
+                dies_with_parent([str(self._binary / "bin" / "milvus"), "run", "standalone"]),
                 cwd=self.data,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
         if wait:
             self.wait()

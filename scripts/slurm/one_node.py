@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local_server import die_with_parent, free_ports
+from local_server import dies_with_parent, free_ports
 
 CPUS, GPUS = 16, 8
 START_SECONDS = 60
@@ -183,13 +183,12 @@ class OneNode:
     def _daemon(self, name: str, *command: str) -> None:
         with (self.data / f"{name}.out").open("ab") as log:
             self._daemons[name] = subprocess.Popen(
-                command,
+                dies_with_parent(command),
                 env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
 
     def _stop(self, name: str, number: signal.Signals) -> None:

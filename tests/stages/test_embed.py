@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -42,16 +43,25 @@ def shard_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "embeddings").glob("[0-9]*.npy"))}
 
 
-def ingested(job: Run, folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def read(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder in which ingest is done."""
+    folder = tmp_path_factory.mktemp("read") / "run"
     done = job("stage", "ingest", DEMO, f"run_dir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
 
+@pytest.fixture
+def folder(read: Path, tmp_path: Path) -> Path:
+    """A run folder of the test's own in which ingest is done."""
+    return Path(shutil.copytree(read, tmp_path / "run"))
+
+
 @pytest.fixture(scope="module")
-def whole(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(job: Run, read: Path, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder embedded by one process that nobody disturbed."""
-    folder = ingested(job, tmp_path_factory.mktemp("whole") / "run")
+    folder = Path(shutil.copytree(read, tmp_path_factory.mktemp("whole") / "run"))
     done = job(*words(folder, tiny_m3), env=clean_environment() | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return folder
@@ -62,10 +72,10 @@ def whole(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.slow
 def test_kill_9_in_the_middle_then_resume_gives_the_same_bits(
-    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+    read: Path, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
     for attempt in range(4):  # on a busy machine the kill may come after the end
-        folder = ingested(job, tmp_path / f"run{attempt}")
+        folder = Path(shutil.copytree(read, tmp_path / f"run{attempt}"))
         for least in (1, 3, 6):  # killed three times, further on each time
             process = start(*words(folder, tiny_m3))
             while len(list((folder / "embeddings").glob("[0-9]*.json"))) < least and process.poll() is None:
@@ -100,9 +110,8 @@ def test_a_damaged_shard_is_made_again_and_no_other(job: Run, whole: Path, tiny_
 
 
 @pytest.mark.slow
-def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
-    folder = ingested(job, tmp_path / "run")
-    assert job(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
+def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job_here: Run, folder: Path, tiny_m3: Path) -> None:
+    assert job_here(*words(folder, tiny_m3, "embed.sparse=true")).returncode == 0
     texts = pq.read_table(folder / "headlines.parquet")["text"].to_pylist()
     weights = load_lexical_weights(folder)
     assert weights.shape[0] == len(texts)
@@ -112,10 +121,10 @@ def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny
     np.testing.assert_array_equal(weights.indices, expected["token"])
     np.testing.assert_allclose(weights.data, expected["weight"], atol=1e-5)
     (folder / "sparse" / "00002.npy").write_bytes(b"damaged")
-    done = job(*words(folder, tiny_m3, "embed.sparse=true"))
+    done = job_here(*words(folder, tiny_m3, "embed.sparse=true"))
     assert done.returncode == 0
     assert json.loads((folder / "markers" / "embed.json").read_text())["stats"]["rows"] == 40
-    assert job(*words(folder, tiny_m3)).returncode == 0
+    assert job_here(*words(folder, tiny_m3)).returncode == 0
     assert load_lexical_weights(folder) is None
 
 
@@ -123,10 +132,7 @@ def test_lexical_weights_lie_beside_the_vectors_and_are_made_once(job: Run, tiny
 
 
 @pytest.mark.slow
-def test_four_ranks_one_killed_and_started_again_are_as_one(
-    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
-) -> None:
-    folder = ingested(job, tmp_path / "run")
+def test_four_ranks_one_killed_and_started_again_are_as_one(job: Run, folder: Path, whole: Path, tiny_m3: Path) -> None:
     command = words(folder, tiny_m3)
     ranks = [start(*command, SLURM_PROCID=str(rank), SLURM_NTASKS="4") for rank in range(4)]
     ranks[2].kill()  # before it has done anything at all
@@ -149,9 +155,8 @@ def test_four_ranks_one_killed_and_started_again_are_as_one(
 
 @pytest.mark.slow
 def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest(
-    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+    job: Run, folder: Path, whole: Path, tiny_m3: Path
 ) -> None:
-    folder = ingested(job, tmp_path / "run")
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
     first = job(*words(folder, tiny_m3, "ranks.rank=1", "ranks.world=3"), env=environment)
     assert first.returncode == 0
@@ -165,7 +170,9 @@ def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest
 @pytest.mark.slow
 def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    command = ["run", str(DEMO), f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS]
+    # this model's vectors are so alike that Milvus Lite takes long
+    settings = (f"embed.model={tiny_m3}", *SETTINGS, "neighbors.backend=exact")
+    command = ["run", str(DEMO), f"run_dir={folder}", *settings]
     ranks = [start(*command, RANK=str(rank), WORLD_SIZE="2") for rank in range(2)]
     said = [process.communicate(timeout=250)[1] for process in ranks]
     assert [process.returncode for process in ranks] == [0, 0], said
@@ -173,20 +180,20 @@ def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: P
     assert "report:" not in said[1]
     alone = tmp_path / "alone"
     one_thread = clean_environment() | {"OMP_NUM_THREADS": "1"}
-    assert job("run", DEMO, f"run_dir={alone}", f"embed.model={tiny_m3}", *SETTINGS, env=one_thread).returncode == 0
+    assert job("run", DEMO, f"run_dir={alone}", *settings, env=one_thread).returncode == 0
     for name in ("headlines_clustered.csv", "topics.csv"):
         assert (folder / name).read_bytes() == (alone / name).read_bytes()
 
 
 @pytest.mark.slow
-def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
+def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job_here: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     settings = (f"run_dir={folder}", f"embed.model={tiny_m3}", *SETTINGS, "ranks.wait=1", "ranks.world=2")
-    first = job("run", DEMO, *settings, "ranks.rank=1")
+    first = job_here("run", DEMO, *settings, "ranks.rank=1")
     assert first.returncode == 75
     assert "ingest: waited 1 s (ranks.wait)" in first.stderr
     assert "rank 0's work" in first.stderr
-    zero = job("run", DEMO, *settings, "ranks.rank=0")
+    zero = job_here("run", DEMO, *settings, "ranks.rank=0")
     assert zero.returncode == 75
     assert "(6 of rank 1)" in zero.stderr
 
@@ -196,16 +203,15 @@ def test_a_rank_waits_for_the_others_no_longer_than_it_was_told(job: Run, tiny_m
 
 @pytest.mark.slow
 def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
-    job: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+    job_here: Run, folder: Path, whole: Path, tiny_m3: Path, tmp_path: Path
 ) -> None:
-    folder, model = tmp_path / "run", tmp_path / "model"
+    model = tmp_path / "model"
     subprocess.run(["cp", "-a", str(tiny_m3), str(model)], check=True)
-    ingested(job, folder)
-    assert job(*words(folder, model, "ranks.rank=0", "ranks.world=2")).returncode == 0
+    assert job_here(*words(folder, model, "ranks.rank=0", "ranks.world=2")).returncode == 0
     before = shard_bytes(folder)
     assert 0 < len(before) < len(shard_bytes(whole))
 
-    other = job(*words(folder, Path("minilm")))
+    other = job_here(*words(folder, Path("minilm")))
     assert other.returncode == 2
     assert "it is not the model that 7 shards" in other.stderr
     assert f"delete '{folder}/embeddings'" in other.stderr
@@ -214,13 +220,13 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
     probe = read_sealed(folder / "embed_fingerprint.json")
     changed = probe | {"tokens": [[*ids, 7] for ids in probe["tokens"]]}
     (folder / "embed_fingerprint.json").write_text(json.dumps(changed))
-    split = job(*words(folder, model))
+    split = job_here(*words(folder, model))
     assert split.returncode == 2
     assert "its tokenizer splits texts differently" in split.stderr
     vectors = np.frombuffer(base64.b64decode(probe["vectors_float32"]), np.float32)
     changed = probe | {"vectors_float32": base64.b64encode((-vectors).tobytes()).decode()}
     (folder / "embed_fingerprint.json").write_text(json.dumps(changed))
-    turned = job(*words(folder, model))
+    turned = job_here(*words(folder, model))
     assert turned.returncode == 2
     assert "it gives other vectors" in turned.stderr
 
@@ -229,14 +235,14 @@ def test_a_half_done_stage_refuses_another_model_and_another_tokenizer(
         (folder / "embed_fingerprint.json").write_text(damaged)
         assert read_fingerprint(Shards(folder / "embeddings", "key", 496, 40), RunDir(folder)) is None
     (folder / "embed_fingerprint.json").write_text(json.dumps(probe))
-    assert job(*words(folder, model)).returncode == 0
+    assert job_here(*words(folder, model)).returncode == 0
 
 
 @pytest.mark.slow
-def test_a_finished_stage_is_done_again_with_another_model(job: Run, whole: Path, tmp_path: Path) -> None:
+def test_a_finished_stage_is_done_again_with_another_model(job_here: Run, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
-    done = job(*words(folder, Path("minilm")))
+    done = job_here(*words(folder, Path("minilm")))
     assert done.returncode == 0, done.stderr
     assert np.load(folder / "embeddings" / "00000.npy").shape == (40, 384)
 

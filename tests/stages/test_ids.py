@@ -14,14 +14,14 @@ SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.b
 
 
 @pytest.fixture(scope="module")
-def days(job: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def days(job_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`mon`, a run without ids; `tue`, on half of its rows and others, after it; and their inputs."""
     folder = tmp_path_factory.mktemp("days")
     rows = sorted(read_csv(SAMPLE), key=lambda row: row["published"])
     write_csv(folder / "mon.csv", rows[:340])
     write_csv(folder / "tue.csv", rows[160:])
     for day, words in (("mon", ()), ("tue", (f"cluster.previous={folder / 'mon'}",))):
-        done = job("run", *SETTINGS, f"input.path={folder / f'{day}.csv'}", f"run_dir={folder / day}", *words)
+        done = job_here("run", *SETTINGS, f"input.path={folder / f'{day}.csv'}", f"run_dir={folder / day}", *words)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -59,18 +59,18 @@ def test_the_changes_say_what_was_born_and_what_is_the_same(days: Path) -> None:
 
 
 def test_the_same_again_is_up_to_date_and_another_cut_begins_with_yesterday_again(
-    job: Run, days: Path, tmp_path: Path
+    job_here: Run, days: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "tue"
     shutil.copytree(days / "tue", run)
     words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={days / 'mon'}")
-    assert "ids: up to date" in job("run", *words).stderr
+    assert "ids: up to date" in job_here("run", *words).stderr
     before = {
         name: (run / name).read_bytes() for name in ("headlines_clustered.csv", "story_changes.csv", "topics.csv")
     }
-    assert job("recut", run, "merge_above=0.6").returncode == 0
+    assert job_here("recut", run, "merge_above=0.6").returncode == 0
     assert (run / "topics.csv").read_bytes() != before["topics.csv"]
-    assert job("recut", run, "merge_above=auto").returncode == 0
+    assert job_here("recut", run, "merge_above=auto").returncode == 0
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
@@ -80,21 +80,21 @@ def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(days: P
     assert "ids" not in json.loads((days / "mon" / "run.json").read_text())["stages"]
 
 
-def test_a_previous_run_that_is_none_or_unfinished_is_refused(job: Run, days: Path, tmp_path: Path) -> None:
+def test_a_previous_run_that_is_none_or_unfinished_is_refused(job_here: Run, days: Path, tmp_path: Path) -> None:
     words = (*SETTINGS, f"run_dir={tmp_path / 'run'}")
-    refused = job("run", *words, f"cluster.previous={tmp_path}")
+    refused = job_here("run", *words, f"cluster.previous={tmp_path}")
     assert refused.returncode == 2
     assert f"cluster.previous = '{tmp_path}' is no run folder" in refused.stderr
     shutil.copytree(days / "mon", tmp_path / "mon")
     (tmp_path / "mon" / "markers" / "report.json").unlink()
-    refused = job("run", *words, f"cluster.previous={tmp_path / 'mon'}")
+    refused = job_here("run", *words, f"cluster.previous={tmp_path / 'mon'}")
     assert refused.returncode == 2
     assert "that run is not finished" in refused.stderr
     assert not (tmp_path / "run" / "markers" / "ingest.json").exists()
 
 
 @pytest.mark.slow
-def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job: Run, days: Path, tmp_path: Path) -> None:
+def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job_here: Run, days: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["configs/collection.yaml", f"store.uri={tmp_path / 'm.db'}", "embed.model=minilm", f"run_dir={run}"]
     words += ["cluster.recipe=stories", "project.n_neighbors=10"]
@@ -102,10 +102,10 @@ def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job: Run, days:
     def ids() -> dict[int, int]:
         return {row["id"]: row["story_id"] for row in pq.read_table(run / "headlines_clustered.parquet").to_pylist()}
 
-    assert job("run", *words, f"input.path={days / 'mon.csv'}").returncode == 0
+    assert job_here("run", *words, f"input.path={days / 'mon.csv'}").returncode == 0
     monday = ids()
     assert {row["change"] for row in read_csv(run / "story_changes.csv")} == {"born"}
-    done = job("run", *words, f"input.path={days / 'tue.csv'}")
+    done = job_here("run", *words, f"input.path={days / 'tue.csv'}")
     assert done.returncode == 0, done.stderr
     tuesday, changes = ids(), (run / "story_changes.csv").read_bytes()
     assert len(tuesday) > len(monday)
@@ -113,7 +113,7 @@ def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job: Run, days:
     assert sum(monday[id] == tuesday[id] for id in both) > 0.85 * len(both)
     # killed between the state and its marker, or simply again: yesterday is still monday
     (run / "markers" / "ids.json").unlink()
-    again = job("run", *words, f"input.path={days / 'tue.csv'}")
+    again = job_here("run", *words, f"input.path={days / 'tue.csv'}")
     assert again.returncode == 0, again.stderr
     assert ids() == tuesday
     assert (run / "story_changes.csv").read_bytes() == changes

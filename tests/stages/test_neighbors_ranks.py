@@ -32,38 +32,38 @@ def settings(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture
-def stored(job: Run, copy: Path, settings: list[str]) -> list[str]:
+def stored(job_here: Run, copy: Path, settings: list[str]) -> list[str]:
     """The words after the stage's name, for a run folder that has come as far as the store."""
     words = [str(DEMO), f"run_dir={copy}", *settings]
-    done = job("stage", "store", *words)
+    done = job_here("stage", "store", *words)
     assert done.returncode == 0, done.stderr
     return words
 
 
 @pytest.mark.slow
 def test_ranks_one_after_the_other_the_first_puts_them_together(
-    job: Run, demo: Path, copy: Path, stored: list[str]
+    job_here: Run, demo: Path, copy: Path, stored: list[str]
 ) -> None:
     """Also with another number of ranks in between, and one process for the rest."""
-    last = job("stage", "neighbors", *stored, *rank(2, 3))
+    last = job_here("stage", "neighbors", *stored, *rank(2, 3))
     assert last.returncode == 0, last.stderr
     assert "rank 2 of 3: its share is done; still missing: shards 00000, 00003" in last.stderr
     made = {path: path.stat().st_mtime_ns for path in (copy / "neighbors").glob("*.npy")}
     assert {int(path.stem) % 3 for path in made} == {2}
-    early = job("stage", "cluster", *stored)
+    early = job_here("stage", "cluster", *stored)
     assert early.returncode == 2
     assert "stage neighbors is not done" in early.stderr
     assert "00000, 00001, 00003" in early.stderr
-    assert job("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
-    done = job("stage", "neighbors", *stored, *rank(1, 3))
+    assert job_here("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
+    done = job_here("stage", "neighbors", *stored, *rank(1, 3))
     assert "rank 1 of 3: its share is done; still missing: shards 00000, 00006" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in made} == made, "finished shards were made again"
-    first = job("stage", "neighbors", *stored, *rank(0, 3))
+    first = job_here("stage", "neighbors", *stored, *rank(0, 3))
     assert first.returncode == 0, first.stderr
     assert_same_graph(copy, demo)
     assert not (copy / "neighbors").exists()
     assert json.loads((copy / "markers" / "neighbors.json").read_text())["stats"]["ranks"] == 3
-    assert "neighbors: up to date" in job("stage", "neighbors", *stored, *rank(1, 3)).stderr
+    assert "neighbors: up to date" in job_here("stage", "neighbors", *stored, *rank(1, 3)).stderr
 
 
 @pytest.mark.slow
@@ -84,12 +84,12 @@ def test_a_rank_killed_at_its_work_and_started_again(demo: Path, copy: Path, sto
         assert (copy / name).read_bytes() == (demo / name).read_bytes()
 
 
-def test_only_rank_0_asks_a_lite_file(job: Run, demo: Path, copy: Path) -> None:
+def test_only_rank_0_asks_a_lite_file(job_here: Run, demo: Path, copy: Path) -> None:
     words = [str(DEMO), f"run_dir={copy}", SHARDS]
-    assert job("stage", "store", *words).returncode == 0
-    done = job("stage", "neighbors", *words, *rank(1, 2))
+    assert job_here("stage", "store", *words).returncode == 0
+    done = job_here("stage", "neighbors", *words, *rank(1, 2))
     assert done.returncode == 0, done.stderr
     assert "neighbors: is not split over ranks: rank 0 does it" in done.stderr
     assert not (copy / "neighbors").exists()
-    assert job("stage", "neighbors", *words, *rank(0, 2)).returncode == 0
+    assert job_here("stage", "neighbors", *words, *rank(0, 2)).returncode == 0
     assert_same_graph(copy, demo)

@@ -20,9 +20,9 @@ DIM = 8
 
 
 @pytest.fixture(scope="module")
-def with_weights(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_weights(job_here: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sparse") / "run"
-    done = job(
+    done = job_here(
         *("run", "configs/demo.yaml", f"run_dir={folder}", f"input.path={SAMPLE}"),
         *(f"embed.model={tiny_m3}", "embed.sparse=true", "embed.precision=fp32"),
     )
@@ -30,8 +30,8 @@ def with_weights(job: Run, tiny_m3: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-def test_a_model_without_weights_is_refused_before_anything_is_read(job: Run, tmp_path: Path) -> None:
-    done = job("run", "configs/demo.yaml", f"run_dir={tmp_path / 'run'}", "embed.sparse=true")
+def test_a_model_without_weights_is_refused_before_anything_is_read(job_here: Run, tmp_path: Path) -> None:
+    done = job_here("run", "configs/demo.yaml", f"run_dir={tmp_path / 'run'}", "embed.sparse=true")
     assert done.returncode == 2
     assert "embed.sparse = true: 'minilm' gives no lexical weights" in done.stderr
     assert not (tmp_path / "run" / "headlines.parquet").exists()

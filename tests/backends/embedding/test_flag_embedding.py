@@ -15,43 +15,49 @@ def run(script: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_loading_an_encoder_imports_neither_trainers_nor_datasets_and_all_can_be_imported_later(tiny_m3: Path) -> None:
+def test_loading_encoders_imports_neither_trainers_nor_datasets_and_all_can_be_imported_later(tiny_m3: Path) -> None:
     script = """
 import gc, os, sys
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import find_model
-encoder = FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 64)
-before = encoder.encode(["Ferry strike ends"])
+def encoders():
+    return [FlagEncoder(find_model(model, "auto"), "cpu", "fp32", 64, sparse=model != "minilm") for model in models]
+models = (sys.argv[1], "minilm")
+m3, minilm = encoders()
+before = [one.encode(["Ferry strike ends"]) for one in (m3, minilm)]
+assert [vectors.shape for vectors in before] == [(1, 32), (1, 384)]
 heavy = ("peft", "datasets", "pandas", "scipy", "sklearn", "transformers.trainer")
 assert [name for name in heavy if name in sys.modules] == []
 assert [name for name in sys.modules if name.startswith("FlagEmbedding") or sys.modules[name] is None] == []
 assert os.environ["LRU_CACHE_CAPACITY"] == "16" and gc.isenabled()
 
 from FlagEmbedding import BGEM3FlagModel, FlagAutoModel, FlagModel
+import FlagEmbedding.abc.finetune.embedder as training
 import FlagEmbedding.inference.embedder.encoder_only.base as base
 import scipy.optimize
-from transformers import AutoModel, BertModel
+from transformers import AutoModel, BertModel, Trainer
 from transformers.models.bert import BertConfig
 assert base.BaseEmbedder is FlagModel
-assert isinstance(encoder._module, BertModel)
-m3 = FlagEncoder(find_model(sys.argv[1], "auto"), "cpu", "fp32", 64, sparse=True)
-assert m3.encode(["Ferry strike ends"]).shape == (1, 32)
-again = FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 64)
-assert (again.encode(["Ferry strike ends"]) == before).all()
+assert issubclass(training.AbsEmbedderTrainer, Trainer) and not hasattr(training, "AbsOther")
+assert isinstance(minilm._module, BertModel)
+assert all((a.encode(["Ferry strike ends"]) == b).all() for a, b in zip(encoders(), before))
 """
     run(script, tiny_m3)
 
 
 @pytest.mark.slow
-def test_if_the_light_imports_do_not_suffice_everything_is_imported() -> None:
-    """With a stand-in for another version of FlagEmbedding, whose class is only in the package itself."""
+def test_if_the_light_imports_do_not_suffice_everything_is_imported(tiny_m3: Path) -> None:
+    """With a stand-in for another version of FlagEmbedding, whose classes are only in the package itself."""
     script = """
 import sys
 from job.backends.embedding import flag_embedding
 from job.backends.embedding.models import find_model
 flag_embedding._base_class = lambda: __import__("FlagEmbedding").FlagModel
+flag_embedding._m3_class = lambda: __import__("FlagEmbedding").BGEM3FlagModel
+m3 = flag_embedding.load_flag_model(find_model(sys.argv[1], "auto"), "fp32")
+assert m3.model.model.config.hidden_size == 32
+assert "peft" in sys.modules
 flag = flag_embedding.load_flag_model(find_model("minilm", "auto"), "fp32")
 assert flag.model.config.hidden_size == 384
-assert "peft" in sys.modules
 """
-    run(script)
+    run(script, tiny_m3)

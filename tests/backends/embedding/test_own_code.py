@@ -170,18 +170,12 @@ def test_code_that_a_model_does_not_need_is_left_alone_and_named_in_the_log(
     assert ("code of its own, which is not run" in caplog.text) == bool(said)
 
 
-@pytest.mark.parametrize(
-    ("trap", "said"),
-    [
-        pytest.param(*case, id=name, marks=() if name == "sparse_linear.pt" else pytest.mark.slow)
-        for name, case in REFUSED.items()
-    ],
-)
+@pytest.mark.parametrize(("trap", "said"), REFUSED.values(), ids=REFUSED)
 def test_a_run_with_such_a_model_ends_with_one_line(
-    job: Run, tiny_m3: Path, tmp_path: Path, trap: Trap, said: str
+    job_here: Run, tiny_m3: Path, tmp_path: Path, trap: Trap, said: str
 ) -> None:
     folder, marker = planted(tiny_m3, tmp_path, trap)
-    done = job("run", DEMO, f"run_dir={tmp_path / 'run'}", f"input.path={SAMPLE}", f"embed.model={folder}")
+    done = job_here("run", DEMO, f"run_dir={tmp_path / 'run'}", f"input.path={SAMPLE}", f"embed.model={folder}")
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: embed.model = ") and said in last
