@@ -134,7 +134,12 @@ def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:
     if found:
         return first_within(found, source.texts_within) or found
     # `_source.title`
-    ends = {text.rpartition(".")[2]: text for text in reversed(source.texts_within)}
+    return _first_ending(name, usual, [text for text in source.texts_within if "[]." not in text])
+
+
+def _first_ending(name: str, usual: Sequence[str], texts: Sequence[str]) -> str | None:
+    """The first of the texts whose last key is that name, or a usual one."""
+    ends = {text.rpartition(".")[2]: text for text in reversed(texts)}
     return ends.get(first_usual((name, *usual), ends) or "")
 
 
@@ -142,7 +147,11 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
     names = ", ".join(source.schema.names)
     has = repr(names)
     has = has if len(has) < 500 else has[:497] + "..."
-    action = f"set input.{key}={_likely(source, name, usual) or 'COLUMN'}"
+    likely = _likely(source, name, usual)
+    action = f"set input.{key}={likely or 'COLUMN'}"
+    if not likely and (in_array := _first_ending(name, usual, source.texts_within)):
+        rows = in_array.rpartition("[].")[0]
+        action += f"; if its rows are in '{rows}', write each on a line of its own: jq -c '.{rows}[]'"
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

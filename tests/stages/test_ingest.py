@@ -294,6 +294,13 @@ def test_texts_within_objects_are_named_where_a_column_is_missing(
     article = {"headline": {"main": "A", "kicker": "k"}, "abstract": "x"}
     assert refused(write(json.dumps(article), "b.jsonl")).endswith("set input.title=headline.main")
     assert refused(write(json.dumps({"webTitle": "A"}), "c.jsonl")).endswith("set input.title=webTitle")
+    answers = [{"status": "ok", "articles": [{"title": title}]} for title in "AB"]
+    action = (
+        "set input.title=COLUMN; if its rows are in 'articles', write each on a line of its own: jq -c '.articles[]'"
+    )
+    assert refused(write("\n".join(map(json.dumps, answers)), "d.jsonl")).endswith(f"'status, articles'; {action}")
+    photos = [{"info": {"title": title}, "media": [{"title": "photo"}]} for title in "AB"]
+    assert refused(write("\n".join(map(json.dumps, photos)), "e.jsonl")).endswith("set input.title=info.title")
 
 
 def test_texts_that_differ_from_row_to_row_are_one_reason(write: Write) -> None:

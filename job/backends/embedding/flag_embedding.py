@@ -103,10 +103,10 @@ def _base_class() -> Any:
 def _light_imports() -> Iterator[None]:
     """Within this block the packages of `_HEAVY_INITS` and `_TRAINING` are imported without running their `__init__`.
 
-    The first vector is there after 3.4 seconds instead of 4.8 (MiniLM); loading BGE-M3's architecture takes 6.0 seconds of
-    the processor instead of 8.2, and 355 MB instead of 496. No other thread may import these packages meanwhile.
-    Afterwards these packages are forgotten, so that a later import runs their `__init__`; so are all of FlagEmbedding's
-    modules, which would be missing as attributes of the package.
+    MiniLM's first vector is there after 3.4 seconds instead of 4.8; on a slower machine BGE-M3's classes take 6.0
+    seconds and 355 MB instead of 8.2 and 496. No other thread may import these packages meanwhile. Afterwards these
+    packages are forgotten, so that a later import runs their `__init__`; so are all of FlagEmbedding's modules, which
+    would be missing as attributes of the package.
     """
     replaced = []
     try:

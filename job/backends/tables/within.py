@@ -27,8 +27,10 @@ def add_values(value: dict[str, Any], names: Collection[str]) -> None:
 
 
 def texts_within(value: dict[str, Any], start: str = "") -> Iterator[str]:
-    """The names of the texts in the objects of an object."""
+    """The names of the texts in the objects of an object; `articles[].title` is one in an array, which is no column."""
     for key, item in value.items():
+        if isinstance(item, list) and item and isinstance(item[0], dict):
+            key, item = f"{key}[]", item[0]
         if isinstance(item, dict) and start.count(".") < _DEEPEST:
             yield from texts_within(item, f"{start}{key}.")
         elif isinstance(item, str) and start and can_be_named(start + key):
