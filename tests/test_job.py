@@ -1,4 +1,5 @@
-"""The whole job as a user runs it: the command line in processes of its own, real libraries, the sample's headlines."""
+"""The whole job as a user runs it: the command line, in a process of its own where that matters, real libraries, the
+sample's headlines."""
 
 import json
 import signal
@@ -115,39 +116,41 @@ def test_milvus_holds_exactly_the_distinct_headlines(copy: Path) -> None:
     assert {str(id) for id in ids} == {row["id"] for row in read_csv(copy / "headlines_clustered.csv")}
 
 
-def test_the_same_command_again_does_nothing(job: Run, copy: Path) -> None:
+def test_the_same_command_again_does_nothing(job_here: Run, copy: Path) -> None:
     names = [name for name in OUTPUTS if name != "run.json"]
     before = {name: (copy / name).stat().st_mtime_ns for name in names}
-    again = job("run", DEMO, f"run_dir={copy}")
+    again = job_here("run", DEMO, f"run_dir={copy}")
     assert again.returncode == 0
     assert again.stderr.count("up to date") == len(DEMO_STAGES)
     assert {name: (copy / name).stat().st_mtime_ns for name in names} == before
 
 
-def test_a_changed_setting_redoes_only_what_depends_on_it(job: Run, copy: Path) -> None:
-    done = job("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6")
+def test_a_changed_setting_redoes_only_what_depends_on_it(job_here: Run, copy: Path) -> None:
+    done = job_here("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6")
     fresh = json.loads((copy / "run.json").read_text())["this_run"]["stages"]
     assert fresh == ["stories", "themes", "describe", "report"]
     assert "cluster.smallest_story: 3 -> 6" in done.stderr
-    job("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6", "project.n_neighbors=60")
+    job_here("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6", "project.n_neighbors=60")
     fresh = json.loads((copy / "run.json").read_text())["this_run"]["stages"]
     assert fresh == ["neighbors", "project", "report"]
 
 
 @pytest.mark.slow
-def test_a_changed_input_redoes_what_it_changes_and_leaves_nothing_stale(job: Run, copy: Path, tmp_path: Path) -> None:
+def test_a_changed_input_redoes_what_it_changes_and_leaves_nothing_stale(
+    job_here: Run, copy: Path, tmp_path: Path
+) -> None:
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()
     fewer = tmp_path / "fewer.csv"
     fewer.write_text("\n".join(lines[:300]) + "\n", encoding="utf-8")
-    assert job("run", DEMO, f"run_dir={copy}", f"input.path={fewer}").returncode == 0
+    assert job_here("run", DEMO, f"run_dir={copy}", f"input.path={fewer}").returncode == 0
     record = json.loads((copy / "run.json").read_text())
     assert record["rows"] == len(read_csv(copy / "headlines_clustered.csv")) == 299
     assert record["stages"]["store"]["rows"] == record["headlines"] < 300
 
 
-def test_a_missing_output_is_written_again(job: Run, demo: Path, copy: Path) -> None:
+def test_a_missing_output_is_written_again(job_here: Run, demo: Path, copy: Path) -> None:
     (copy / "map.html").unlink()
-    assert job("run", DEMO, f"run_dir={copy}").returncode == 0
+    assert job_here("run", DEMO, f"run_dir={copy}").returncode == 0
     assert (copy / "map.html").read_bytes() == (demo / "map.html").read_bytes()
 
 
@@ -205,22 +208,22 @@ def test_a_second_run_in_the_same_folder_is_refused_with_the_holders_name(copy: 
     assert "running: process" in status.stdout
 
 
-def test_stages_run_one_by_one_and_ask_for_what_is_missing(job: Run, tmp_path: Path) -> None:
+def test_stages_run_one_by_one_and_ask_for_what_is_missing(job_here: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    early = job("stage", "embed", DEMO, f"run_dir={folder}")
+    early = job_here("stage", "embed", DEMO, f"run_dir={folder}")
     assert early.returncode == 2
     assert "stage ingest is not done" in early.stderr
     assert not (folder / "run.json").exists() or json.loads((folder / "run.json").read_text())["stages"] == {}
-    assert job("stage", "ingest", DEMO, f"run_dir={folder}").returncode == 0
-    status = job("status", folder)
+    assert job_here("stage", "ingest", DEMO, f"run_dir={folder}").returncode == 0
+    status = job_here("status", folder)
     assert status.returncode == 0
     assert status.stdout.startswith("ingest     done")
     assert "embed      not done" in status.stdout
 
 
-def test_a_stage_does_not_start_from_what_other_settings_left(job: Run, copy: Path) -> None:
-    assert job("stage", "embed", DEMO, f"run_dir={copy}").returncode == 0
-    stale = job("stage", "embed", DEMO, f"run_dir={copy}", "input.deduplicate=false")
+def test_a_stage_does_not_start_from_what_other_settings_left(job_here: Run, copy: Path) -> None:
+    assert job_here("stage", "embed", DEMO, f"run_dir={copy}").returncode == 0
+    stale = job_here("stage", "embed", DEMO, f"run_dir={copy}", "input.deduplicate=false")
     assert stale.returncode == 2
     assert "stage ingest is not done with these settings" in stale.stderr
 
@@ -277,7 +280,7 @@ def test_a_token_is_in_no_file_and_no_log(job: Run, tmp_path: Path) -> None:
     assert all(secret.encode() not in file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-def test_columns_named_as_ours_are_kept_and_hostile_text_is_harmless(job: Run, tmp_path: Path) -> None:
+def test_columns_named_as_ours_are_kept_and_hostile_text_is_harmless(job_here: Run, tmp_path: Path) -> None:
     source = tmp_path / "hostile.csv"
     source.write_text(
         "title,description,cluster,x\n"
@@ -287,7 +290,7 @@ def test_columns_named_as_ours_are_kept_and_hostile_text_is_harmless(job: Run, t
         encoding="utf-8",
     )
     folder = tmp_path / "run"
-    done = job("run", DEMO, f"run_dir={folder}", f"input.path={source}")
+    done = job_here("run", DEMO, f"run_dir={folder}", f"input.path={source}")
     assert done.returncode == 0, done.stderr
     first, second, third = read_csv(folder / "headlines_clustered.csv")
     assert (first["input_cluster"], first["input_x"], second["input_x"]) == ("mine", "7", "-8")
@@ -319,19 +322,19 @@ def test_the_tutorials_run_equals_hdbscan_on_its_dense_matrix(job: Run, tmp_path
 
 
 @pytest.mark.slow
-def test_the_order_of_the_input_changes_nothing(demo: Path, job: Run, tmp_path: Path) -> None:
+def test_the_order_of_the_input_changes_nothing(demo: Path, job_here: Run, tmp_path: Path) -> None:
     rows = read_csv(SAMPLE)
     order = np.random.default_rng(0).permutation(len(rows))
     shuffled = tmp_path / "shuffled.csv"
     write_csv(shuffled, [rows[i] for i in order])
     folder = tmp_path / "run"
-    assert job("run", DEMO, f"run_dir={folder}", f"input.path={shuffled}").returncode == 0
+    assert job_here("run", DEMO, f"run_dir={folder}", f"input.path={shuffled}").returncode == 0
     straight = read_csv(demo / "headlines_clustered.csv")
     assert [straight[i] for i in order] == read_csv(folder / "headlines_clustered.csv")
 
 
 @pytest.mark.slow
-def test_vectors_reduced_and_clustered_and_a_map_in_three_dimensions(job: Run, copy: Path) -> None:
+def test_vectors_reduced_and_clustered_and_a_map_in_three_dimensions(job_here: Run, copy: Path) -> None:
     words = (
         "cluster.recipe=null",
         "cluster.input=vectors",
@@ -339,7 +342,7 @@ def test_vectors_reduced_and_clustered_and_a_map_in_three_dimensions(job: Run, c
         "cluster.min_cluster_size=5",
         "project.dimensions=3",
     )
-    done = job("run", DEMO, f"run_dir={copy}", *words)
+    done = job_here("run", DEMO, f"run_dir={copy}", *words)
     assert done.returncode == 0, done.stderr
     rows = read_csv(copy / "headlines_clustered.csv")
     assert "z" in rows[0]

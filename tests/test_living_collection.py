@@ -78,7 +78,7 @@ def test_vectors_of_other_lengths_need_the_exact_graph(job_here: Run, tmp_path: 
 
 
 @pytest.mark.slow
-def test_today_is_added_to_yesterday_and_both_are_in_the_answer(job: Run, tmp_path: Path) -> None:
+def test_today_is_added_to_yesterday_and_both_are_in_the_answer(job_here: Run, tmp_path: Path) -> None:
     with SAMPLE.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     days = {"mon": rows[:300], "tue": rows[250:]}
@@ -90,14 +90,14 @@ def test_today_is_added_to_yesterday_and_both_are_in_the_answer(job: Run, tmp_pa
             writer = csv.DictWriter(file, [*part[0], "day"])
             writer.writeheader()
             writer.writerows({**row, "day": day} for row in part)
-        done = job("run", *words, f"input.path={source}", f"run_dir={tmp_path / day}")
+        done = job_here("run", *words, f"input.path={source}", f"run_dir={tmp_path / day}")
         assert done.returncode == 0, done.stderr
     answer = pq.read_table(tmp_path / "tue" / "headlines_clustered.parquet").to_pylist()
     assert len({row["id"] for row in answer}) == 496
     assert [row["title"] for row in answer[:5]] == [row["title"] for row in rows[250:255]]
     assert {row["day"] for row in answer[len(days["tue"]) :]} == {"mon"}
     assert answer[-1]["cluster"] is not None
-    filtered = job("run", *words, 'store.filter=day == "mon"', f"run_dir={tmp_path / 'filtered'}")
+    filtered = job_here("run", *words, 'store.filter=day == "mon"', f"run_dir={tmp_path / 'filtered'}")
     assert filtered.returncode == 0, filtered.stderr
     assert {row["day"] for row in pq.read_table(tmp_path / "filtered" / "headlines_clustered.parquet").to_pylist()} == {
         "mon"
