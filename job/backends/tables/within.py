@@ -43,8 +43,8 @@ def can_be_named(name: str) -> bool:
 
 
 def first_within(column: str, texts: Iterable[str]) -> str | None:
-    """The first of the texts that lies within this column."""
-    return next((name for name in texts if name.startswith(f"{column}.")), None)
+    """The first of the texts that lies within this column, and in no array."""
+    return next((name for name in texts if name.startswith(f"{column}.") and "[]." not in name), None)
 
 
 def not_text(column: str, kind: str, texts: Iterable[str]) -> str:

@@ -82,7 +82,9 @@ def test_a_title_that_is_an_object_is_answered_with_the_text_in_it(write: Write,
 
 def test_what_no_user_could_set_is_not_named(write: Write, tmp_path: Path) -> None:
     texts = {"\x1b[2J": "a", "k" * 200: "b"}
-    assert Read(write(json.dumps({"title": texts}), "a.json")).reasons == ["'title' is of type object, expected text"]
+    for title in (texts, {"parts": [{"text": "a"}]}):
+        read = Read(write(json.dumps({"title": title}), "a.json"))
+        assert read.reasons == ["'title' is of type object, expected text"]
     pq.write_table(pa.table({"title": ["a"], "o": [texts]}), tmp_path / "a.parquet")
     assert open_source(tmp_path / "a.parquet", "auto", "utf-8", {"title"}).texts_within == []
 
