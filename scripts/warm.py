@@ -1,17 +1,25 @@
 """Compile the numba kernels once, so that later runs load them from the cache: `python scripts/warm.py`."""
 
 import numpy as np
+import pyarrow as pa
 
 from job.backends.graph_hdbscan import cluster_graph
 from job.backends.knn.brute_force import nearest
 from job.backends.knn.distances import pair_distances, sort_rows
 from job.backends.knn.vote import nearest_cluster
 from job.backends.reduce import cpu
-from job.data import KnnGraph
+from job.backends.stories.level import score_levels
+from job.backends.stories.linkage import average_linkage, cut
+from job.backends.stories.themes import find_themes
+from job.backends.stories.vectors import Shares, story_vectors
+from job.data import Floats, KnnGraph
 
 
 def main() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # as the files of embeddings are; numba compiles for that anew
+    vectors.setflags(write=False)
     rows = np.arange(len(vectors))
     indices = nearest(vectors, rows, 20)
     graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 20), 20)
@@ -19,6 +27,17 @@ def main() -> None:
         labels = cluster_graph(graph.indices, graph.distances, mode=mode).labels
     nearest_cluster(labels, graph.indices, graph.distances)
     cpu.umap_from_graph(graph, vectors, 2, 10, 0.1, 42)
+    _tell_stories(vectors, graph)
+
+
+def _tell_stories(vectors: Floats, graph: KnnGraph) -> None:
+    """As the stages merge, stories and themes do."""
+    rows = np.arange(len(vectors), dtype=np.int32)
+    texts = pa.array([f"{row} ferries: strike {row % 7}" for row in rows])
+    told = story_vectors(vectors, texts, 3600.0 * rows, Shares())
+    tree = average_linkage(told.copy(), rows, graph.indices, overwrite_vectors=True)
+    score_levels(tree, told, graph.indices, overwrite_vectors=True)
+    find_themes(vectors, cut(tree, 0.1))
 
 
 if __name__ == "__main__":
