@@ -1,5 +1,7 @@
 """Compile the numba kernels once, so that later runs load them from the cache: `python scripts/warm.py`."""
 
+import multiprocessing
+
 import numpy as np
 import pyarrow as pa
 
@@ -15,29 +17,51 @@ from job.backends.stories.vectors import Shares, story_vectors
 from job.data import Floats, KnnGraph
 
 
-def main() -> None:
-    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    # as the files of embeddings are; numba compiles for that anew
-    vectors.setflags(write=False)
-    rows = np.arange(len(vectors))
-    indices = nearest(vectors, rows, 20)
-    graph = KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 20), 20)
+def find_clusters() -> None:
+    _, graph = _headlines()
     for mode in ("canonical", "tutorial"):
         labels = cluster_graph(graph.indices, graph.distances, mode=mode).labels
     nearest_cluster(labels, graph.indices, graph.distances)
+
+
+def draw() -> None:
+    vectors, graph = _headlines()
     cpu.umap_from_graph(graph, vectors, 2, 10, 0.1, 42)
-    _tell_stories(vectors, graph)
 
 
-def _tell_stories(vectors: Floats, graph: KnnGraph) -> None:
+def tell_stories() -> None:
     """As the stages merge, stories and themes do."""
+    vectors, graph = _headlines()
     rows = np.arange(len(vectors), dtype=np.int32)
     texts = pa.array([f"{row} ferries: strike {row % 7}" for row in rows])
     told = story_vectors(vectors, texts, 3600.0 * rows, Shares())
     tree = average_linkage(told.copy(), rows, graph.indices, overwrite_vectors=True)
     score_levels(tree, told, graph.indices, overwrite_vectors=True)
     find_themes(vectors, cut(tree, 0.1))
+
+
+def _headlines() -> tuple[Floats, KnnGraph]:
+    """Vectors of 60 headlines, and their graph."""
+    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # as the files of embeddings are; numba compiles for that anew
+    vectors.setflags(write=False)
+    rows = np.arange(len(vectors))
+    indices = nearest(vectors, rows, 20)
+    return vectors, KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 20), 20)
+
+
+PARTS = (find_clusters, draw, tell_stories)
+
+
+def main() -> None:
+    # numba compiles on one core
+    processes = [multiprocessing.get_context("spawn").Process(target=part) for part in PARTS]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    raise SystemExit(max(abs(process.exitcode or 0) for process in processes))
 
 
 if __name__ == "__main__":
