@@ -1,6 +1,7 @@
 """Compile the numba kernels once, so that later runs load them from the cache: `python scripts/warm.py`."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -55,13 +56,12 @@ PARTS = (find_clusters, draw, tell_stories)
 
 
 def main() -> None:
+    # which all parts use
+    _headlines()
     # numba compiles on one core
-    processes = [multiprocessing.get_context("spawn").Process(target=part) for part in PARTS]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    raise SystemExit(max(abs(process.exitcode or 0) for process in processes))
+    with ProcessPoolExecutor(len(PARTS), multiprocessing.get_context("spawn")) as processes:
+        for part in [processes.submit(part) for part in PARTS]:
+            part.result()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Which columns of the input ingest reads."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from job.backends.tables import MEGA, Source, find_files, open_source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.columns import find_column, first_usual
-from job.backends.tables.within import first_within
+from job.backends.tables.within import array_around, first_within
 from job.config import Input
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
@@ -24,6 +25,8 @@ _DESCRIPTIONS = (
 )
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
+# the file is not trusted, and a user may paste the command that a message names
+_FOR_A_SHELL = re.compile(r"[A-Za-z0-9_.\[\]]+")
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:
     if found:
         return first_within(found, source.texts_within) or found
     # `_source.title`
-    return _first_ending(name, usual, [text for text in source.texts_within if "[]." not in text])
+    return _first_ending(name, usual, [text for text in source.texts_within if not array_around(text)])
 
 
 def _first_ending(name: str, usual: Sequence[str], texts: Sequence[str]) -> str | None:
@@ -150,8 +153,9 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
     likely = _likely(source, name, usual)
     action = f"set input.{key}={likely or 'COLUMN'}"
     if not likely and (in_array := _first_ending(name, usual, source.texts_within)):
-        rows = in_array.rpartition("[].")[0]
-        action += f"; if its rows are in '{rows}', write each on a line of its own: jq -c '.{rows}[]'"
+        rows = array_around(in_array)
+        action += f"; if its rows are in '{rows}', write each on a line of its own"
+        action += f": jq -c '.{rows}[]'" if _FOR_A_SHELL.fullmatch(rows) else ""
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

@@ -299,6 +299,8 @@ def test_texts_within_objects_are_named_where_a_column_is_missing(
         "set input.title=COLUMN; if its rows are in 'articles', write each on a line of its own: jq -c '.articles[]'"
     )
     assert refused(write("\n".join(map(json.dumps, answers)), "d.jsonl")).endswith(f"'status, articles'; {action}")
+    hostile = [{"'; date; '": [{"title": title}]} for title in "AB"]
+    assert refused(write("\n".join(map(json.dumps, hostile)), "h.jsonl")).endswith("write each on a line of its own")
     photos = [{"info": {"title": title}, "media": [{"title": "photo"}]} for title in "AB"]
     assert refused(write("\n".join(map(json.dumps, photos)), "e.jsonl")).endswith("set input.title=info.title")
 

@@ -44,7 +44,12 @@ def can_be_named(name: str) -> bool:
 
 def first_within(column: str, texts: Iterable[str]) -> str | None:
     """The first of the texts that lies within this column, and in no array."""
-    return next((name for name in texts if name.startswith(f"{column}.") and "[]." not in name), None)
+    return next((name for name in texts if name.startswith(f"{column}.") and not array_around(name)), None)
+
+
+def array_around(text: str) -> str:
+    """The name of the array that a text lies in; "" where it lies in none."""
+    return text.rpartition("[].")[0]
 
 
 def not_text(column: str, kind: str, texts: Iterable[str]) -> str:

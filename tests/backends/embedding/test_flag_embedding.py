@@ -46,7 +46,8 @@ assert all((a.encode(["Ferry strike ends"]) == b).all() for a, b in zip(encoders
 
 
 @pytest.mark.slow
-def test_if_the_light_imports_do_not_suffice_everything_is_imported(tiny_m3: Path) -> None:
+@pytest.mark.parametrize(("m3", "width"), [(False, 384), (True, 32)])
+def test_if_the_light_imports_do_not_suffice_everything_is_imported(tiny_m3: Path, m3: bool, width: int) -> None:
     """With a stand-in for another version of FlagEmbedding, whose classes are only in the package itself."""
     script = """
 import sys
@@ -54,10 +55,8 @@ from job.backends.embedding import flag_embedding
 from job.backends.embedding.models import find_model
 flag_embedding._base_class = lambda: __import__("FlagEmbedding").FlagModel
 flag_embedding._m3_class = lambda: __import__("FlagEmbedding").BGEM3FlagModel
-m3 = flag_embedding.load_flag_model(find_model(sys.argv[1], "auto"), "fp32")
-assert m3.model.model.config.hidden_size == 32
+module = flag_embedding.load_flag_model(find_model(sys.argv[1], "auto"), "fp32").model
+assert getattr(module, "model", module).config.hidden_size == int(sys.argv[2])
 assert "peft" in sys.modules
-flag = flag_embedding.load_flag_model(find_model("minilm", "auto"), "fp32")
-assert flag.model.config.hidden_size == 384
 """
-    run(script, tiny_m3)
+    run(script, tiny_m3 if m3 else "minilm", width)
