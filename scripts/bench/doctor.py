@@ -2,17 +2,19 @@
 
     .venv/bin/python scripts/bench/doctor.py --quick --data FILE
     .venv/bin/python scripts/bench/doctor.py --data FILE
+    .venv/bin/python scripts/bench/doctor.py --rows 1000000 --uri http://localhost:19530 --data FILE
 
 For each number, `doctor` first says what a run will need, with the demo's configuration and MiniLM; then the run itself
 is watched from outside: the resident memory of its processes every 20 ms, its files every second. Up to 20,000
 headlines the neighbors are asked of Milvus Lite, above of `neighbors.backend=exact`. `--quick`: 1,000 and 20,000
-headlines; otherwise 240,000 too (a quarter of an hour).
+headlines; otherwise 240,000 too (a quarter of an hour). `--rows`: other numbers; above those of the file, its titles
+are followed by copies in which names are exchanged. `--uri`: a Milvus server, which is then asked for all neighbors.
 
 The table has predicted and measured figures. A ratio of seconds is only taken where either is above `LEAST_SECONDS`,
 one of disk above `LEAST_MB`: what is smaller is noise, or depends on the stories. `within`: the share of all ratios
 between 1/1.3 and 1.3.
 
-`--data`: a Parquet file with a column `title`; the first of its rows are taken.
+`--data`: a Parquet file with a column `title`, and perhaps `time` and `source`; the first of its rows are taken.
 """
 
 import argparse
@@ -25,11 +27,14 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
-from real_headlines import FOLDER, TITLES, require
+from pymilvus import MilvusClient
+from real_headlines import FOLDER, TITLES, exchanged_names, require
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/demo.yaml"
+COLLECTION = "doctor_benchmark"
 LEAST_SECONDS, LEAST_MB, WITHIN = 2.0, 5.0, 1.3
 KINDS = {"seconds": LEAST_SECONDS, "GiB": 0.0, "MB": LEAST_MB}
 
@@ -89,15 +94,31 @@ def run(folder: Path, settings: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows | {"total": total}).T
 
 
-def compare(rows: int, data: Path, folder: Path) -> pd.DataFrame:
+def headlines(data: Path, rows: int) -> pa.Table:
+    """That many rows of the file, then of copies with other names."""
+    columns = [name for name in ("title", "time", "source") if name in pq.read_schema(data).names]
+    table = pq.read_table(data, columns=columns)
+    titles, parts = table["title"].to_pylist(), [table]
+    while len(parts) * len(table) < rows:
+        copy = pa.array(exchanged_names(titles, len(parts)))
+        parts.append(table.set_column(columns.index("title"), "title", copy))
+    return pa.concat_tables(parts).slice(0, rows)
+
+
+def compare(rows: int, data: Path, folder: Path, uri: str | None) -> pd.DataFrame:
     """Predicted, measured and their ratio (measured / predicted), by stage and kind."""
     source = folder / "news.parquet"
-    pq.write_table(pq.read_table(data, columns=["title"]).slice(0, rows), source)
-    backend = "milvus" if rows <= 20_000 else "exact"
+    pq.write_table(headlines(data, rows), source)
+    backend = "milvus" if uri or rows <= 20_000 else "exact"
     settings = [f"input.path={source}", "input.description=null", f"run_dir={folder / 'run'}"]
-    settings.append(f"neighbors.backend={backend}")
+    settings += [f"neighbors.backend={backend}", f"store.collection={COLLECTION}"]
+    settings += [f"store.uri={uri}"] if uri else []
     predicted = predict(settings)
-    measured = run(folder / "run", settings)
+    try:
+        measured = run(folder / "run", settings)
+    finally:
+        if uri:
+            MilvusClient(uri).drop_collection(COLLECTION)
     both = {}
     for kind, least in KINDS.items():
         pair = pd.DataFrame({"predicted": predicted[kind], "measured": measured[kind]})
@@ -113,13 +134,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,000 and 20,000 headlines")
     parser.add_argument("--data", type=Path, default=FOLDER / "uci_spring.parquet", help="the file with the titles")
+    parser.add_argument("--rows", type=int, nargs="+", help="instead of these numbers")
+    parser.add_argument("--uri", help="of a Milvus server, instead of Milvus Lite and exact neighbors")
     arguments = parser.parse_args()
     require(arguments.data, TITLES)
     result: dict[str, float] = {}
     ratios = []
-    for rows in (1_000, 20_000) if arguments.quick else (1_000, 20_000, 240_000):
+    for rows in arguments.rows or ((1_000, 20_000) if arguments.quick else (1_000, 20_000, 240_000)):
         with tempfile.TemporaryDirectory() as folder:
-            table = compare(rows, arguments.data, Path(folder))
+            table = compare(rows, arguments.data, Path(folder), arguments.uri)
         print(f"\n{rows:,} headlines, load {os.getloadavg()[0]:.1f}")
         print(table.to_string(float_format=lambda value: f"{value:.2f}", na_rep="-"))
         for kind in KINDS:

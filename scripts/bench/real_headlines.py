@@ -1,5 +1,8 @@
 """Real headlines for the benchmarks: where the files are by default, what they must hold, where to get such data."""
 
+import random
+import re
+from collections import Counter
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data"
@@ -26,3 +29,21 @@ def distinct_titles(path: Path, count: int) -> list[str]:
     import pyarrow.parquet as pq
 
     return list(dict.fromkeys(pq.read_table(path, columns=["title"])["title"].to_pylist()))[:count]
+
+
+def exchanged_names(titles: list[str], seed: int) -> list[str]:
+    """The titles with each name (a capitalized word of four letters or more) exchanged for another as frequent.
+
+    A word is exchanged for the same one everywhere, so what was one story still is one, but not the same.
+    """
+    name = re.compile(r"\b[A-Z][A-Za-z]{3,}\b")
+    counts = Counter(word for title in titles for word in name.findall(title))
+    ranked, rng = [word for word, _ in counts.most_common()], random.Random(seed)
+    others: dict[str, str] = {}
+    start, size = 0, 40
+    while start < len(ranked):
+        # the rarer the words, the more of them are as frequent
+        words = ranked[start : start + size]
+        others.update(zip(words, rng.sample(words, len(words)), strict=True))
+        start, size = start + size, min(2_000, int(1.3 * size))
+    return [name.sub(lambda match: others[match[0]], title) for title in titles]

@@ -1,11 +1,12 @@
 """`Milvus`, what the stages use: creates, writes, indexes and loads one collection, and reads it (`reader`)."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from job.backends.milvus import messages
-from job.backends.milvus.connection import CALL_SECONDS
+from job.backends.milvus.connection import CALL_SECONDS, pause
 from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import Index
 from job.backends.milvus.reader import CollectionReader
@@ -13,8 +14,12 @@ from job.backends.milvus.schema import make_schema, schema_text, sparse_field_ad
 from job.data import Ids
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
+from job.runtime.progress import LINE_EVERY
 
 _DELETED_AT_ONCE = 5_000
+# a server indexes one segment after the other, each of some 250,000 rows: minutes on a few cores
+_SEGMENT_SECONDS = 3_600.0
+_FIRST_LOOK, _LONGEST_LOOK = 0.1, 2.0
 
 
 class OtherRowsError(BadInput):
@@ -150,6 +155,9 @@ class Milvus(CollectionReader):
             self._create(self.fields.sparse, "SPARSE_INVERTED_INDEX", "IP", {})
         if not self.has_index():
             self._create_index(index)
+        if not self.lite:
+            for field in (self.fields.sparse, self.fields.vector) if self.has_sparse else (self.fields.vector,):
+                self._wait_until_indexed(field)
         self.load()
 
     def _create_index(self, index: Index) -> None:
@@ -161,7 +169,38 @@ class Milvus(CollectionReader):
         parameters.add_index(field, index_type=kind, metric_type=metric, params=settings)
 
         def create() -> None:
-            # sync makes pymilvus check every half second whether the index is built; Lite builds it within the call
-            self._client.create_index(self.collection, parameters, timeout=CALL_SECONDS, sync=not self.lite)
+            # Lite builds it within the call; for a server pymilvus would wait without a word, and not longer than this
+            self._client.create_index(self.collection, parameters, timeout=CALL_SECONDS, sync=False)
 
         self._call(f"building the {kind} index", create)
+
+    def _wait_until_indexed(self, field: str) -> None:
+        """Wait until the server has built the index of a field, for as long as it makes progress.
+
+        Raises:
+            JobError: it cannot build it, or has indexed no row for an hour.
+            Resumable: a stop signal came; the server goes on, and the same command waits for it again.
+        """
+        start = last_line = last_rows = time.monotonic()
+        rows, wait = 0, _FIRST_LOOK
+        describe = self._client.describe_index
+        while True:
+            found = self._call("describing the index", lambda: describe(self.collection, field, timeout=CALL_SECONDS))
+            # Zilliz Cloud and Milvus's newer releases may leave it out
+            state, now = found.get("state", "Finished"), time.monotonic()
+            if state == "Finished":
+                return
+            if found["indexed_rows"] != rows:
+                rows, last_rows = found["indexed_rows"], now
+            so_far = f"{rows:,} of {found['total_rows']:,} rows after {now - start:,.0f} s"
+            if state == "Failed" or now - last_rows > _SEGMENT_SECONDS:
+                why = "failed" if state == "Failed" else f"has made no progress for {_SEGMENT_SECONDS:,.0f} s"
+                raise JobError(
+                    f"store.uri = '{self.uri}': building the {found['index_type']} index in collection "
+                    f"'{self.collection}' {why}, at {so_far}: the server's log says why; or try another store.index"
+                )
+            if now - last_line >= LINE_EVERY:
+                last_line = now
+                logger.info("store: the server builds the %s index: %s", found["index_type"], so_far)
+            pause(wait)
+            wait = min(2 * wait, _LONGEST_LOOK)

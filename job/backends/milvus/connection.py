@@ -108,7 +108,7 @@ class Connection:
                     ) from None
                 if wait == _FIRST_WAIT:
                     logger.warning("%s; waiting for it for up to %.0f s", message, self.patience)
-            _sleep(min(wait, self.patience - waited))
+            pause(min(wait, self.patience - waited))
             wait = min(2 * wait, _LONGEST_WAIT)
 
     @property
@@ -167,7 +167,7 @@ class Connection:
                         f"{message}, for {now - since:.0f} s; finished work is kept: start the server, then run the "
                         "same command again (store.patience sets how long the job retries)"
                     ) from None
-                _sleep(min(wait, self.patience) * random.uniform(0.5, 1.0))
+                pause(min(wait, self.patience) * random.uniform(0.5, 1.0))
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:
                 if since is not None:
@@ -175,7 +175,7 @@ class Connection:
                 return result
 
 
-def _sleep(seconds: float) -> None:
+def pause(seconds: float) -> None:
     """Sleep, but react to a stop signal within 0.2 s."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:

@@ -97,4 +97,4 @@ def test_effort_doubles_up_to_all_lists() -> None:
 
 
 def test_nlist_follows_the_number_of_rows() -> None:
-    assert [default_nlist(rows) for rows in (1, 20_000, 1_000_000, 10**9)] == [128, 512, 4096, 65_536]
+    assert [default_nlist(rows) for rows in (1, 20_000, 250_000, 1_000_000, 10**9)] == [128, 512, 2048, 2048, 2048]

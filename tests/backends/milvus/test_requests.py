@@ -13,6 +13,7 @@ from job.backends.milvus import Connection, Milvus, messages
 from job.backends.milvus.connection import _client_class
 from job.backends.milvus.index_kinds import EXACT, Index, build_params, first_effort
 from job.runtime.errors import JobError, Resumable
+from job.runtime.log import logger
 
 _client_class()
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc  # noqa: E402
@@ -25,6 +26,8 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         self.created: list[Any] = []
         self.searched: list[Any] = []
         self.failures: list[Any] = []
+        # the state of the index and its rows, one for each time that it is asked for; the last one stays
+        self.index = [(common_pb2.IndexState.Finished, 1_000)]
 
     def Connect(self, request: Any, context: Any) -> Any:  # noqa: N802
         return milvus_pb2.ConnectResponse(status=common_pb2.Status(), identifier=1)
@@ -41,9 +44,10 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
 
     def DescribeIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
         answer = milvus_pb2.DescribeIndexResponse(status=common_pb2.Status())
-        answer.index_descriptions.add(
-            index_name="embedding", field_name="embedding", state=common_pb2.IndexState.Finished
-        )
+        state, rows = self.index.pop(0) if len(self.index) > 1 else self.index[0]
+        index = answer.index_descriptions.add(index_name="embedding", field_name="embedding", state=state)
+        index.indexed_rows, index.total_rows = rows, 1_000
+        index.params.add(key="index_type", value="IVF_FLAT")
         return answer
 
     def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -81,7 +85,7 @@ def test_requests_to_a_gpu_server(recorder: tuple[Recorder, str]) -> None:
     milvus._create_index(Index("GPU_IVF_FLAT", "IP", build, ""))
     sent = key_values(servicer.created[0].extra_params)
     assert (sent["index_type"], sent["metric_type"]) == ("GPU_IVF_FLAT", "IP")
-    expected = {"nlist": 4096, "cache_dataset_on_device": "true"}
+    expected = {"nlist": 2048, "cache_dataset_on_device": "true"}
     assert json.loads(sent["params"]) == expected
 
     effort = first_effort("GPU_IVF_FLAT", build, 59, None)
@@ -92,10 +96,32 @@ def test_requests_to_a_gpu_server(recorder: tuple[Recorder, str]) -> None:
     group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
     np.testing.assert_array_equal([np.frombuffer(v, "<f4") for v in group.placeholders[0].values], queries)
     sent = key_values(request.search_params)
-    assert (sent["topk"], sent["metric_type"], json.loads(sent["params"])["nprobe"]) == ("3", "IP", 64)
+    assert (sent["topk"], sent["metric_type"], json.loads(sent["params"])["nprobe"]) == ("3", "IP", 32)
     assert request.consistency_level == common_pb2.ConsistencyLevel.Strong
     np.testing.assert_array_equal(ids, [[5, 6, -1], [7, -1, -1]])
     assert scores[1, 0] == 0.125 and np.isnan(scores[0, 2])
+    milvus.close()
+
+
+def test_an_index_is_waited_for_as_long_as_it_grows(
+    recorder: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in (("_LONGEST_LOOK", 0.1), ("_SEGMENT_SECONDS", 0.35), ("LINE_EVERY", 0.05)):
+        monkeypatch.setattr(f"job.backends.milvus.collection.{name}", value)
+    servicer, uri = recorder
+    milvus, state = Milvus(uri, None, "news_data"), common_pb2.IndexState
+    servicer.index = [(state.Unissued, 0), *((state.InProgress, rows) for rows in (0, 0, 200, 200, 200, 500, 500))]
+    servicer.index.append((state.Finished, 1_000))
+    with caplog.at_level("INFO", logger=logger.name):
+        milvus._wait_until_indexed("embedding")
+    assert len(servicer.index) == 1
+    assert "store: the server builds the IVF_FLAT index: 200 of 1,000 rows after 0 s" in caplog.messages
+    servicer.index = [(state.InProgress, 0), (state.InProgress, 500)]
+    with pytest.raises(JobError, match=r"IVF_FLAT index .* no progress for 0 s, at 500 of 1,000 rows .* store\.index"):
+        milvus._wait_until_indexed("embedding")
+    servicer.index = [(state.Failed, 500)]
+    with pytest.raises(JobError, match=r"IVF_FLAT index in collection 'news_data' failed, at 500 of 1,000 rows"):
+        milvus._wait_until_indexed("embedding")
     milvus.close()
 
 
