@@ -15,9 +15,12 @@ from job.runtime.log import logger
 
 if TYPE_CHECKING:
     from job.backends.knn.exact import ExactSearch
+    from job.backends.milvus.index_kinds import SearchEffort
     from job.backends.milvus.search import MilvusSearch
 
 _CALIBRATION_ROWS = 200
+# of an IVF_FLAT index, per query: HNSW's build and search together take less time than reading more (100,000 x 384)
+_ROWS_READ = 20_000
 
 
 def open_search(job: Job, vectors: Floats, k: int, exact_search: "ExactSearch") -> "MilvusSearch":
@@ -125,4 +128,18 @@ def _calibrate(job: Job, search: "MilvusSearch", exact_search: "ExactSearch", ve
         recall = sample.recall(sort_rows(found, pair_distances(vectors, sample.rows, found), k)[1])
         logger.info("neighbors: %s gives recall %.4f on %d rows", search.effort, recall, len(sample))
         if recall is None or recall >= aim or not search.try_harder():
-            return
+            break
+    advice = advised_index(job.milvus.index().kind, search.effort, len(vectors))
+    if advice and not job.whole_collection:
+        logger.warning("neighbors: %s", advice)
+
+
+def advised_index(kind: str, effort: "SearchEffort", rows: int) -> str | None:
+    """What to say where another index than this one would be faster; None: nothing."""
+    read = rows * effort.value // max(effort.largest, 1)
+    if kind != "IVF_FLAT" or read <= _ROWS_READ:
+        return None
+    return (
+        f"each query reads some {read:,} of {rows:,} rows ({effort} of {effort.largest}), since neighbors are spread "
+        "over many lists: store.index=HNSW, in the same run_dir, should take less time"
+    )
