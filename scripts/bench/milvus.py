@@ -2,12 +2,15 @@
 
     .venv/bin/python scripts/bench/milvus.py --quick
     .venv/bin/python scripts/bench/milvus.py --rows 100000 --data FILE.parquet
+    .venv/bin/python scripts/bench/milvus.py --spread --data FILE.parquet
 
 Real headlines, embedded once by MiniLM (384 dimensions), k = 50, on Milvus Lite (FLAT) and on the server of
 `scripts/milvus/serve.py` (IVF_FLAT), all in one run. Each measurement has its own process, so that its peak memory can
 be measured. The tutorial's loop (one insert per row, 10 queries per request, L2) is measured on 1,000 rows of a
 collection of the full size, and its time is scaled to all rows. "graph" is the whole neighbors stage: search, distances
 from the vectors, recall. "ids" is only the requests and their answers, which is what pymilvus's `search` does.
+
+`--spread`: instead of the first headlines, a sample of them and of copies in which names are exchanged.
 """
 
 import argparse
@@ -24,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from real_headlines import TITLES, UCI, distinct_titles, require
+from real_headlines import TITLES, UCI, distinct_titles, require, spread_titles
 
 ROOT = Path(__file__).parents[2]
 K, SLICE = 50, 1_000
@@ -32,13 +35,14 @@ COLLECTION = "bench"
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "milvus")]
 
 
-def embed(data: Path, rows: int, folder: Path) -> None:
-    """Write the first `rows` distinct titles and their vectors into `folder`, ascending by id."""
+def embed(data: Path, rows: int, folder: Path, which: str) -> None:
+    """Write `rows` distinct titles, the `first` or `spread` ones, and their vectors into `folder`, ascending by id."""
     from job.backends.embedding.encoder import FlagEncoder
     from job.backends.embedding.models import find_model
     from job.stages.ingest_texts import headline_id
 
-    titles = sorted(distinct_titles(data, rows), key=headline_id)
+    titles = (spread_titles if which == "spread" else distinct_titles)(data, rows)
+    titles.sort(key=headline_id)
     encoder = FlagEncoder(find_model("minilm", "auto"), "cpu", "fp32", 512, None)
     np.save(folder / "vectors.npy", encoder.encode(titles).astype(np.float32))
     (folder / "titles.json").write_text(json.dumps(titles))
@@ -59,7 +63,8 @@ def prepared_job(folder: Path, uri: str, index: str) -> Any:
     from job.stages.ingest_texts import headline_id
 
     vectors, titles = load(folder)
-    columns = [[headline_id(t) for t in titles], titles, [None] * len(titles), titles, [1] * len(titles)]
+    nothing = [None] * len(titles)
+    columns = [[headline_id(t) for t in titles], titles, nothing, titles, [1] * len(titles), nothing]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, HEADLINES, strict=True)], schema=HEADLINES)
     settings = {
         "run_dir": tempfile.mkdtemp(dir=folder),
@@ -240,14 +245,14 @@ def measure(name: str, words: list[str]) -> None:
     print(json.dumps(result | {"peak_mb": peak}))
 
 
-def measure_all(data: Path, rows: int, quick: bool) -> tuple[int, dict[str, dict[str, float]]]:
+def measure_all(data: Path, rows: int, which: str, quick: bool) -> tuple[int, dict[str, dict[str, float]]]:
     """The number of headlines, and the result of each measurement by its label."""
     from serve import Server
 
     table = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        in_process("embed", data.resolve(), rows, folder)
+        in_process("embed", data.resolve(), rows, folder, which)
         table["Lite, tutorial's loop"] = in_process("tutorial", folder, f"{folder}/tutorial.db")
         table["Lite FLAT, ours"] = in_process("ours", folder, f"{folder}/ours.db", "FLAT")
         server = Server(folder / "server")
@@ -257,7 +262,8 @@ def measure_all(data: Path, rows: int, quick: bool) -> tuple[int, dict[str, dict
             nprobe = int(table["server IVF_FLAT, ours"]["nprobe"])
             table["server IVF_FLAT, pymilvus search"] = in_process("plain", folder, server.uri, nprobe)
             if not quick:
-                table["server FLAT, ours"] = in_process("ours", folder, server.uri, "FLAT")
+                for index in ("HNSW", "FLAT"):
+                    table[f"server {index}, ours"] = in_process("ours", folder, server.uri, index)
         finally:
             server.stop()
         table["exact on the CPU, ours"] = in_process("exact", folder)
@@ -266,16 +272,21 @@ def measure_all(data: Path, rows: int, quick: bool) -> tuple[int, dict[str, dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="without FLAT on the server: three minutes on two cores")
+    parser.add_argument(
+        "--quick", action="store_true", help="without HNSW and FLAT on the server: three minutes on two cores"
+    )
     parser.add_argument("--rows", type=int, default=20_000, help="the number of headlines")
     parser.add_argument("--data", type=Path, default=UCI, help="a Parquet file with a column `title`")
+    parser.add_argument("--spread", action="store_true", help="headlines with few others near them")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         measure(arguments.measure[0], arguments.measure[1:])
         return
     require(arguments.data, TITLES)
-    rows, table = measure_all(arguments.data, arguments.rows, arguments.quick)
+    rows, table = measure_all(
+        arguments.data, arguments.rows, "spread" if arguments.spread else "first", arguments.quick
+    )
     print(f"{platform.platform()}, {os.cpu_count()} cores, {rows:,} headlines of {arguments.data.name}, k = {K}")
     keys = ["write", "graph", "graph_cpu", "ids", "ids_cpu", "recall", "peak_mb"]
     print(f"{'seconds':<34}" + "".join(f"{key:>11}" for key in keys))

@@ -2,6 +2,7 @@
 
 import random
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def distinct_titles(path: Path, count: int) -> list[str]:
     import pyarrow.parquet as pq
 
     return list(dict.fromkeys(pq.read_table(path, columns=["title"])["title"].to_pylist()))[:count]
+
+
+def spread_titles(path: Path, count: int) -> list[str]:
+    """`count` titles drawn from the file's and from three copies with other names: a hard case for an approximate
+    search, since most have few others near them."""
+    titles = distinct_titles(path, sys.maxsize)
+    copies = [exchanged_names(titles, seed) for seed in (1, 2, 3)]
+    pool = sorted({*titles}.union(*copies))
+    return random.Random(0).sample(pool, count)
 
 
 def exchanged_names(titles: list[str], seed: int) -> list[str]:
