@@ -100,8 +100,9 @@ def headlines(data: Path, rows: int) -> pa.Table:
     table = pq.read_table(data, columns=columns)
     titles, parts = table["title"].to_pylist(), [table]
     while len(parts) * len(table) < rows:
-        copy = pa.array(exchanged_names(titles, len(parts)))
-        parts.append(table.set_column(columns.index("title"), "title", copy))
+        field = table.schema.field("title")
+        copy = pa.array(exchanged_names(titles, len(parts)), field.type)
+        parts.append(table.set_column(columns.index("title"), field, copy))
     return pa.concat_tables(parts).slice(0, rows)
 
 
