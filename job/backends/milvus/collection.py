@@ -186,8 +186,8 @@ class Milvus(CollectionReader):
         describe = self._client.describe_index
         while True:
             found = self._call("describing the index", lambda: describe(self.collection, field, timeout=CALL_SECONDS))
-            # Zilliz Cloud and Milvus's newer releases may leave it out
-            state, now = found.get("state", "Finished"), time.monotonic()
+            # a server may leave the state out; without an index, which another program dropped, loading fails
+            state, now = (found or {}).get("state", "Finished"), time.monotonic()
             if state == "Finished":
                 return
             if found["indexed_rows"] != rows:
