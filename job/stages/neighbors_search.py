@@ -129,15 +129,18 @@ def _calibrate(job: Job, search: "MilvusSearch", exact_search: "ExactSearch", ve
         logger.info("neighbors: %s gives recall %.4f on %d rows", search.effort, recall, len(sample))
         if recall is None or recall >= aim or not search.try_harder():
             break
-    advice = advised_index(job.milvus.index().kind, search.effort, len(vectors))
-    if advice and not job.whole_collection:
+    # the index of a whole collection is not this run's to choose
+    advice = None if job.whole_collection else advised_index(search.index.kind, search.effort, len(vectors))
+    if advice:
         logger.warning("neighbors: %s", advice)
 
 
 def advised_index(kind: str, effort: "SearchEffort", rows: int) -> str | None:
     """What to say where another index than this one would be faster; None: nothing."""
-    read = rows * effort.value // max(effort.largest, 1)
-    if kind != "IVF_FLAT" or read <= _ROWS_READ:
+    if kind != "IVF_FLAT":
+        return None
+    read = rows * effort.value // effort.largest
+    if read <= _ROWS_READ:
         return None
     return (
         f"each query reads some {read:,} of {rows:,} rows ({effort} of {effort.largest}), since neighbors are spread "

@@ -29,7 +29,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pymilvus import MilvusClient
 from real_headlines import FOLDER, TITLES, exchanged_names, require
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +118,9 @@ def compare(rows: int, data: Path, folder: Path, uri: str | None) -> pd.DataFram
         measured = run(folder / "run", settings)
     finally:
         if uri:
+            # not above: pymilvus reads MILVUS_URI when it is imported, and rejects a file's name
+            from pymilvus import MilvusClient
+
             MilvusClient(uri).drop_collection(COLLECTION)
     both = {}
     for kind, least in KINDS.items():

@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -25,8 +24,8 @@ def require(path: Path, content: str) -> None:
         raise SystemExit(f"--data: there is no file {path}: give {content}")
 
 
-def distinct_titles(path: Path, count: int) -> list[str]:
-    """The first `count` distinct titles of a Parquet file."""
+def distinct_titles(path: Path, count: int | None = None) -> list[str]:
+    """The first `count` distinct titles of a Parquet file, by default all."""
     import pyarrow.parquet as pq
 
     return list(dict.fromkeys(pq.read_table(path, columns=["title"])["title"].to_pylist()))[:count]
@@ -35,7 +34,7 @@ def distinct_titles(path: Path, count: int) -> list[str]:
 def spread_titles(path: Path, count: int) -> list[str]:
     """`count` titles drawn from the file's and from three copies with other names: a hard case for an approximate
     search, since most have few others near them."""
-    titles = distinct_titles(path, sys.maxsize)
+    titles = distinct_titles(path)
     copies = [exchanged_names(titles, seed) for seed in (1, 2, 3)]
     pool = sorted({*titles}.union(*copies))
     return random.Random(0).sample(pool, count)

@@ -17,7 +17,7 @@ from job.runtime.log import logger
 from job.runtime.progress import LINE_EVERY
 
 _DELETED_AT_ONCE = 5_000
-# a server indexes one segment after the other, each of some 250,000 rows: minutes on a few cores
+# rows count as indexed when their whole segment is, of some 250,000 rows: that takes minutes on a few cores
 _SEGMENT_SECONDS = 3_600.0
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 2.0
 
@@ -156,8 +156,9 @@ class Milvus(CollectionReader):
         if not self.has_index():
             self._create_index(index)
         if not self.lite:
-            for field in (self.fields.sparse, self.fields.vector) if self.has_sparse else (self.fields.vector,):
-                self._wait_until_indexed(field)
+            if self.has_sparse:
+                self._wait_until_indexed(self.fields.sparse)
+            self._wait_until_indexed(self.fields.vector)
         self.load()
 
     def _create_index(self, index: Index) -> None:
@@ -183,11 +184,10 @@ class Milvus(CollectionReader):
         """
         start = last_line = last_rows = time.monotonic()
         rows, wait = 0, _FIRST_LOOK
-        describe = self._client.describe_index
         while True:
-            found = self._call("describing the index", lambda: describe(self.collection, field, timeout=CALL_SECONDS))
             # a server may leave the state out; without an index, which another program dropped, loading fails
-            state, now = (found or {}).get("state", "Finished"), time.monotonic()
+            found = self._describe_index(field) or {}
+            state, now = found.get("state", "Finished"), time.monotonic()
             if state == "Finished":
                 return
             if found["indexed_rows"] != rows:

@@ -69,11 +69,13 @@ class CollectionReader:
         names: list[str] = self._call("listing indexes", lambda: list_indexes(self.collection, field_name=field))
         return names
 
+    def _describe_index(self, field: str) -> Any:
+        """A dict of the index's settings, state and rows; None where the field has none."""
+        return self._call("describing the index", lambda: self._client.describe_index(self.collection, field))
+
     def index(self) -> Index:
         """The index of the vectors, as the server describes it."""
-        description = self._call(
-            "describing the index", lambda: self._client.describe_index(self.collection, self.fields.vector)
-        )
+        description = self._describe_index(self.fields.vector)
         inner = description.get("params") if isinstance(description.get("params"), dict) else {}
         kind, metric = str(description["index_type"]), str(description["metric_type"])
         return Index(kind, metric, {**description, **inner}, "it already exists")

@@ -45,7 +45,7 @@ class MilvusSearch:
     def __init__(self, milvus: Milvus, ids: Ids, vectors: Floats, settings: SearchSettings) -> None:
         n, dim = vectors.shape
         self._milvus, self._ids, self._vectors, self._settings = milvus, ids, vectors, settings
-        index = milvus.index()
+        self.index = index = milvus.index()
         self._metric, self._kind = index.metric, KINDS.get(index.kind)
         self._top_k = min(settings.top_k, n, MAX_TOP_K)
         self._batch = milvus.queries_at_once(settings.batch, index.metric, n, dim)
