@@ -119,7 +119,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
 def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
     times, found = tally.times, []
     if times.without_zone:
-        found.append(f"input.time: {times.without_zone:,} times of column '{columns.time}' name no zone: taken as UTC")
+        found.append(f"input.time: {times.without_zone:,} times of column '{columns.time}' name no known zone: taken as UTC")
     if columns.time and times.unusable:
         example = f", such as '{times.example}'" if times.example else ""
         found.append(f"input.time: {times.unusable:,} rows have no usable time in column '{columns.time}'{example}")

@@ -2,6 +2,7 @@
 
 import email.utils
 import math
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,14 +21,24 @@ USUAL_NAMES = (
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
 
+# of dates written as one number: 20140310, 201403100930, 20140310093000. All but the last could be an epoch too, of 1970
+# or of 1976 in milliseconds
+_CALENDAR_DIGITS = (8, 12, 14)
+_CALENDAR_YEARS = range(1800, 2101)
+# the smallest epoch, of 1973: years and numbers of days are no times
+_LEAST_EPOCH = 1e8
+# as pandas writes whole numbers of a column where some are missing
+_NUMBER = re.compile(r"(\d{8,})(?:\.(\d*))?")
+_TWELVE_HOURS = re.compile(r"\b(0?[1-9]|1[0-2])((?::[0-5]\d){0,2})\s?([ap])\.?m\b\.?", re.IGNORECASE)
+
 # the years 1 to 9999
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 
 
 @dataclass
 class Times:
-    """A parser that counts. `without_zone`: times taken as UTC because they name no zone. `unusable`: rows without a
-    time that can be read; `example` is one of their texts."""
+    """A parser that counts. `without_zone`: times taken as UTC because they name no zone that is known. `unusable`: rows
+    without a time that can be read; `example` is one of their texts."""
 
     without_zone: int = 0
     unusable: int = 0
@@ -36,8 +47,9 @@ class Times:
     def parse(self, column: pa.Array) -> npt.NDArray[np.float64]:
         """Seconds since 1970 UTC, float64 [n], NaN where there is no usable time; adds to the counts.
 
-        Read are Arrow timestamps and dates, numbers (epoch seconds, milliseconds, microseconds or nanoseconds, told by
-        their size), and text: ISO 8601, RFC 2822, or digits. Years before 1 and after 9999 are no usable times.
+        Read are Arrow timestamps and dates; numbers, as dates where their digits are one (20140310), otherwise as
+        epoch seconds, milliseconds, microseconds or nanoseconds, told by their size; and text: ISO 8601, RFC 2822 and
+        what is like it, with AM and PM, or a number. Years before 1 and after 9999 are no usable times.
         """
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
             if getattr(column.type, "tz", None) is None:
@@ -45,7 +57,7 @@ class Times:
             seconds = _from_arrow(column)
         elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             values = column.cast(pa.float64(), safe=False).fill_null(math.nan)
-            seconds = np.array([_from_epoch(value) for value in values.to_pylist()], np.float64)
+            seconds = np.array([self._from_number(value) for value in values.to_pylist()], np.float64)
         else:
             seconds = np.array([self._from_text(value) for value in as_strings(column).to_pylist()], np.float64)
         # later stages write times as dates
@@ -57,12 +69,25 @@ class Times:
         text = str(value).strip() if value is not None else ""
         if not text:
             return math.nan
-        if text.isdecimal() and len(text) > 8:
-            return _from_epoch(float(text))
+        if _NUMBER.fullmatch(text):
+            return self._from_number(float(text))
+        text = _TWELVE_HOURS.sub(_of_24_hours, text)
         found = _from_iso(text) or _from_rfc(text)
         if found is None:
             self.example = self.example or text[:40]
             return math.nan
+        return self._seconds(found)
+
+    def _from_number(self, value: float) -> float:
+        found = _from_calendar(value)
+        if found is not None:
+            return self._seconds(found)
+        seconds = _from_epoch(value)
+        if math.isnan(seconds) and not math.isnan(value):
+            self.example = self.example or f"{value:.16g}"
+        return seconds
+
+    def _seconds(self, found: datetime) -> float:
         if found.tzinfo is None:
             self.without_zone += 1
             found = found.replace(tzinfo=UTC)
@@ -78,10 +103,25 @@ def _from_arrow(column: pa.Array) -> npt.NDArray[np.float64]:
     return values / {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
 
 
+def _from_calendar(value: float) -> datetime | None:
+    """The date whose digits the number has."""
+    if not value.is_integer() or not 1e7 <= value < 1e14:
+        return None
+    text = f"{value:.0f}"
+    if len(text) not in _CALENDAR_DIGITS or int(text[:4]) not in _CALENDAR_YEARS:
+        return None
+    return _from_iso(f"{text[:8]}T{text[8:]}" if text[8:] else text)
+
+
 def _from_epoch(value: float) -> float:
-    if not math.isfinite(value) or value <= 0:
+    if not _LEAST_EPOCH <= value < math.inf:
         return math.nan
     return value / next(unit for limit, unit in _UNITS if value < limit)
+
+
+def _of_24_hours(match: re.Match[str]) -> str:
+    hour = int(match[1]) % 12 + (12 if match[3] in "pP" else 0)
+    return f"{hour:02}{match[2] or ':00'}"
 
 
 def _from_iso(text: str) -> datetime | None:

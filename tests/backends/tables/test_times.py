@@ -24,6 +24,13 @@ NOON = datetime(2024, 4, 25, 12, 0, 0, tzinfo=UTC).timestamp()
         ("1714046400", 0),
         ("1714046400000", 0),
         (" 2024-04-25T12:00:00.000Z ", 0),
+        ("1714046400.0", 0),
+        ("20240425120000", 1),
+        ("202404251200", 1),
+        ("Apr 25, 2024 12:00 PM", 1),
+        ("Thursday, April 25, 2024 8:00 AM EDT", 0),
+        ("2024-04-25 12:00:00 p.m.", 1),
+        ("25 Apr 2024 12pm", 1),
     ],
 )
 def test_one_moment_in_many_forms(text: str, without_zone: int) -> None:
@@ -35,6 +42,26 @@ def test_one_moment_in_many_forms(text: str, without_zone: int) -> None:
 @pytest.mark.parametrize("value", [NOON, NOON * 1e3, NOON * 1e6, NOON * 1e9, int(NOON), int(NOON) * 1000])
 def test_a_number_is_an_epoch_in_the_unit_that_its_size_tells(value: float) -> None:
     assert Times().parse(pa.array([value]))[0] == pytest.approx(NOON)
+
+
+@pytest.mark.parametrize("value", [20240425, 20240425.0, "20240425", "20240425.0", "2024-04-25", "Apr 25, 2024 12 AM"])
+def test_a_number_whose_digits_are_a_date_is_that_day(value: float | str) -> None:
+    parser = Times()
+    assert parser.parse(pa.array([value])).tolist() == [NOON - 12 * 3600]
+    assert (parser.without_zone, parser.unusable) == (1, 0)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_hours_of_a_twelve_hour_clock(hour: int) -> None:
+    half = f"{hour % 12 or 12}:30 {'AM' if hour < 12 else 'PM'}"
+    assert Times().parse(pa.array([f"Apr 25, 2024 {half}"])).tolist() == [NOON + (hour - 12) * 3600 + 1800]
+
+
+@pytest.mark.parametrize("value", [2024, 19838, 99999999, 20241301, 20240230])
+def test_a_small_number_that_is_no_date_is_no_time(value: int) -> None:
+    parser = Times()
+    assert np.isnan(parser.parse(pa.array([value]))).all()
+    assert (parser.unusable, parser.example) == (1, str(value))
 
 
 def test_arrow_timestamps_and_dates() -> None:
