@@ -144,9 +144,10 @@ def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scr
     from job.backends.knn.brute_force import nearest_to
     from job.backends.knn.vote import nearest_cluster_of_new
     from job.backends.stories.assign import Texts
+    from job.backends.tables.take import take_rows
     from job.commands.assign_vectors import embed_new, run_vectors
 
-    texts = headlines.table["text"].take(new).to_pylist()
+    texts = take_rows(headlines.table.select(["text"]), new)["text"].to_pylist()
     vectors, lexical = embed_new(job, texts, scratch)
     dense = run_vectors(job)
     settings, limit = job.config.cluster, job.config.cluster.noise_distance

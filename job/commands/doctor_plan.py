@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from job.backends.embedding.shape import ModelShape
+from job.backends.tables.take import take_rows
 from job.prediction import MEGABYTE, needs, shortages, size_for, size_of
 from job.runtime.needs import GIB, Need
 from job.runtime.room import disk_room, memory_room
@@ -103,14 +104,14 @@ def _try_model(job: "Job", folder: Path, headlines: int) -> _Trial:
     check_precision(job.precision.value, job.device.value)
     start = time.perf_counter()
     encoder = open_encoder(job)
-    texts = pq.read_table(folder / "headlines.parquet", columns=["text"])["text"]
+    texts = pq.read_table(folder / "headlines.parquet", columns=["text"])
     # the first pass makes what is made once
-    encoder.encode(texts.slice(0, 8).to_pylist())
+    encoder.encode(texts["text"].slice(0, 8).to_pylist())
     load = time.perf_counter() - start
     most = min(headlines, shard_rows(job))
     order, count = np.random.default_rng(0).permutation(headlines), min(_FIRST_TRIAL, most)
     while True:
-        sample = texts.take(order[:count]).to_pylist()
+        sample = take_rows(texts, order[:count])["text"].to_pylist()
         start = time.perf_counter()
         encoder.encode(sample)
         taken = time.perf_counter() - start

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from job.backends.tables.take import take_rows
 from job.commands.export_tables import stories_table
 from job.context import Job
 from job.data import Ints
@@ -50,7 +51,7 @@ def points_table(job: Job) -> pa.Table:
     ids, first = np.unique(answer["id"].to_numpy(), return_index=True)
     # rows that `store.filter` left out are in the answer, but are no headlines of the run
     rows = first[np.searchsorted(ids, job.headlines.ids)]
-    table = answer.take(pa.array(rows))
+    table = take_rows(answer, rows)
     times = job.headlines.times
     if np.isfinite(times).any():
         micros = pa.array(np.where(np.isfinite(times), times, 0) * 1e6, mask=~np.isfinite(times)).cast(
@@ -97,9 +98,9 @@ def labels_table(job: Job) -> pa.Table:
 
 def _labels(job: Job, labels: Ints, named: list[tuple[int, str]], levels: list[int]) -> list[dict[str, Any]]:
     order = np.argsort(labels, kind="stable")
-    rows = []
+    ordered, rows = labels[order], []
     for (number, name), level in zip(named, levels, strict=True):
-        start, stop = np.searchsorted(labels[order], [number, number + 1])
+        start, stop = np.searchsorted(ordered, [number, number + 1])
         if start == stop:
             continue
         x, y = np.median(job.layout[order[start:stop], :2].astype(np.float64), axis=0)

@@ -53,7 +53,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 7
+    version = 8
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
@@ -119,7 +119,8 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
 def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
     times, found = tally.times, []
     if times.without_zone:
-        found.append(f"input.time: {times.without_zone:,} times of column '{columns.time}' name no known zone: taken as UTC")
+        of_column = f"{times.without_zone:,} times of column '{columns.time}'"
+        found.append(f"input.time: {of_column} name no known zone: taken as UTC")
     if columns.time and times.unusable:
         example = f", such as '{times.example}'" if times.example else ""
         found.append(f"input.time: {times.unusable:,} rows have no usable time in column '{columns.time}'{example}")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from job.backends.tables.take import take_rows
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
@@ -91,13 +92,13 @@ def distinct(texts: pa.Table) -> Headlines:
     copies = np.bincount(group).astype(np.int32)
     repeats = np.flatnonzero(~new)
     if len(repeats):
-        copies_of, originals = texts["text"].take(order[repeats]), texts["text"].take(first[group[repeats]])
-        if not pc.all(pc.equal(copies_of, originals)).as_py():
+        text = texts.select(["text"])
+        if not take_rows(text, order[repeats]).equals(take_rows(text, first[group[repeats]])):
             raise JobError("two different headlines have the same 63-bit id: please report these two texts")
     times = np.full(len(first), np.inf)
     known = np.nan_to_num(texts["time"].to_numpy(), nan=np.inf)
     np.minimum.at(times, group, known[order])
-    table = texts.take(first).append_column("copies", pa.array(copies))
+    table = take_rows(texts, first).append_column("copies", pa.array(copies))
     earliest = pa.array(np.where(np.isfinite(times), times, np.nan), from_pandas=True)
     table = table.set_column(table.column_names.index("time"), "time", earliest)
     return Headlines(table.select(HEADLINES.names).combine_chunks().cast(HEADLINES))

@@ -28,6 +28,7 @@ class StoreStage(Stage):
     """
 
     name = "store"
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         config, fields = job.config, job.config.store.extra_fields
@@ -172,7 +173,13 @@ def _read_back(job: Job, written: StageResult) -> StageResult:
     }
     warnings = []
     if found.unusable:
-        warnings = [f"{found.unusable:,} rows have no usable vector and are left out"]
+        warnings.append(f"{found.unusable:,} rows have no usable vector and are left out")
+    wanted = job.config.input.time
+    if found.untimed and (wanted if wanted != "auto" else job.run.stats("ingest").get("time")):
+        warnings.append(
+            f"{found.untimed:,} rows of the collection that are not of this input have no publication time: it is kept "
+            "for the next runs where store.extra_fields has the column of input.time"
+        )
     return StageResult(found.rows, found.digest, written.fallbacks, warnings, stats)
 
 

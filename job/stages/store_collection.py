@@ -5,7 +5,8 @@ are the input's rows followed by the collection's other rows, for the answer. Me
 of all.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job.backends.milvus import Milvus
+from job.backends.tables import sources as publishers
+from job.backends.tables import times as publication
 from job.backends.tables.columns import first_usual
-from job.backends.tables.sources import USUAL_NAMES, source_names
-from job.backends.tables.times import Times
+from job.backends.tables.stack import stack
+from job.backends.tables.take import take_rows
 from job.context import COLLECTION, Job
 from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
 from job.runtime import signals
@@ -33,10 +36,12 @@ _UNIT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class ReadBack:
-    """`rows` in all, `others` of them not of this input, `unusable` left out; whether all vectors have length 1."""
+    """`rows` in all, `others` of them not of this input, `untimed` of these without a publication time; `unusable` left
+    out; whether all vectors have length 1."""
 
     rows: int
     others: int
+    untimed: int
     unusable: int
     unit_length: bool
     digest: str
@@ -58,16 +63,17 @@ def read_collection(job: Job) -> ReadBack:
             found = _read_rows(job, file)
         if not sum(len(table) for table in found.tables):
             raise BadInput(_nothing_selected(job))
-        table = pa.concat_tables(found.tables, promote_options="permissive")
+        table = stack(found.tables)
         order = np.argsort(table["id"].to_numpy(), kind="stable")
         _finish_vectors(temporary, order, job.milvus.schema.dim)
-    table = table.take(order)
+    table = take_rows(table, order)
     headlines = _headlines(job, table)
     headlines.save(folder / "headlines.parquet")
     others = ~np.isin(headlines.ids, job.input_headlines.ids)
     _write_answer_rows(job, table.filter(pa.array(others)), headlines.table.filter(pa.array(others)))
     content = digest(headlines.ids, digest_file(folder / "headlines.parquet"), digest_file(folder / "vectors.npy"))
-    return ReadBack(len(headlines), int(others.sum()), found.unusable, found.unit_length, content)
+    untimed = int(np.isnan(headlines.times[others]).sum())
+    return ReadBack(len(headlines), int(others.sum()), untimed, found.unusable, found.unit_length, content)
 
 
 @dataclass
@@ -158,22 +164,27 @@ def _headlines(job: Job, table: pa.Table) -> Headlines:
 
 
 def _times(job: Job, table: pa.Table) -> list[float | None]:
-    """Publication times of the rows, where `input.time` is one of the extra fields."""
-    name = job.config.input.time
-    if name not in table.column_names:
+    """Publication times of the rows, where the column `input.time` is one of the extra fields."""
+    name = _column_of(job.config.input.time, publication.USUAL_NAMES, table)
+    if name is None:
         return [None] * len(table)
-    seconds: list[float | None] = pa.array(Times().parse(table[name].combine_chunks()), from_pandas=True).to_pylist()
-    return seconds
+    seconds = pa.array(publication.Times().parse(table[name].combine_chunks()), from_pandas=True)
+    return list(seconds.to_pylist())
 
 
 def _sources(job: Job, others: pa.Table) -> pa.Array:
     """Who published the rows, where the column `input.source` is one of the extra fields."""
-    name = job.config.input.source
-    if name == "auto":
-        name = first_usual(USUAL_NAMES, others.column_names)
-    if name not in others.column_names:
+    name = _column_of(job.config.input.source, publishers.USUAL_NAMES, others)
+    if name is None:
         return pa.nulls(len(others), pa.string())
-    return source_names(others[name].combine_chunks())
+    return publishers.source_names(others[name].combine_chunks())
+
+
+def _column_of(setting: str | None, usual: Sequence[str], table: pa.Table) -> str | None:
+    """The column that the setting names, as ingest finds it in an input."""
+    if setting is None:
+        return None
+    return first_usual(usual if setting == "auto" else (setting,), table.column_names)
 
 
 def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
@@ -185,14 +196,21 @@ def _write_answer_rows(job: Job, others: pa.Table, headlines: pa.Table) -> None:
     added = pa.table(columns)
     file, number = np.full(len(added), -1, np.int32), np.arange(len(added), dtype=np.int64)
     places = pa.table([others["id"], file, number, headlines["time"], _sources(job, others)], schema=ROWS)
-    if job.run.file("input.parquet").exists():
+    # an input of an earlier run may still be there
+    if job.has_input:
         own = pq.read_table(job.run.file("input.parquet"))
-        for name in added.column_names:
-            if name in own.column_names and added[name].type != own[name].type:
-                column = added.column_names.index(name)
-                added = added.set_column(column, name, added[name].cast(own[name].type, safe=False))
-        added = pa.concat_tables([own, added], promote_options="permissive")
+        added = stack([own, _as_in(own, added)])
         places = pa.concat_tables([pq.read_table(job.run.file("rows.parquet")), places])
     for name, table in (("rows.parquet", places), ("input.parquet", added)):
         with atomic(job.run.file(COLLECTION) / name) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+
+
+def _as_in(own: pa.Table, added: pa.Table) -> pa.Table:
+    """Milvus holds numbers, booleans and texts: the columns of other types as they are in `own`, if they fit."""
+    for position, name in enumerate(added.column_names):
+        if name in own.column_names:
+            # a value that does not fit, as a text that is no date: the column becomes text where both are joined
+            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+                added = added.set_column(position, name, added[name].cast(own[name].type))
+    return added

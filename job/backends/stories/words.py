@@ -124,10 +124,10 @@ def project(terms: Terms, scale: float, out: Floats, threads: int = 1) -> None:
 
 def _count_terms(texts: pa.Array) -> tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """The hashes of the terms, ascending in each text, how often each stands in its text, and their number per text."""
-    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    column = texts.cast(pa.large_string())
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     column = pc.utf8_normalize(pc.fill_null(column, ""), "NFKD")
     column = pc.utf8_lower(pc.utf8_normalize(pc.replace_substring_regex(column, _ACCENTS, ""), "NFKC"))
-    column = column.cast(pa.large_string())
     offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
     data = column.buffers()[2]
     bytes_ = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)

@@ -21,7 +21,7 @@ USUAL_NAMES = (
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
 
-# of dates written as one number: 20140310, 201403100930, 20140310093000. All but the last could be an epoch too, of 1970
+# of dates written as one number: 20140310, 201403100930, 20140310093000. The first two could be an epoch too, of 1970,
 # or of 1976 in milliseconds
 _CALENDAR_DIGITS = (8, 12, 14)
 _CALENDAR_YEARS = range(1800, 2101)
@@ -37,8 +37,8 @@ _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 
 @dataclass
 class Times:
-    """A parser that counts. `without_zone`: times taken as UTC because they name no zone that is known. `unusable`: rows
-    without a time that can be read; `example` is one of their texts."""
+    """A parser that counts. `without_zone`: times taken as UTC because they name no zone that is known. `unusable`:
+    rows without a time that can be read; `example` is one of their texts."""
 
     without_zone: int = 0
     unusable: int = 0

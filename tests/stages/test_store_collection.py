@@ -1,0 +1,103 @@
+"""A collection that grows from run to run, read back as a whole from a real Milvus Lite."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from jobs import headlines_of, job_of, stats_of
+
+from job.backends.milvus import Fields, Milvus
+from job.context import COLLECTION, Job
+from job.data import Embeddings
+from job.stages.store import StoreStage
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def milvus(tmp_path: Path) -> Iterator[Milvus]:
+    client = Milvus(str(tmp_path / "milvus.db"), None, "news_data")
+    yield client
+    client.close()
+
+
+def stored(
+    milvus: Milvus, folder: Path, first_id: int, column: pa.Array, name: str = "own", **sections: Any
+) -> tuple[Job, dict[str, Any]]:
+    """Headlines with these values of an own column, added to the collection; all of it is read back."""
+    ids = np.arange(first_id, first_id + len(column))
+    rows = headlines_of(ids, [f"{folder.name} {id}" for id in ids])
+    vectors = np.eye(8, dtype=np.float32)[ids % 8]
+    milvus.fields = Fields(extra=(name,))
+    store = {"scope": "collection", "extra_fields": [name]}
+    job = job_of(folder, rows, Embeddings(rows.ids, vectors), milvus, store=store, **sections)
+    pq.write_table(pa.table({"title": rows.column("title"), name: column}), folder / "input.parquet")
+    return job, stats_of(StoreStage().run(job))
+
+
+def answer(job: Job) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(job.run.file(COLLECTION) / "input.parquet").to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "today", "expected"),
+    [
+        (pa.array([1, 2]), pa.array([3], pa.int32()), [3, 1, 2]),
+        (pa.array([1.5, 2]), pa.array([3]), [3, 1.5, 2]),
+        (pa.array(["n/a", ""]), pa.array([3]), ["3", "n/a", ""]),
+        (pa.array([NOON, NOON]), pa.array([NOON]), [NOON] * 3),
+        (
+            pa.array(["2026-11-20T12:00:00Z", "x"]),
+            pa.array([NOON]),
+            ["2026-11-20 12:00:00.000000Z", "2026-11-20T12:00:00Z", "x"],
+        ),
+        (pa.array(["2026-11-20", None]), pa.array([NOON.date()]), [NOON.date()] * 2 + [None]),
+        (pa.array(["a", "b"]), pa.array([["x", "y"]]), ['["x", "y"]', "a", "b"]),
+        (pa.array([float("nan"), 2.0]), pa.array([1.0]), [1.0, float("nan"), 2.0]),
+    ],
+)
+def test_an_own_column_has_one_type_on_all_days(
+    milvus: Milvus, tmp_path: Path, before: pa.Array, today: pa.Array, expected: list[Any]
+) -> None:
+    stored(milvus, tmp_path / "mon", 10, before)
+    job, stats = stored(milvus, tmp_path / "tue", 20, today)
+    assert stats["rows_of_others"] == 2
+    found = [row["own"] for row in answer(job)]
+    # NaN is not equal to itself
+    numbers = [value for value in found if value == value]
+    assert numbers == [value for value in expected if value == value]
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("time", ["auto", "published", "Published"])
+def test_headlines_of_earlier_days_keep_their_times(milvus: Milvus, tmp_path: Path, time: str) -> None:
+    section, column = {"path": "news.csv", "time": time}, "published"
+    stored(milvus, tmp_path / "mon", 10, pa.array(["2026-11-20T12:00:00Z"] * 2), column, input=section)
+    job, stats = stored(milvus, tmp_path / "tue", 20, pa.array(["2026-11-21T12:00:00Z"]), column, input=section)
+    assert job.headlines.times[:2].tolist() == [NOON.timestamp()] * 2
+    rows = pq.read_table(job.run.file(COLLECTION) / "rows.parquet")
+    assert rows["time"].to_pylist()[1:] == [NOON.timestamp()] * 2
+    assert stats["warnings"] == []
+
+
+def test_earlier_headlines_without_times_are_a_warning(milvus: Milvus, tmp_path: Path) -> None:
+    section = {"path": "news.csv", "time": "published"}
+    stored(milvus, tmp_path / "mon", 10, pa.array([1, 2]), input=section)
+    _, stats = stored(milvus, tmp_path / "tue", 20, pa.array([3]), input=section)
+    assert "2 rows of the collection that are not of this input have no publication time" in stats["warnings"][0]
+
+
+def test_without_an_input_the_answer_is_the_collection_alone(milvus: Milvus, tmp_path: Path) -> None:
+    job, _ = stored(milvus, tmp_path / "run", 10, pa.array([1, 2]))
+    assert len(answer(job)) == 2
+    again = job_of(tmp_path / "run", None, None, milvus, input={}, store={"scope": "collection"})
+    stats = stats_of(StoreStage().run(again))
+    assert stats["rows_of_others"] == 2
+    assert sorted(row["title"] for row in answer(again)) == ["run 10", "run 11"]
+    assert len(pq.read_table(again.run.file(COLLECTION) / "rows.parquet")) == 2
