@@ -6,6 +6,7 @@ seen for seven days, by publication times, is retired; without times, for seven 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ class Today:
     count: int
     data: str
 
-    @property
+    @cached_property
     def clock(self) -> float | None:
         """When it is, by the publication times, seconds; None without times."""
         known = self.times[np.isfinite(self.times)]
@@ -169,7 +170,8 @@ def next_day(before: StoryState | None, today: Today) -> tuple[StoryState, Story
 def _deaths(alive: list[Story], matched: Matched, now: list[Story], run: int, today: Today) -> list[Change]:
     """End the stories that are no longer there: merged, split up, or unseen for too long."""
     changes = []
-    taken = today.ids[today.labels >= 0]
+    # -1 for the row -1, which is of a headline that is not there
+    labels = np.append(today.labels, -1)
     for number, story in enumerate(alive):
         if story.seen_run == run:
             continue
@@ -182,7 +184,8 @@ def _deaths(alive: list[Story], matched: Matched, now: list[Story], run: int, to
             story.state = RETIRED
         else:
             # a headline is in one story only
-            story.headlines = np.setdiff1d(np.array(story.headlines, np.int64), taken).tolist()
+            headlines = np.array(story.headlines, np.int64)
+            story.headlines = headlines[labels[_rows_of(today.ids, headlines)] < 0].tolist()
             continue
         story.headlines = []
         changes.append(Change(story.state, story.story_id, story.into, None, 0, story.title))
@@ -195,15 +198,20 @@ def _unseen_too_long(story: Story, run: int, clock: float | None) -> bool:
     return run - story.seen_run >= RETIRE_RUNS
 
 
+def _rows_of(ids: Ids, wanted: Ids) -> npt.NDArray[np.int64]:
+    """The rows [m] of these ids in `ids` [n], ascending; -1 for one that is not there."""
+    if not len(ids):
+        return np.full(len(wanted), -1)
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[place] == wanted, place, -1)
+
+
 def _last_story(alive: list[Story], ids: Ids) -> Ints:
     """Of each headline the place of the story that last held it, -1 = none, int32 [n]."""
     result = np.full(len(ids), -1, np.int32)
-    if not len(ids):
-        return result
     for number, story in enumerate(alive):
-        headlines = np.array(story.headlines, np.int64)
-        place = np.minimum(np.searchsorted(ids, headlines), len(ids) - 1)
-        result[place[ids[place] == headlines]] = number
+        rows = _rows_of(ids, np.array(story.headlines, np.int64))
+        result[rows[rows >= 0]] = number
     return result
 
 
