@@ -99,6 +99,19 @@ def test_a_graph_with_ties_is_the_exact_one_and_an_approximate_one_reaches_its_r
     np.testing.assert_allclose(fast[1], slow[1])
 
 
+@pytest.mark.slow
+def test_among_equal_vectors_hnsw_is_asked_with_a_beam_as_wide_as_the_hits(milvus: Milvus, tmp_path: Path) -> None:
+    """The server refuses a narrower one."""
+    rows, found = headlines(3000), vectors(3000)
+    embeddings = Embeddings(rows.ids, found)
+    store(milvus, rows, embeddings, RunDir(tmp_path), index="HNSW")
+    stats = neighbors(milvus, rows, embeddings, RunDir(tmp_path))
+    assert stats["search"] == "ef 64"
+    assert stats["recall"] >= 0.99
+    same = KnnGraph.load(tmp_path / "neighbors.npz").distances == 0
+    assert same[2900:].all()
+
+
 def how(search: MilvusSearch) -> dict[str, Any]:
     return {"search_params": {"metric_type": "IP", "params": search.effort.params}, "filter": ""}
 

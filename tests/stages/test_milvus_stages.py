@@ -183,6 +183,21 @@ def test_the_graph_is_the_exact_one(milvus: Milvus, run: RunDir, index: str, met
     assert (graph.distances[:3, :2] == 0).all()
 
 
+@pytest.mark.parametrize("index", ["FLAT", "HNSW"])
+def test_of_many_headlines_at_the_same_distance_the_first_are_neighbors(
+    milvus: Milvus, run: RunDir, index: str
+) -> None:
+    """So many that a search returns only a part of them, and the job asks for more."""
+    rows = headlines(MANY)
+    embeddings = vectors(rows, twins=150)
+    store(milvus, rows, embeddings, run, index=index)
+    neighbors(milvus, rows, embeddings, run, 15, k=10, batch=64, recall_sample=100)
+    graph = KnnGraph.load(run.file("neighbors.npz"))
+    assert (graph.distances[:150] == 0).all()
+    if index == "FLAT":
+        assert graph.indices[20:150].tolist() == [list(range(15))] * 130
+
+
 def test_the_graphs_file_has_what_clustering_reads_apart_from_the_rest(milvus: Milvus, run: RunDir) -> None:
     rows = headlines(MANY)
     store(milvus, rows, vectors(rows), run)

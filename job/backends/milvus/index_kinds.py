@@ -32,19 +32,21 @@ def _share_of_lists(top_k: int, nlist: int) -> int:
     return max(8, nlist // 64)
 
 
-def _twice_top_k(top_k: int, nlist: int) -> int:
-    """Twice the top-k, rounded up to a power of two, at least 128."""
-    power: int = 2 ** int(np.ceil(np.log2(2 * top_k)))
-    return max(power, 128)
+def _power_of_two(hits: int, least: int) -> int:
+    """The next power of two, and `least` at least."""
+    power: int = 2 ** int(np.ceil(np.log2(hits)))
+    return max(power, least)
 
 
 @dataclass(frozen=True)
 class SearchParameter:
-    """The search parameter that trades time for recall. `first(top_k, nlist)`: the value that a search starts with."""
+    """The search parameter that trades time for recall. `first(top_k, nlist)`: the value that a search starts with.
+    `beam`: a server refuses a value below the number of hits."""
 
     name: str
     largest: int
     first: Callable[[int, int], int]
+    beam: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ class IndexKind:
 
 
 _NPROBE = SearchParameter("nprobe", MAX_NLIST, _share_of_lists)
-_EF = SearchParameter("ef", 32_768, _twice_top_k)
-_ITOPK = SearchParameter("itopk_size", 1_024, _twice_top_k)
+# each segment is searched with this beam, so all of them together often find enough with the smallest
+_EF = SearchParameter("ef", 32_768, lambda top_k, nlist: _power_of_two(top_k, 64), beam=True)
+_ITOPK = SearchParameter("itopk_size", 1_024, lambda top_k, nlist: _power_of_two(2 * top_k, 128), beam=True)
 _LEVEL = SearchParameter("level", 10, lambda top_k, nlist: 2)
 _HNSW = {"M": 32, "efConstruction": 200}
 _CAGRA = {"intermediate_graph_degree": 128, "graph_degree": 64}
@@ -110,11 +113,13 @@ class Index:
 
 @dataclass(frozen=True)
 class SearchEffort:
-    """One search parameter with its value and its largest value; without a name where the search is exact."""
+    """One search parameter with its value and its largest value; without a name where the search is exact. `beam`: as
+    for a `SearchParameter`."""
 
     name: str | None
     value: int
     largest: int
+    beam: bool = False
 
     @property
     def params(self) -> dict[str, int]:
@@ -125,6 +130,10 @@ class SearchEffort:
         if self.name is None or self.value >= self.largest:
             return None
         return replace(self, value=min(2 * self.value, self.largest))
+
+    def for_hits(self, hits: int) -> "SearchEffort":
+        """This, or as much more as a server demands for so many hits."""
+        return replace(self, value=max(self.value, hits)) if self.beam else self
 
     def __str__(self) -> str:
         return f"{self.name} {self.value}" if self.name else "exact"
@@ -144,7 +153,7 @@ def build_params(kind: str, rows: int, nlist: int | None, cache_on_device: bool)
 
 
 def first_effort(kind: str, build: dict[str, Any], top_k: int, nprobe: int | None) -> SearchEffort:
-    """The effort that a search starts with: a 64th of the lists, or a beam of twice the top-k.
+    """The effort that a search starts with: a 64th of the lists, or a beam for the top-k.
 
     `build`: the build parameters as the server reports them. `nprobe`: instead of a 64th of the lists.
     """
@@ -156,7 +165,7 @@ def first_effort(kind: str, build: dict[str, Any], top_k: int, nprobe: int | Non
     first, largest = row.search.first(top_k, nlist), row.search.largest
     if row.has_nlist:
         first, largest = nprobe or first, nlist
-    return SearchEffort(row.search.name, min(first, largest), largest)
+    return SearchEffort(row.search.name, min(first, largest), largest, row.search.beam)
 
 
 def why_unavailable(kind: str, metric: str, top_k: int, lite: bool, zilliz: bool) -> str | None:

@@ -47,7 +47,8 @@ class MilvusSearch:
         self._milvus, self._ids, self._vectors, self._settings = milvus, ids, vectors, settings
         self.index = index = milvus.index()
         self._metric, self._kind = index.metric, KINDS.get(index.kind)
-        self._top_k = min(settings.top_k, n, MAX_TOP_K)
+        self._largest = min(n, self._kind.max_top_k if self._kind else MAX_TOP_K)
+        self._top_k = min(settings.top_k, self._largest)
         self._batch = milvus.queries_at_once(settings.batch, index.metric, n, dim)
         self.effort: SearchEffort = first_effort(index.kind, index.build, self._top_k, settings.nprobe)
 
@@ -79,14 +80,15 @@ class MilvusSearch:
         if not self._settings.shared:
             self._check_own_rows(rows, hits, scores)
         found = self._row_numbers(hits, rows)
-        if self._top_k < min(len(self._ids), MAX_TOP_K):
+        if self._top_k < self._largest:
             tied = np.flatnonzero(self._ends_in_tie(hits, scores))
             if len(tied):
                 found[tied] = self._search_wider(rows[tied])
         return found
 
     def _search(self, rows: npt.NDArray[np.int64], limit: int) -> tuple[Ids, Floats]:
-        return self._milvus.search(self._vectors[rows], limit, self._metric, self.effort, self._settings.filter)
+        effort = self.effort.for_hits(limit)
+        return self._milvus.search(self._vectors[rows], limit, self._metric, effort, self._settings.filter)
 
     @property
     def is_exact(self) -> bool:
@@ -130,9 +132,8 @@ class MilvusSearch:
         is cut."""
         result = np.full((len(rows), self._top_k), -1, np.int32)
         limit, open_places = self._top_k, np.arange(len(rows))
-        largest = min(len(self._ids), MAX_TOP_K)
         while len(open_places):
-            limit = min(4 * limit, largest)
+            limit = min(4 * limit, self._largest)
             step = max(1, self._batch * self._top_k // limit)
             still_tied = []
             for start in range(0, len(open_places), step):
@@ -142,7 +143,7 @@ class MilvusSearch:
                 candidates = self._row_numbers(hits, queries)
                 distances = pair_distances(self._vectors, queries, candidates)
                 result[places] = sort_rows(candidates, distances, self._top_k)[0]
-                if limit < largest:
+                if limit < self._largest:
                     still_tied.append(places[self._ends_in_tie(hits, scores)])
             open_places = np.concatenate(still_tied) if still_tied else np.zeros(0, np.int64)
         return result

@@ -91,9 +91,16 @@ def test_effort_doubles_up_to_all_lists() -> None:
     assert tried == [30, 60, 100]
     assert first_effort("FLAT", {}, 59, None).harder() is None
     assert first_effort("GPU_CAGRA", {}, 59, None).params == {"itopk_size": 128}
-    assert first_effort("HNSW", {}, 200, None).params == {"ef": 512}
+    assert first_effort("HNSW", {}, 59, None).params == {"ef": 64}
+    assert first_effort("HNSW", {}, 200, None).params == {"ef": 256}
     assert first_effort("AUTOINDEX", {}, 59, None).params == {"level": 2}
     assert str(first_effort("IVF_SQ8", {"nlist": 128}, 59, None)) == "exact", "a kind of another program"
+
+
+def test_a_beam_is_at_least_as_wide_as_the_hits_that_are_asked_for() -> None:
+    beam, lists = first_effort("HNSW", {}, 59, None), first_effort("IVF_FLAT", {"nlist": 100}, 59, 30)
+    assert [beam.for_hits(hits).value for hits in (59, 64, 236)] == [64, 64, 236]
+    assert lists.for_hits(236) == lists
 
 
 def test_nlist_follows_the_number_of_rows() -> None:
