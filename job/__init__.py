@@ -35,6 +35,9 @@ def run(config: "Config", force: bool = False) -> "Result":
 
     `force`: also where memory or disk will not suffice, as estimated.
 
+    Of several ranks the first returns when the run is done, the others when their share is: there, ask for tables after
+    the launch only.
+
     In a thread other than the main one, stop signals are not handled: they end the process, and the same call again
     continues the run.
 
@@ -43,9 +46,10 @@ def run(config: "Config", force: bool = False) -> "Result":
     """
     from job.pipeline import run
     from job.result import Result
+    from job.runtime.ranks import resolve_ranks
 
     run(config, force=force)
-    return Result(config.run_dir)
+    return Result(config.run_dir, finished=resolve_ranks(config.ranks.rank, config.ranks.world).rank == 0)
 
 
 def __getattr__(name: str) -> Any:

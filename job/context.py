@@ -46,6 +46,7 @@ class Job:
         self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
         self._made: dict[str, str] = {}
         self.done: list[str] = []  # the stages that this process has carried out
+        self.noted = False  # whether `config.json` has these settings
 
     def once(self, what: str, make: Callable[[], str]) -> str:
         """The result of `make()`, which is called once per run: for digests that are asked for many times."""
@@ -201,17 +202,12 @@ def open_milvus(config: Config, patience: float | None = None) -> Milvus:
     """A connection to the configured collection; see `job.backends.milvus.Connection` for its errors. `patience`
     replaces `store.patience`."""
     store = config.store
+    sparse = store.sparse_field if config.embed.sparse else ""
     return Milvus(
         config.store_uri,
         store.token.get_secret_value() if store.token else None,
         store.collection,
-        Fields(
-            store.id_field,
-            store.vector_field,
-            store.text_field,
-            store.extra_fields,
-            store.sparse_field if config.embed.sparse else "",
-        ),
+        Fields(store.id_field, store.vector_field, store.text_field, store.extra_fields, sparse),
         db_name=store.db_name,
         tls_ca=store.tls_ca,
         patience=store.patience if patience is None else patience,

@@ -70,8 +70,8 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
         raise BadInput(f"stage {only} has nothing to do with these settings: it needs {STAGES[last - 1].needs}")
 
     def work(team: Team) -> None:
-        if job.ranks.rank == 0:
-            note_config(job.run, config.public())
+        if job.ranks.rank == 0 and job.run.marker(NAMES[-1]) is None:
+            note_settings(job)
         for note in config.notes:
             logger.info("run: %s", note)
         who = "" if job.ranks.single else f", {job.ranks} ({job.ranks.source})"
@@ -91,6 +91,8 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 raise
             logger.warning("%s now", error)
             shares(team)
+        if job.ranks.rank == 0:
+            note_settings(job)
 
     def shares(team: Team) -> None:
         for stage in stages:
@@ -109,6 +111,14 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
         job.ranks, {**config.shared(), "device": job.device.value, "embed.precision": job.precision.value}
     ) as lock:
         in_locked_folder(job, meter, lambda: work(Team(job.run.path, job.ranks, lock)))
+
+
+def note_settings(job: Job) -> None:
+    """Save the settings in `config.json`, where other commands read with what settings the answer was made: so those of
+    a run that is refused are not saved over those of a finished one."""
+    if not job.noted:
+        note_config(job.run, job.config.public())
+        job.noted = True
 
 
 def _check_room(stage: Stage, stages: Sequence[Stage], only: str | None, job: Job) -> None:
@@ -151,6 +161,7 @@ def do(stage: Stage, job: Job) -> bool:
     if job.ranks.rank == 0:
         # the last stage depends on all others: without its marker, a run killed from here on does not look complete
         job.run.forget(NAMES[-1])
+        note_settings(job)
     key, meter = stage.digest(job), Meter()
     result = stage.run(job)
     if result is None:
@@ -256,7 +267,7 @@ def _noted(error: Exception, log_file: Path) -> Exception:
 def _end(job: Job, meter: Meter) -> None:
     job.close()
     # a rank that completed a stage records it; rank 0 records everything again when it ends
-    if job.done or job.ranks.rank == 0:
+    if job.done or job.noted:
         _record(job, meter)
 
 

@@ -1,6 +1,7 @@
 """A finished run as tables, for Python."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,21 @@ class Result:
     Each table is a `pyarrow.Table`: `.to_pandas()` makes a data frame of it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """`path`: the folder of a finished run.
+    def __init__(self, path: str | Path, finished: bool = True) -> None:
+        """`path`: the folder of a finished run; with `finished=False` of one that may not be finished yet.
 
         Raises:
             BadInput: it holds no finished run.
         """
+        self.path = Path(path)
+        if finished:
+            _ = self._job
+
+    @cached_property
+    def _job(self) -> "Job":
         from job.commands.finished import open_finished
 
-        self.path = Path(path)
-        self._job: Job = open_finished(self.path)
+        return open_finished(self.path)
 
     def __fspath__(self) -> str:
         return str(self.path)

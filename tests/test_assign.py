@@ -136,7 +136,7 @@ def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(
     shutil.rmtree(copy / "milvus.db")
     gone = job_here("assign", copy, new, "--output", tmp_path / "three.csv")
     assert gone.returncode == 2
-    assert "has no vectors, and Milvus has none either" in gone.stderr
+    assert "has no vectors, and they cannot be read from Milvus" in gone.stderr
     assert not (tmp_path / "three.csv").exists()
 
 

@@ -1,8 +1,10 @@
 """The job from Python: in the main thread, in another one, as tables; and the console script."""
 
+import json
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +12,8 @@ import pytest
 from conftest import DEMO, ROOT, Run, clean_environment
 
 import job as package
-from job.runtime import signals
+from job.commands.finished import open_finished
+from job.runtime import ownership, signals
 from job.runtime.errors import BadInput
 
 IN_A_THREAD = """
@@ -44,6 +47,40 @@ def test_the_job_runs_in_a_thread_and_gives_the_same_answer(demo: Path, tmp_path
     rows, clusters, stories = map(int, done.stdout.split())
     assert rows == answer.num_rows == 502
     assert clusters == stories + 1, "the stories, and noise"
+
+
+AS_A_RANK = """
+import sys
+from job import load, run
+result = run(load(sys.argv[1], f"run_dir={sys.argv[2]}", f"ranks.rank={sys.argv[3]}", "ranks.world=2"))
+if sys.argv[3] == "0":
+    print(len(result.stories()))
+"""
+
+
+@pytest.mark.slow
+def test_of_two_ranks_both_return_and_the_first_has_the_answer(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda rank: python(AS_A_RANK, DEMO, tmp_path / "run", rank), (0, 1))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert int(first.stdout) > 10
+
+
+def test_a_finished_run_is_read_with_the_environments_token_and_server(
+    demo: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILVUS_TOKEN", "user:secret")
+    monkeypatch.setenv("MILVUS_URI", "http://elsewhere:19530")
+    store = open_finished(copy).config.store
+    assert store.uri is None, "its own Lite file"
+    assert store.token is not None
+    assert store.token.get_secret_value() == "user:secret"
+    values = json.loads((copy / "config.json").read_text())
+    values["store"]["uri"] = "http://before:19530"
+    (copy / "config.json").write_text(json.dumps(values))
+    ownership.note_config(copy)
+    assert open_finished(copy).config.store.uri == "http://elsewhere:19530"
+    assert open_finished(copy, ["store.uri=http://said:19530"]).config.store.uri == "http://said:19530"
 
 
 def test_a_finished_run_is_opened_as_tables(demo: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run, read_csv
+from conftest import DEMO, SAMPLE, Run, read_csv
 
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "themes.csv", "map.html")
 
@@ -47,3 +47,28 @@ def test_what_does_not_cut_stories_is_refused(job_here: Run, demo: Path, word: s
     assert refused.returncode == 2
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_graph_of_other_headlines_is_not_cut(job_here: Run, copy: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.csv"
+    changed.write_text(SAMPLE.read_text("utf-8").replace("Ferry crews", "Ferry crew", 1), "utf-8")
+    done = job_here("stage", "ingest", DEMO, f"input.path={changed}", f"run_dir={copy}")
+    assert done.returncode == 0, done.stderr
+    for words in (["merge_above=0.4"], ["merge_above=auto,0.4"]):
+        refused = job_here("recut", copy, *words)
+        assert refused.returncode == 2
+        assert "its graph is of other headlines or vectors: `run` it to the end first" in refused.stderr
+
+
+def test_the_settings_of_a_run_that_is_refused_are_not_those_of_the_answer(job_here: Run, copy: Path) -> None:
+    before = [(copy / name).read_bytes() for name in ("config.json", "run.json", "run_folder.json")]
+    refused = job_here("run", DEMO, "input.path=typo.csv", "cluster.recipe=null", f"run_dir={copy}")
+    assert refused.returncode == 2
+    assert [(copy / name).read_bytes() for name in ("config.json", "run.json", "run_folder.json")] == before
+    # what changes no stage is saved too
+    done = job_here("run", DEMO, "neighbors.parallel=3", f"run_dir={copy}")
+    assert done.returncode == 0, done.stderr
+    assert "neighbors.parallel: 2 -> 3" in done.stderr
+    for name in ("config.json", "run.json"):
+        found = json.loads((copy / name).read_text())
+        assert found.get("config", found)["neighbors"]["parallel"] == 3

@@ -82,7 +82,8 @@ def run_vectors(job: "Job") -> "Vectors":
         found = job.milvus.vectors(ids)
     except JobError as error:
         raise BadInput(
-            f"'{folder}' has no vectors, and Milvus has none either ({error}): `run` again makes them"
+            f"'{folder}' has no vectors, and they cannot be read from Milvus ({error}); where this cannot be mended, "
+            "`run` again makes them"
         ) from None
     finally:
         job.close()

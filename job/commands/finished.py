@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from job.config import resolve
+from job.backends.milvus import is_lite
+from job.config import put_environment, resolve
 from job.context import Job
 from job.pipeline import STAGES
 from job.runtime import ownership
@@ -22,7 +23,10 @@ def open_finished(run_dir: Path, words: list[str] | None = None, optional: tuple
         BadInput: the folder holds no finished run, or a run is changing it.
     """
     run = RunDir(run_dir)
-    config = resolve(ownership.settings(run_dir), words or [], f"{run_dir}/config.json")
+    values = ownership.settings(run_dir)
+    # the token is not saved, and a server may have moved; a Lite file has not become a server
+    put_environment(values, "MILVUS_TOKEN", *(() if is_lite(values["store"]["uri"] or "") else ("MILVUS_URI",)))
+    config = resolve(values, words or [], f"{run_dir}/config.json")
     for stage in STAGES:
         if stage.name not in optional and stage.applies(config):
             check_files(run, stage.name)

@@ -14,12 +14,13 @@ from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
 from job.data import Ints
-from job.pipeline import NAMES, STAGES, carry_out, in_run_folder
+from job.pipeline import NAMES, STAGES, carry_out, in_run_folder, note_settings
 from job.runtime import ownership
 from job.runtime.errors import BadInput
-from job.runtime.record import note_config
 from job.runtime.rundir import RunDir
 from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
+from job.stages.merge import MergeStage
+from job.stages.neighbors import MADE_OF, made_of
 from job.stages.stories import merge_level, story_labels
 
 # recut carries out the stage `cluster` and those after it; stages that do not depend on the cut are up to date
@@ -56,6 +57,7 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     for name in NAMES[:_FIRST]:
         if name != "store":
             check_files(run, name)
+    _check_graph(Job(_config(values, [], run_dir), device="auto"))
     choices = [_choices(word) for word in words]
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
@@ -69,6 +71,13 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
         yield from _compare([(word, _config(values, [*fixed, word], run_dir)) for word in several[0]])
     else:
         _write(_config(values, fixed, run_dir))
+
+
+def _check_graph(job: Job) -> None:
+    """A run that stopped, or `stage`, may have left headlines and vectors that the graph was not made of."""
+    made = job.run.stats("neighbors").get(MADE_OF)
+    if made is not None and made != made_of(job):
+        raise BadInput(f"'{job.run.path}': its graph is of other headlines or vectors: `run` it to the end first")
 
 
 def _choices(word: str) -> list[str]:
@@ -120,10 +129,9 @@ def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Con
     word = configs[0][0]
     if word.partition("=")[0].removeprefix("cluster.") not in STORY_KEYS:
         raise BadInput(f"'{word}': where clusters are merged, several values go only with {', '.join(STORY_KEYS)}")
-    file = job.run.file("merges.npz")
-    if not file.exists():
-        raise BadInput(f"'{job.run.path}' has no merges.npz: `run` first")
-    tree = MergeTree.load(file)
+    if MergeStage().up_to_date(job) is None:
+        raise BadInput(f"'{job.run.path}': stage merge is not done with these settings: `run` it to the end first")
+    tree = MergeTree.load(job.run.file("merges.npz"))
     return lambda config: story_labels(
         tree, merge_level(job.run, config.cluster.merge_above), config.cluster.smallest_story
     )
@@ -133,7 +141,7 @@ def _write(config: Config) -> None:
     job = Job(config, device="auto")
 
     def work() -> None:
-        note_config(job.run, config.public())
+        note_settings(job)
         carry_out(STAGES[_FIRST:], job)
 
     in_run_folder(job, work)

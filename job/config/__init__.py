@@ -10,7 +10,7 @@ Nothing heavy is imported. `configs/*.yaml` repeat the keys with their trade-off
 """
 
 from job.config.describe import Describe, Llm
-from job.config.load import load, resolve
+from job.config.load import load, put_environment, resolve
 from job.config.recipes import RECIPES
 from job.config.schema import REDUCE_NEIGHBORS, SPARE_HITS, Config
 from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Store, Stories
@@ -32,5 +32,6 @@ __all__ = [
     "Store",
     "Stories",
     "load",
+    "put_environment",
     "resolve",
 ]

@@ -23,11 +23,16 @@ def load(path: Path, words: list[str]) -> Config:
     """
     # a section with all its keys commented out is empty, not null
     values = {key: {} if value is None else value for key, value in read_yaml(path).items()}
-    for name, value in from_environment("MILVUS_URI", "MILVUS_TOKEN").items():
+    put_environment(values, "MILVUS_URI", "MILVUS_TOKEN")
+    return resolve(values, words, str(path))
+
+
+def put_environment(values: dict[str, Any], *names: str) -> None:
+    """Put those of these variables that are set in their places in `values`."""
+    for name, value in from_environment(*names).items():
         store = values.setdefault("store", {})
         if isinstance(store, dict):
             store[name.removeprefix("MILVUS_").lower()] = value
-    return resolve(values, words, str(path))
 
 
 def resolve(values: dict[str, Any], words: list[str], where: str) -> Config:

@@ -75,7 +75,8 @@ class ClusterStage(Stage):
         return StageResult(
             len(graph),
             digest(clusters.labels, clusters.probabilities, clusters.nearest),
-            warnings=_warnings(config, clusters),
+            # of clusters that nobody sees, their settings are not worth a warning
+            warnings=[] if job.merges else _warnings(job, clusters),
             stats={
                 "implementation": implementation,
                 "device_reason": choice.reason,
@@ -182,8 +183,8 @@ def _vectors(job: Job) -> Floats:
     return reduced
 
 
-def _warnings(config: Cluster, clusters: Clusters) -> list[str]:
-    n = len(clusters.labels)
+def _warnings(job: Job, clusters: Clusters) -> list[str]:
+    n, config = len(clusters.labels), job.config.cluster
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
     largest = int(clusters.sizes[0])
@@ -194,6 +195,7 @@ def _warnings(config: Cluster, clusters: Clusters) -> list[str]:
     graph = ""
     if components:
         joined = config.components == "joined" and config.mode == "canonical"
-        remedy = "cluster.components=apart" if joined else "a larger neighbors.k"
+        more = "neighbors.k" if config.k is None else "cluster.k, and neighbors.k if it is not above it"
+        remedy = "cluster.components=apart" if joined else f"a larger {more}"
         graph = f"the graph has {components} connected components, try {remedy}; "
     return [f"one cluster holds {largest:,} of {n:,} headlines: {graph}for broad topics try cluster.recipe=topics"]

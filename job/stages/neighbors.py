@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from job.backends.knn.recall import RecallSample
     from job.backends.milvus.search import MilvusSearch
 
+# in the stage's stats
+MADE_OF = "made_of"
 _SMALLEST_SHARD, _LARGEST_SHARD = 4_096, 16_384
 
 
@@ -234,6 +236,11 @@ class _ExactCandidates:
         return self._search.find(rows, self._hits)
 
 
+def made_of(job: Job) -> dict[str, str]:
+    """The digests of the headlines and of the vectors whose graph it is."""
+    return {"headlines": job.clustered("ingest"), "vectors": job.clustered("embed")}
+
+
 def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:
     config, graph, n, k, recall = job.config.neighbors, made.graph, len(made.vectors), made.k, made.recall
     warnings, fallbacks, stats = [], [], {}
@@ -264,6 +271,7 @@ def _result(job: Job, made: _Graph, ranks: Ranks) -> StageResult:
             "k": k,
             "k_clustering": graph.columns,
             CLUSTERED: digest(near.indices, near.distances),
+            MADE_OF: made_of(job),
             "backend": config.backend if config.backend == "milvus" else f"exact on {job.device.value}",
             "search": effort,
             "ranks": ranks.world,

@@ -152,7 +152,7 @@ def hints(job: Job, stats: dict[str, dict[str, Any]]) -> list[str]:
         word = "merge_above=0.2,0.3,0.4" if job.merges else "selection=leaf"
         found.append(f"One story holds {largest:,} headlines: python -m job recut {folder} {word}.")
     if recall is not None and recall < job.config.neighbors.min_recall:
-        found.append("The neighbors are incomplete: raise neighbors.nprobe, or set store.index=FLAT.")
+        found.append("The neighbors are incomplete: set store.index=FLAT or neighbors.backend=exact.")
     if job.has_input and not stats.get("ingest", {}).get("time"):
         found.append("With times, stories are told apart better and have a history: name the column in input.time.")
     if job.merges and not found:
