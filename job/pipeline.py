@@ -12,16 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from job import __version__
+from job.backends import gpu
 from job.config import Config
 from job.context import Job, Stage
 from job.prediction import check_room
 from job.rewrites import RowsAlteredError
-from job.runtime import log, signals
+from job.runtime import log, memory, signals
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.holders import log_name
 from job.runtime.log import logger
 from job.runtime.measure import Meter, peak_mb
-from job.runtime.memory import give_back
 from job.runtime.ranks import wait_for
 from job.runtime.record import made_with, note_config, write_record
 from job.runtime.system_errors import explained
@@ -173,7 +173,8 @@ def do(stage: Stage, job: Job) -> bool:
     output = result.output or key
     job.run.finish(stage.name, key, output, stage.files(job), meter.seconds, stats, made_with())
     stage.clean_up(job)
-    give_back()
+    memory.give_back()
+    gpu.give_back()
     job.done.append(stage.name)
     return True
 

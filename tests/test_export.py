@@ -5,9 +5,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, Run, read_csv
+
+from job.commands.export_tables import for_spreadsheet
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,15 @@ def test_a_spreadsheet_loses_no_digit_and_runs_no_formula(job_here: Run, stories
     assert {row["cluster"] for row in rows} == {str(row["cluster"]) for row in answer}
     for row in read_csv(tmp_path / "stories.csv", "utf-8-sig"):
         assert not any(value[:1] in "=+-@" and value for value in row.values())
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.list_(pa.string())])
+def test_a_cell_of_a_spreadsheet_has_one_line_and_fits_whatever_the_columns_type(kind: pa.DataType) -> None:
+    texts = ["two\nlines", "x" * 40_000, None]
+    values = [text if text is None or not pa.types.is_list(kind) else [text] for text in texts]
+    table = for_spreadsheet(pa.table({"a": pa.array(values, kind), "b": [{"c": "x\ny"}, None, None]}), set())
+    assert table["a"].to_pylist() == ["two lines", "x" * 32_765 + "…", None]
+    assert table["b"].to_pylist() == ['{"c": "x\\ny"}', None, None]
 
 
 def test_what_cannot_be_exported_is_said(job_here: Run, demo: Path, tmp_path: Path) -> None:

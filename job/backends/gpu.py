@@ -1,5 +1,7 @@
 """CUDA devices as torch sees them. torch is imported only when a function is called: that takes seconds."""
 
+import sys
+
 from job.backends.torch_import import import_torch
 
 
@@ -11,6 +13,16 @@ def select_gpu(local: int) -> None:
     torch = import_torch()
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
+
+
+def give_back() -> None:
+    """Return GPU memory that torch and CuPy keep for later: neither uses what the other keeps."""
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if cupy is not None:
+        cupy.get_default_memory_pool().free_all_blocks()
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
 def why_torch_cannot() -> str | None:

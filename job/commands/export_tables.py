@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from job.backends.tables.answer_rows import WRITERS, TableWriter
+from job.backends.tables.source import as_strings
 from job.context import Job
 from job.runtime.files import atomic
 
@@ -96,6 +97,9 @@ def for_spreadsheet(table: pa.Table, as_text: set[str]) -> pa.Table:
             separator = " " if pa.types.is_integer(column.type.value_type) else " | "
             values = [None if row is None else separator.join(map(str, row)) for row in column.to_pylist()]
             column = pa.chunked_array([pa.array(values, pa.string())])
+        elif not pa.types.is_primitive(column.type):
+            # texts of every layout, and what lies within others
+            column = as_strings(column)
         if pa.types.is_string(column.type):
             column = pc.replace_substring_regex(column, _LINE_ENDS, " ")
             cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(column, 0, _CELL_CHARS - 2), "…", "")

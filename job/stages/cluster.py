@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from job.config import REDUCE_NEIGHBORS, Cluster
+from job.config import REDUCE_NEIGHBORS
 from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Clusters, Floats, KnnGraph
 from job.runtime.files import atomic, digest

@@ -171,6 +171,8 @@ def _products(queries: Any, block: Any) -> Any:
     if queries.is_cuda:
         try:
             return torch.mm(queries, block.T, out_dtype=torch.float32)
+        except torch.OutOfMemoryError:
+            raise
         except (TypeError, RuntimeError):  # before torch 2.8
-            return queries.float() @ block.float().T
+            pass
     return queries.float() @ block.float().T

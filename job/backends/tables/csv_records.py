@@ -134,12 +134,25 @@ class CsvRecords:
         try:
             fields = next(self._reader(_alone(line)))
         except _UnfinishedError:
-            return self._of_several_lines(start, line)
+            return (escaped, "") if (escaped := self._escaped(line)) else self._of_several_lines(start, line)
         except csv.Error:
+            if escaped := self._escaped(line):
+                return escaped, ""
             # a field that starts with a quoted word and continues: only the strict reader rejects it
             fields = next(self._reader([line], strict=False))
             reason = _UNCLOSED_REASON if fields[-1].endswith(("\n", "\r")) else ""
         return fields, (self._misfit(len(fields)) if fields else "") or reason
+
+    def _escaped(self, line: str) -> list[str]:
+        """The fields of a line that is a whole record where a backslash stands before each quote within a field, as
+        Spark and MySQL write it; none where it is not."""
+        if '\\"' not in line:
+            return []
+        try:
+            fields = next(csv.reader(_alone(line), delimiter=self._delimiter, escapechar="\\", strict=True))
+        except (csv.Error, _UnfinishedError):
+            return []
+        return fields if len(fields) == self._width else []
 
     def _of_several_lines(self, start: int, line: str) -> tuple[list[str], str]:
         """As `_carefully`, of a record whose first line leaves a quote open."""

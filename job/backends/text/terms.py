@@ -42,6 +42,7 @@ _LATIN_LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
 _TATWEEL = "\u0640"
 _LONGEST_RUN, _SPARED = 24, 0.8
 _IDEOGRAPHS = regex.compile(r"[\p{Script=Han}\p{Script=Katakana}]")
+_HIRAGANA = regex.compile(r"[\p{Script=Hiragana}\u30fc]+")
 # Japanese and Chinese particles; vowels that Thai and Lao write before their consonant
 _PARTICLES, _LEADING_VOWELS = "のがはをにでとへもや的", "เแโใไເແໂໃໄ"
 # Arabic writes "and", "so", "in", "like" and "for" in one word with the article; the stemmer takes the article alone
@@ -82,7 +83,12 @@ def repeated_runs(titles: Iterable[list[str]], least: int = 2) -> Counter[str]:
     (a share of `_SPARED`).
     """
     counts: Counter[str] = Counter()
+    # those that begin with what is otherwise a particle, and stand where nothing is that it could belong to
+    starts: set[str] = set()
     for parts in titles:
+        starts.update(
+            part[:end] for part in parts if part[0] in _PARTICLES for end in range(2, min(len(part), _LONGEST_RUN) + 1)
+        )
         counts.update(
             {
                 part[start:end]
@@ -98,17 +104,26 @@ def repeated_runs(titles: Iterable[list[str]], least: int = 2) -> Counter[str]:
             within[part] = max(within.get(part, 0), count)
     kept: Counter[str] = Counter()
     for run, count in counts.items():
-        word = _trimmed(run)
+        word = _trimmed(run, counts, starts)
         if within.get(run, 0) < _SPARED * count and len(word) >= _least_length(word) and word not in stop_words():
             kept[word] = max(kept[word], count)
     return kept
 
 
-def _trimmed(run: str) -> str:
-    """The run without vowels and marks that belong to a letter outside it, and without particles at its ends."""
-    while run and (unicodedata.category(run[0]).startswith("M") or run[0] in _PARTICLES):
+def _trimmed(run: str, counts: Counter[str], starts: set[str]) -> str:
+    """The run without vowels and marks that belong to a letter outside it, and without particles at its ends.
+
+    Words begin and end with the same characters: a run that stands at the start of a title begins with no particle; of
+    two particles the second is none if the rest never stands without it; nor is one at the end of a run in Hiragana.
+    """
+    while run and unicodedata.category(run[0]).startswith("M"):
         run = run[1:]
+    particles = 0
+    while run and run[0] in _PARTICLES and run not in starts and (not particles or counts[run[1:]] > counts[run]):
+        run, particles = run[1:], particles + 1
     while run and (run[-1] in _LEADING_VOWELS or run[-1] in _PARTICLES):
+        if _HIRAGANA.fullmatch(run) and counts[run[:-1]] == counts[run]:
+            break
         run = run[:-1]
     return run
 

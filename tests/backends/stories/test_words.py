@@ -31,6 +31,7 @@ def terms_of(text: str) -> set[int]:
     [
         ("Ferry strike: 6.5% deal, a WIN", ["ferry", "strike", "6", "5", "deal", "a", "win"]),
         ("Café naïve ﬁnance", ["cafe", "naive", "finance"]),
+        ("❤️ Mum wins", ["mum", "wins"]),
         ("Путин прибыл", ["путин", "прибыл"]),
         ("انتخابات هادئة", ["انتخابات", "هادئة"]),
         ("الحُكومة", ["الحكومة"]),

@@ -27,6 +27,15 @@ def test_quoted_fields_may_hold_commas_quotes_and_line_breaks(write: Write) -> N
     assert read.places == [(1, 2), (2, 5), (3, 6), (4, 8)]
 
 
+def test_a_backslash_before_a_quote_is_understood_where_doubled_quotes_would_not_fit(write: Write) -> None:
+    lines = ['"He said \\"no\\"",1', '"\\"No, never\\", he said",2', '"ends with \\"",3', '"C:\\",4', '"a ""b""",5']
+    read = Read(write("title,n\n" + "\n".join(lines) + '\n"two\nlines",6\n"no \\"7\n'))
+    expected = ['He said "no"', '"No, never", he said', 'ends with "', "C:\\", 'a "b"', "two\nlines"]
+    assert read.column("title") == expected
+    assert read.column("n") == list("123456")
+    assert read.rejects == [(7, 9)]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_line_end_is_accepted_and_blank_lines_are_not_records(write: Write, end: str) -> None:
     read = Read(write(end.join(["title,n", "a,1", "", "", "b,2", ""])))

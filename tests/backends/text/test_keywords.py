@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from job.backends.text import keywords
+from job.backends.text.terms import repeated_runs, runs
 from job.backends.text.title_terms import title_terms
 
 # three stories each, invented; of each a word that stands in most of its titles
@@ -71,6 +72,22 @@ def cluster_keywords(clusters: list[list[str]], count: int, *coverage: float) ->
     titles = [title for cluster in clusters for title in cluster]
     labels = np.repeat(np.arange(len(clusters)), [len(cluster) for cluster in clusters]).astype(np.int32)
     return keywords.cluster_keywords(title_terms(titles), labels, len(clusters), count, *coverage)
+
+
+@pytest.mark.parametrize(
+    ("titles", "word"),
+    [
+        (["はま寿司が値上げ", "「はま寿司」で食中毒", "人気のはま寿司、全店で"], "はま寿司"),
+        (["もののけ姫を4Kで上映", "映画「もののけ姫」公開", "もののけ姫が話題"], "もののけ姫"),
+        (["ほっともっとが値上げ", "弁当のほっともっと、新作", "ほっともっとは全店で"], "ほっともっと"),
+        (["はやぶさ2が帰還", "探査機はやぶさ2、地球へ", "はやぶさ2のカプセル"], "はやぶさ"),
+        (["的士司機罷工", "香港的士加價", "的士業界回應"], "的士"),
+        (["東京で地震", "大阪の首相が東京で会見", "関東と東京で雨"], "東京"),
+        (["岸田首相は辞任へ", "次の首相は石破氏", "新しい首相に"], "首相"),
+    ],
+)
+def test_a_word_keeps_characters_that_elsewhere_are_particles(titles: list[str], word: str) -> None:
+    assert word in repeated_runs([runs(title) for title in titles])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -95,7 +95,7 @@ function freeSpot(name, x, y, view, taken) {
 
 function namesOf(data) {
   const middles = data.stories.map((story) => centerOf(data, story));
-  const largest = Math.max(1, ...data.stories.map((story) => story.size));
+  const largest = data.stories.reduce((most, story) => Math.max(most, story.size), 1);
   const names = [];
   data.stories.forEach((story) => {
     if (!story.size) return;
