@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from job.backends.milvus.index_kinds import SEGMENT_ROWS
 from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Floats, Ids, Ints, KnnGraph
 from job.rewrites import settle
@@ -67,7 +68,8 @@ class NeighborsStage(Stage):
         elif job.uses_lite:
             loops, products = 0.45 + 1.02e-3 * n, 2.8e-11 * pairs * size.dim
         else:
-            loops, products = 1 + 6e-4 * n, 0.0
+            # a query is a search of each segment
+            loops, products = 1 + 6e-4 * n * max(1.0, n / SEGMENT_ROWS), 0.0
         return Need(
             memory=size.held_with_milvus + size.floats + size.graph,
             # two blocks of scores, and their best

@@ -5,7 +5,7 @@
 
 `once`: run.sbatch and the chain with two ranks. `preempt`: ten preemptions at random moments. `crash`: eight ranks of
 which two always fail. `milvus`: a server that is down in one of three starts, at random. Needs root, and
-`apt-get install slurm-wlm munge`. Prints a line per check and ends with 1 if one fails.
+`apt-get install slurm-wlm munge`. Prints a line per check, then the numbers of checks as JSON; ends with 1 if one fails.
 """
 
 import argparse
@@ -42,11 +42,11 @@ class Bench:
 
     def __init__(self, cluster: OneNode, folder: Path, code: Path, settings: list[str]) -> None:
         self.cluster, self.folder, self.code, self.settings = cluster, folder, code, settings
-        self.failed = 0
+        self.checks = self.failed = 0
 
     def check(self, what: str, good: bool) -> None:
         print(f"{'ok    ' if good else 'FAILED'} {what}", flush=True)
-        self.failed += not good
+        self.checks, self.failed = self.checks + 1, self.failed + (not good)
 
     def local(self, name: str, *settings: str) -> bytes:
         """The answer of one process without Slurm; it is made once."""
@@ -257,16 +257,22 @@ PARTS: dict[str, Callable[[Bench], None]] = {"once": once, "preempt": preempt, "
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a Parquet file with a column title")
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--parts", default=",".join(PARTS), help="of %(default)s")
+    parser.add_argument("--rows", type=int, help="headlines; 10,000, or 2,000 with --quick")
+    parser.add_argument("--parts", help=f"of {','.join(PARTS)}, the default; once with --quick")
+    parser.add_argument("--quick", action="store_true", help="few headlines, nothing interrupted")
     parser.add_argument("--clone", action="store_true", help="from a fresh clone of this repository")
     parser.add_argument("--folder", type=Path, help="kept, where given")
     arguments = parser.parse_args()
+    quick = arguments.quick
+    rows, parts = (
+        arguments.rows or (2_000 if quick else 10_000),
+        arguments.parts or ("once" if quick else ",".join(PARTS)),
+    )
     with tempfile.TemporaryDirectory(prefix="slurm-bench-") as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         source = folder / "headlines.parquet"
-        pq.write_table(pq.read_table(arguments.data, columns=["title"]).slice(0, arguments.rows), source)
+        pq.write_table(pq.read_table(arguments.data, columns=["title"]).slice(0, rows), source)
         code = ROOT
         if arguments.clone:
             code = folder / "clone"
@@ -280,11 +286,12 @@ def main() -> None:
         cluster.start()
         bench: Any = Bench(cluster, folder, code, settings)
         try:
-            for part in arguments.parts.split(","):
+            for part in parts.split(","):
                 print(f"{part}: {(PARTS[part].__doc__ or '').strip()}", flush=True)
                 PARTS[part](bench)
         finally:
             cluster.stop()
+    print(json.dumps({"checks": bench.checks, "failed": bench.failed}))
     sys.exit(bench.failed > 0)
 
 

@@ -18,13 +18,13 @@ MAX_NLIST = 65_536
 # on a server, from this many rows on, building and searching IVF_FLAT takes less time than scanning all rows
 IVF_ROWS = 20_000
 # of a full segment: 250,000 to 295,000 of 384 dimensions on server 2.3.5
-_SEGMENT_ROWS = 2**18
+SEGMENT_ROWS = 2**18
 
 
 def default_nlist(rows: int) -> int:
     """IVF lists for `rows` rows: 4 sqrt(n) for the n rows of a segment, each of which has its own lists (Milvus's
     advice), as a power of two from 128 on."""
-    lists = 2 ** round(np.log2(4 * min(max(rows, 1), _SEGMENT_ROWS) ** 0.5))
+    lists = 2 ** round(np.log2(4 * min(max(rows, 1), SEGMENT_ROWS) ** 0.5))
     return int(max(lists, 128))
 
 
