@@ -5,7 +5,7 @@
 
 `once`: run.sbatch and the chain with two ranks. `preempt`: ten preemptions at random moments. `crash`: eight ranks of
 which two always fail. `milvus`: a server that is down in one of three starts, at random. Needs root, and
-`apt-get install slurm-wlm munge`. Prints a line per check, then the numbers of checks as JSON; ends with 1 if one fails.
+`apt-get install slurm-wlm munge`. Prints a line per check, then their numbers as JSON; ends with 1 if one fails.
 """
 
 import argparse
@@ -263,11 +263,8 @@ def main() -> None:
     parser.add_argument("--clone", action="store_true", help="from a fresh clone of this repository")
     parser.add_argument("--folder", type=Path, help="kept, where given")
     arguments = parser.parse_args()
-    quick = arguments.quick
-    rows, parts = (
-        arguments.rows or (2_000 if quick else 10_000),
-        arguments.parts or ("once" if quick else ",".join(PARTS)),
-    )
+    rows, parts = (2_000, "once") if arguments.quick else (10_000, ",".join(PARTS))
+    rows, parts = arguments.rows or rows, arguments.parts or parts
     with tempfile.TemporaryDirectory(prefix="slurm-bench-") as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
