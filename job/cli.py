@@ -38,13 +38,13 @@ _EXIT_CODES = """exit codes:
   0   done
   2   bad configuration or input: the message says what, where, and what to do
   75  stopped on the way (a signal, a server that went away); finished work is kept: give the same command again
-  1   anything else
+  1   anything else; 130 for Ctrl-C where no run is to be continued
 """
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    arguments = parser().parse_args(words)
+    arguments = _parsed(words)
     log.to_stderr()
     try:
         for line in arguments.command.run(arguments):
@@ -64,6 +64,18 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: {log.printable(str(known))}", file=sys.stderr)
         return known.exit_code
     return EXIT_DONE
+
+
+def _parsed(words: list[str] | None) -> argparse.Namespace:
+    """The arguments; `key=value` words may also stand after an option."""
+    known = parser()
+    arguments, rest = known.parse_known_args(words)
+    if rest:
+        unknown = [word for word in rest if word.startswith("-") or "settings" not in arguments]
+        if unknown:
+            known.error(f"unrecognized arguments: {' '.join(unknown)}")
+        arguments.settings = [*arguments.settings, *rest]
+    return arguments
 
 
 def _report_unexpected(error: Exception) -> int:

@@ -91,7 +91,8 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 raise
             logger.warning("%s now", error)
             shares(team)
-        if job.ranks.rank == 0:
+        # of `stage NAME`, no other stage has these settings
+        if job.ranks.rank == 0 and only is None:
             note_settings(job)
 
     def shares(team: Team) -> None:

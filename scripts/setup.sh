@@ -37,8 +37,12 @@ step() {
     printf '%d s\n' $((SECONDS - start)) >&3
 }
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+version() { "$1" -c 'import sys; print(sys.version_info[:2])'; }
 make_venv() {
-    [ -x .venv/bin/python ] || "$python" -m venv .venv || return
+    # without pip where the module's own was missing, or where it was stopped; of another Python where one is named now
+    if ! pip --version || { [ -n "${PYTHON:-}" ] && [ "$(version .venv/bin/python)" != "$(version "$python")" ]; }; then
+        "$python" -m venv --clear .venv || return
+    fi
     [ -z "$gpu" ] || touch .venv/.gpu
 }
 # pip can be configured to find a CPU build of torch (PIP_EXTRA_INDEX_URL, find-links). uv does not read that

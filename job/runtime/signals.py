@@ -41,8 +41,11 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _received is None:
         _received_at = time.monotonic()
     elif number == signal.SIGINT:
+        # no library takes it for an error of its own
         raise KeyboardInterrupt
-    _received = signal.Signals(number).name
+    # whatever comes before or after it: only a TERM may be a preemption
+    if _received != signal.SIGTERM.name:
+        _received = signal.Signals(number).name
 
 
 @contextmanager
@@ -50,6 +53,9 @@ def stop_signals() -> Iterator[None]:
     """Within this block the stop signals set a flag instead of ending the process.
 
     Only the main thread can handle signals: in another thread the block changes nothing.
+
+    Raises:
+        Resumable: a second SIGINT.
     """
     global _received, _at_once
     if threading.current_thread() is not threading.main_thread():
@@ -65,6 +71,10 @@ def stop_signals() -> Iterator[None]:
     previous_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:
         yield
+    except KeyboardInterrupt:
+        if _received is None:
+            raise
+        raise Resumable(_message()) from None
     finally:
         signal.set_wakeup_fd(previous_fd)
         for number, handler in previous.items():

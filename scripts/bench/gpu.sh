@@ -22,6 +22,8 @@ cd "$(dirname "$0")/../.."
 
 export OUT="${OUT:-$PWD/runs/gpu}" SITE="${SITE:-/tmp/site}" SCRATCH="${SCRATCH:-/tmp/gpu-bench}"
 export PYTHONUNBUFFERED=1 TQDM_DISABLE=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
+# what `setup.sh --gpu` made, if it did
+[ ! -f .venv/.gpu ] || PYTHON="${PYTHON:-.venv/bin/python}"
 python="${PYTHON:-python3}"
 end=$((SECONDS + ${LIMIT:-530}))
 [ -z "${FRESH:-}" ] || rm -rf "$SCRATCH/done"

@@ -34,19 +34,27 @@ def test_a_stop_signal_stops_nothing_before_the_next_check(name: str) -> None:
     assert caught.value.exit_code == 75
 
 
-def test_the_first_signal_is_the_one_reported() -> None:
+@pytest.mark.parametrize("names", [("SIGUSR1", "SIGTERM"), ("SIGTERM", "SIGUSR1"), ("SIGINT", "SIGTERM")])
+def test_of_several_signals_sigterm_is_the_one_reported(names: tuple[str, str]) -> None:
+    """By it, `requeue` knows a preemption."""
     with signals.stop_signals():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+        for name in names:
+            os.kill(os.getpid(), getattr(signal, name))
         with pytest.raises(Resumable, match="SIGTERM"):
             signals.check()
 
 
-def test_a_second_interrupt_stops_at_once() -> None:
-    with signals.stop_signals():
-        os.kill(os.getpid(), signal.SIGUSR1)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+def test_a_second_interrupt_stops_at_once_and_the_run_can_be_continued(tmp_path: Path) -> None:
+    with pytest.raises(Resumable, match="run the same command again"), RunDir(tmp_path).locked():
+        with signals.stop_signals():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except Exception:
+                pytest.fail("a library could take it for an error of its own")
+    ended = RunDir(tmp_path).holders()[0].ended
+    assert ended is not None
+    assert ended["code"] == 75
 
 
 STUCK = """

@@ -10,21 +10,20 @@ from job.backends.tables.source import as_strings
 def stack(tables: Sequence[pa.Table]) -> pa.Table:
     """The tables' rows, and nulls where a table lacks a column.
 
-    A column has the smallest type that holds all its values without loss of kind, such as double for integers and
+    A column has the smallest type that holds all its values without loss, such as double for small integers and
     doubles; it becomes text where there is none, as for numbers and texts.
     """
-    fields: dict[str, list[pa.Field]] = {}
-    for table in tables:
-        for field in table.schema:
-            fields.setdefault(field.name, []).append(field)
-    texts = {name for name, found in fields.items() if not _fit(found)}
+    names = dict.fromkeys(name for table in tables for name in table.column_names)
+    texts = {
+        name for name in names if not _fit([table.select([name]) for table in tables if name in table.column_names])
+    }
     return pa.concat_tables([_with_texts(table, texts) for table in tables], promote_options="permissive")
 
 
-def _fit(fields: list[pa.Field]) -> bool:
+def _fit(columns: list[pa.Table]) -> bool:
     try:
-        pa.unify_schemas([pa.schema([field]) for field in fields], promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pa.concat_tables(columns, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return False
     return True
 

@@ -36,3 +36,5 @@ def test_a_column_of_tables_that_do_not_fit_becomes_text() -> None:
     second = pa.table({"b": [0.5], "a": ["x"], "d": [[1]]})
     found = stack([first, second]).to_pydict()
     assert found == {"a": ["1", "2", "x"], "b": [1, None, 0.5], "c": [None] * 3, "d": [None, None, [1]]}
+    large = [pa.table({"a": [2**60 + 1]}), pa.table({"a": [1.5]})]
+    assert stack(large)["a"].to_pylist() == [str(2**60 + 1), "1.5"], "a double does not hold the first"

@@ -21,8 +21,8 @@
       height: 340, margin: { l: 44, r: 44, t: 10, b: 36 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
       font: { color: ink, size: 12 }, bargap: 0.1, hovermode: "x unified",
       xaxis: { gridcolor: grid, fixedrange: true }, legend: { orientation: "h", y: -0.14 },
-      yaxis: { gridcolor: grid, fixedrange: true, rangemode: "tozero", tickformat: ",d", nticks: 5, title: { text: "all rows" } },
-      yaxis2: { overlaying: "y", side: "right", fixedrange: true, rangemode: "tozero", showgrid: false, tickmode: "auto", tickformat: ",d", nticks: 5, title: { text: "a story" } },
+      yaxis: { gridcolor: grid, fixedrange: true, rangemode: "tozero", tickformat: ",d", nticks: 5, automargin: true, title: { text: "all rows", standoff: 8 } },
+      yaxis2: { overlaying: "y", side: "right", fixedrange: true, rangemode: "tozero", showgrid: false, tickmode: "auto", tickformat: ",d", nticks: 5, automargin: true, title: { text: "a story", standoff: 8 } },
     };
     Plotly.react(place, [all, ...lines], layout, { displayModeBar: false, responsive: true });
   }
