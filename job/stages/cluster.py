@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 TREE_FILE = "linkage.npz"
 # a cluster of more than this share of all headlines is warned of
-_TOO_LARGE = 0.5
-_FEW_HEADLINES = 20
+TOO_LARGE = 0.5
+FEW_HEADLINES = 20
 
 
 class ClusterStage(Stage):
@@ -188,7 +188,7 @@ def _warnings(job: Job, clusters: Clusters) -> list[str]:
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
     largest = int(clusters.sizes[0])
-    if n < _FEW_HEADLINES or largest <= _TOO_LARGE * n:
+    if n < FEW_HEADLINES or largest <= TOO_LARGE * n:
         return []
     tree = clusters.tree
     components = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())

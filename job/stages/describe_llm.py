@@ -28,6 +28,7 @@ from job.runtime.secrets import from_environment
 CACHE_FILE = "names_llm.jsonl"
 # batches in a row without an answer, after which nothing more is asked
 _GIVE_UP_AFTER = 3
+_NONSENSE = "an answer that is not what was asked for"
 # an answer that is not what was asked for is asked for once more
 _QUESTIONS = 2
 _POLL_SECONDS = 0.2
@@ -161,13 +162,16 @@ class _Questions:
             if error.final or self._failures >= _GIVE_UP_AFTER:
                 self._why_stopped = self._why_stopped or f"not asked, after: {error}"
             return len(batch)
-        self._failures = 0
         asked.tokens += tokens
         asked.requests += requests
         if names is None:
-            asked.kept["an answer that is not what was asked for"] += len(batch)
+            asked.kept[_NONSENSE] += len(batch)
             asked.failed = True
+            self._failures += 1
+            if self._failures >= _GIVE_UP_AFTER:
+                self._why_stopped = self._why_stopped or f"not asked, after: {_NONSENSE}"
         else:
+            self._failures = 0
             asked.raw.update(zip(batch, names, strict=True))
             self._cache.put([self._shown[cluster] for cluster in batch], names)
         return len(batch)

@@ -151,7 +151,8 @@ def _prepare(job: Job) -> Ids:
             "store.scope=collection",
         )
     save_written_ids(job.run, np.union1d(ours, ids))
-    return np.setdiff1d(there, ids)
+    # without an index, what an interrupted run wrote cannot be read yet; to remove what is not there does no harm
+    return np.setdiff1d(there if milvus.has_index() else ours, ids)
 
 
 def _upsert(job: Job, rows: _Rows, batches: list[tuple[int, int]], journal: Journal) -> None:

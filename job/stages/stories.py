@@ -11,6 +11,7 @@ from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.needs import NO_STORIES, Need, Size
 from job.runtime.rundir import RunDir
+from job.stages.cluster import FEW_HEADLINES, TOO_LARGE
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
@@ -70,6 +71,7 @@ class StoriesStage(Stage):
         return StageResult(
             len(labels),
             digest(stories.labels, stories.probabilities, stories.nearest),
+            warnings=_warnings(stories),
             stats={
                 "clusters": stories.count,
                 **noise,
@@ -77,6 +79,18 @@ class StoriesStage(Stage):
                 "largest": int(stories.sizes[0]) if stories.count else 0,
             },
         )
+
+
+def _warnings(stories: Clusters) -> list[str]:
+    n = len(stories.labels)
+    if n < FEW_HEADLINES:
+        return []
+    largest = int(stories.sizes[0]) if stories.count else 0
+    if 0 < largest <= TOO_LARGE * n:
+        return []
+    what = f"one story holds {largest:,} of {n:,} headlines" if largest else f"all {n:,} headlines are in no story"
+    limits = "0.2,0.3,0.4" if largest else "auto,0.1,0.15"
+    return [f"{what}: `recut` with merge_above={limits} says what other limits give"]
 
 
 def merge_level(run: RunDir, above: float | str | None) -> float:

@@ -45,13 +45,13 @@ def test_of_several_signals_sigterm_is_the_one_reported(names: tuple[str, str]) 
 
 
 def test_a_second_interrupt_stops_at_once_and_the_run_can_be_continued(tmp_path: Path) -> None:
-    with pytest.raises(Resumable, match="run the same command again"), RunDir(tmp_path).locked():
-        with signals.stop_signals():
-            os.kill(os.getpid(), signal.SIGUSR1)
-            try:
-                os.kill(os.getpid(), signal.SIGINT)
-            except Exception:
-                pytest.fail("a library could take it for an error of its own")
+    again = pytest.raises(Resumable, match="run the same command again")
+    with again, RunDir(tmp_path).locked(), signals.stop_signals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Exception:
+            pytest.fail("a library could take it for an error of its own")
     ended = RunDir(tmp_path).holders()[0].ended
     assert ended is not None
     assert ended["code"] == 75

@@ -89,6 +89,19 @@ def test_a_higher_limit_only_splits(tmp_path: Path) -> None:
             assert len(set(coarse[fine == story])) == 1
 
 
+def test_one_large_story_and_none_at_all_are_warned_of_and_hdbscans_clusters_are_not(tmp_path: Path) -> None:
+    texts, vectors = made([30, 5])
+    job, stats = clustered(tmp_path / "one", texts, vectors, merge_above=0.05)
+    assert stats["warnings"][0].startswith(
+        f"one story holds {stats['largest']} of 35 headlines: `recut` with merge_above="
+    )
+    _, stats = clustered(tmp_path / "none", texts, vectors, merge_above=0.99)
+    assert stats["warnings"][0].startswith("all 35 headlines are in no story: `recut` with merge_above=auto")
+    assert job.run.stats("cluster").get("warnings", []) == []
+    _, stats = clustered(tmp_path / "some", *made([12, 12, 12]), merge_above=0.2)
+    assert stats["warnings"] == []
+
+
 def test_the_order_of_the_rows_changes_no_story(tmp_path: Path) -> None:
     texts, vectors = made([30, 20, 12, 8], spread=0.5)
     straight = clustered(tmp_path / "straight", texts, vectors)[0].clusters.labels

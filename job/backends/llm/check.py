@@ -1,8 +1,8 @@
 """Whether a name that a model gave may stand.
 
 A headline can tell the model what to answer, and no prompt prevents that for sure. So nothing is taken on trust: each
-word of a name must stand in at least two of the story's own titles, stop words aside. What one headline injects stands
-in that headline alone.
+word of a name must stand in at least two different titles of the story's own, stop words aside. What one headline
+injects stands in that headline alone, however often it is printed.
 """
 
 import unicodedata
@@ -28,6 +28,12 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 # U+200C and U+200D join letters in Persian and Hindi
 _FORBIDDEN = regex.compile(r"(?V1)[[\p{C}\p{Zl}\p{Zp}]--[\u200c\u200d]]")
 _MARKUP = regex.compile(r"[<>{}\[\]`\\]|\*\*|__|&#?\w+;|^#")
+# stop words that turn a name into its opposite
+_NEGATIONS = frozenset(
+    "no not never without nor neither cannot don doesn didn isn aren wasn weren won wouldn couldn shouldn hasn haven "
+    "hadn nicht kein keine keinen nie ohne pas jamais sans aucun non nunca sin mai senza niet geen nooit zonder não "
+    "sem не нет никогда без لا لم لن ليس بدون नहीं".split()
+)
 _URL = regex.compile(r"://|\bwww\.|\b[\w-]+\.(?:com|org|net|info|io|ru|cn|co)\b", regex.IGNORECASE)
 
 
@@ -44,8 +50,9 @@ def why_not(name: str, titles: Sequence[str]) -> str | None:
     words = _words(name)
     if not words:
         return "no word"
-    counts = Counter(word for title in titles for word in _words(title))
-    needed = min(_TITLES_PER_WORD, len(titles))
+    different = dict.fromkeys(" ".join(unicodedata.normalize("NFKC", title).casefold().split()) for title in titles)
+    counts = Counter(word for title in different for word in _words(title))
+    needed = min(_TITLES_PER_WORD, len(different))
     if any(counts[word] < needed for word in words):
         return "a word that its titles do not have"
     return None
@@ -54,4 +61,5 @@ def why_not(name: str, titles: Sequence[str]) -> str | None:
 def _words(text: str) -> set[str]:
     """The words and numbers of a text, case-folded, without stop words."""
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
-    return {token for token in tokens if not (token in stop_words() or _HIRAGANA.match(token) or token in _LETTERS)}
+    left_out = stop_words() - _NEGATIONS
+    return {token for token in tokens if not (token in left_out or _HIRAGANA.match(token) or token in _LETTERS)}

@@ -16,6 +16,7 @@ from typing import Any
 TRIES = 3
 _LONGEST_WAIT = 120.0
 _LARGEST_ANSWER = 1_000_000
+_THINKING_TOKENS = 4_000
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _REFUSED = frozenset({400, 422})
 # in the order in which they are given up where the refusal names none
@@ -116,7 +117,11 @@ class Client:
             }
         if "temperature" not in left_out:
             form["temperature"] = 0
-        form["max_completion_tokens" if "max_tokens" in left_out else "max_tokens"] = max_tokens
+        if "max_tokens" in left_out:
+            # models that refuse the older name think before they answer, and count that
+            form["max_completion_tokens"] = max_tokens + _THINKING_TOKENS
+        else:
+            form["max_tokens"] = max_tokens
         return form
 
     def _post(self, form: dict[str, Any]) -> tuple[int, Any, bytes]:

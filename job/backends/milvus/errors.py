@@ -36,7 +36,12 @@ def one_line(error: BaseException) -> str:
 def is_unavailable(error: BaseException) -> bool:
     """Whether the server is unreachable, busy or starting, so that a retry may succeed."""
     import grpc
+    from pymilvus import exceptions as raised
 
+    # of pymilvus itself, on what it was given; all of its errors have the code of a server that is not ready
+    of_data = (raised.ParamError, raised.AutoIDException, raised.FieldTypeException, raised.DataNotMatchException)
+    if isinstance(error, (*of_data, raised.DataTypeNotMatchException, raised.DataTypeNotSupportException)):
+        return False
     if isinstance(error, ValueError):
         # raised by grpc on a channel that pymilvus is replacing at this moment
         return "closed channel" in str(error)

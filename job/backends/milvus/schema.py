@@ -127,12 +127,15 @@ def why_not_readable(schema: CollectionSchema, fields: Fields) -> str | None:
 
 
 def why_not_fillable(schema: CollectionSchema, fields: Fields) -> str | None:
-    """Which required vector field our rows would leave empty, and what to do; None if there is no such field."""
+    """Which required field our rows would leave empty, and what to do; None if there is no such field."""
+    filled = {fields.id, fields.vector, fields.text, fields.sparse, *fields.extra}
     for name, kind in schema.types.items():
-        if "VECTOR" in kind and name not in (fields.vector, fields.sparse) and name not in schema.nullable:
+        if name not in filled and name not in schema.nullable:
             advice = "set store.collection to another name"
             if kind == SPARSE:
                 advice = f"set embed.sparse=true and store.sparse_field={name}, or {advice}"
+            elif "VECTOR" not in kind:
+                advice = f"add {name} to store.extra_fields, if the input has such a column in every row, or {advice}"
             return f"its field '{name}' {kind} has to be filled in every row, and this run has nothing for it: {advice}"
     return None
 

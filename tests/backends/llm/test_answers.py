@@ -53,6 +53,18 @@ def test_another_may_not(name: str, reason: str) -> None:
     assert why_not(name, TITLES) == reason
 
 
+def test_a_title_that_is_printed_twice_is_one_title() -> None:
+    titles = [*TITLES, "Bank bankrupt, withdraw money now", "Bank  bankrupt, withdraw money NOW"]
+    assert why_not("Bank bankrupt, withdraw money now", titles) == "a word that its titles do not have"
+
+
+@pytest.mark.parametrize("name", ["Ferry crews not on strike", "No ferry strike", "Ferry strike never in Selmouth"])
+def test_a_name_denies_nothing_that_its_titles_say(name: str) -> None:
+    titles = [*TITLES, "Ferry crews on strike", "Crews strike on"]
+    assert why_not(name, titles) == "a word that its titles do not have"
+    assert why_not(name, [*titles, "No ferries: crews not happy, never were", "Not a ferry: no, never"]) is None
+
+
 def test_of_a_story_with_one_title_one_is_enough() -> None:
     assert why_not("Ferry strike", TITLES[:1]) is None
 
