@@ -19,6 +19,7 @@ from job.runtime import ownership
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
 from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
+from job.stages.ids import begins_with
 from job.stages.merge import MergeStage
 from job.stages.neighbors import MADE_OF, made_of
 from job.stages.stories import merge_level, story_labels
@@ -139,6 +140,8 @@ def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Con
 
 def _write(config: Config) -> None:
     job = Job(config, device="auto")
+    if config.keeps_ids:
+        begins_with(job)
 
     def work() -> None:
         note_settings(job)

@@ -1,5 +1,6 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from job.config import Config, resolve
 from job.context import COLLECTION, Job, Stage, StageResult
 from job.runtime import ownership
 from job.runtime.errors import BadInput, JobError
-from job.runtime.files import atomic, digest, digest_file
+from job.runtime.files import atomic, digest
 from job.runtime.log import logger
 from job.runtime.needs import Need, Size
 from job.runtime.rundir import RunDir
@@ -24,7 +25,7 @@ class IdsStage(Stage):
     Yesterday's state is that of the run `cluster.previous`; where that run kept no ids, its stories get theirs now.
     A collection that is clustered as a whole (`store.scope: collection`) needs no `previous`: the state in its own run
     folder is yesterday's. `story_state_before.parquet` is the state that the last run began with: the same headlines
-    clustered again, with other settings too, begin with it again.
+    clustered again, with other settings too, begin with it again, wherever yesterday's folder is by then.
     """
 
     name = "ids"
@@ -32,7 +33,8 @@ class IdsStage(Stage):
 
     def key(self, job: Job) -> list[Any]:
         times = digest(job.headlines.times)
-        return [job.clustered("ingest"), job.clusters_output, times, _begins_with(job)]
+        before = begins_with(job)
+        return [job.clustered("ingest"), job.clusters_output, times, "nothing" if before is None else before.digest]
 
     def files(self, job: Job) -> list[str]:
         return ["story_ids.parquet", "story_changes.csv", _STATE]
@@ -57,9 +59,9 @@ class IdsStage(Stage):
         from job.backends.stories.story_state import ALIVE, changes_table, describe, next_day
         from job.backends.tables.csv_answer import CsvAnswer
 
-        before = _load_before(job)
+        before = begins_with(job)
         state, ids, changes = next_day(before, _today(job))
-        if before is None or not _own_state(job.config):
+        if before is None:
             job.run.file(_BEFORE).unlink(missing_ok=True)
         else:
             before.save(job.run.file(_BEFORE))
@@ -94,28 +96,45 @@ def _data(job: Job) -> str:
     return digest(job.clustered("ingest"), digest(job.headlines.times))
 
 
-def _begins_with(job: Job) -> str:
-    """A digest of yesterday's state."""
-    if not _own_state(job.config):
-        previous = _previous(job.config)
-        if _load_state(previous.run, _STATE) is not None:
-            return digest_file(previous.run.file(_STATE))
-        return digest(previous.clustered("ingest"), previous.clusters_output, digest(previous.headlines.times))
-    before = _load_before(job)
-    return "nothing" if before is None else digest(before.run, before.data)
+def begins_with(job: Job) -> "StoryState | None":
+    """Yesterday's state; None where there was no yesterday.
+
+    Raises:
+        BadInput: it is needed, and no longer there.
+    """
+    state, named = _load_state(job.run, _STATE), job.config.cluster.previous
+    # whether the last run here was on these very headlines, and what it began with
+    again = state is not None and state.data == _data(job)
+    kept = _load_state(job.run, _BEFORE) if again else None
+    if _own_state(job.config):
+        if again and kept is None and named is not None and state is not None and state.run > 1:
+            raise BadInput(
+                f"cluster.previous = '{named}' is this run folder itself, and an older version has not kept the state "
+                "that its last run began with: name the run before that one"
+            )
+        return kept if again else state
+    if kept is None or kept.found_in != str(named):
+        return _state_of_previous(job)
+    try:
+        now = _state_of_previous(job)
+    except BadInput as error:
+        logger.info("ids: begins with what this run began with before: %s", error)
+        return kept
+    if now.data != kept.data:
+        logger.info("ids: begins with what this run began with before: '%s' is of another day now", named)
+        return kept
+    return now
 
 
-def _load_before(job: Job) -> "StoryState | None":
+def _state_of_previous(job: Job) -> "StoryState":
     from job.backends.stories.story_state import next_day
 
-    if not _own_state(job.config):
-        previous = _previous(job.config)
-        state = _load_state(previous.run, _STATE)
-        return state if state is not None else next_day(None, _today(previous))[0]
-    state = _load_state(job.run, _STATE)
-    if state is not None and state.data == _data(job):
-        return _load_state(job.run, _BEFORE)
-    return state
+    previous = _previous(job.config)
+    state = _load_state(previous.run, _STATE)
+    # a run without ids may have come after the one whose state it is
+    if state is None or state.data != _data(previous):
+        state = next_day(None, _today(previous))[0]
+    return replace(state, found_in=str(job.config.cluster.previous))
 
 
 def _load_state(run: RunDir, name: str) -> "StoryState | None":

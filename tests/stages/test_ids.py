@@ -74,6 +74,43 @@ def test_the_same_again_is_up_to_date_and_another_cut_begins_with_yesterday_agai
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
+def test_a_run_keeps_its_yesterday_wherever_its_folder_and_that_of_yesterday_go(
+    job_here: Run, days: Path, tmp_path: Path
+) -> None:
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"cluster.previous={tmp_path / 'yesterday'}")
+    shutil.copytree(days / "mon", tmp_path / "yesterday")
+    done = job_here("run", *words, f"run_dir={tmp_path / 'today'}")
+    assert done.returncode == 0, done.stderr
+    before = (tmp_path / "today" / "topics.csv").read_bytes()
+    assert before == (days / "tue" / "topics.csv").read_bytes()
+
+    def recut_there_and_back(folder: Path) -> None:
+        for level in ("0.6", "auto"):
+            done = job_here("recut", folder, f"merge_above={level}")
+            assert done.returncode == 0, done.stderr
+        assert (folder / "topics.csv").read_bytes() == before
+
+    # monday's folder is gone; tuesday's takes its place; then another day's does
+    shutil.rmtree(tmp_path / "yesterday")
+    recut_there_and_back(tmp_path / "today")
+    (tmp_path / "today").rename(tmp_path / "yesterday")
+    recut_there_and_back(tmp_path / "yesterday")
+    (tmp_path / "yesterday").rename(tmp_path / "tuesday")
+    shutil.copytree(days / "tue", tmp_path / "yesterday")
+    recut_there_and_back(tmp_path / "tuesday")
+    # as an older version left it
+    (tmp_path / "tuesday" / "story_state_before.parquet").unlink()
+    shutil.rmtree(tmp_path / "yesterday")
+    files = [
+        tmp_path / "tuesday" / name for name in ("config.json", "stories.parquet", "run.json", "markers/report.json")
+    ]
+    everything = [file.read_bytes() for file in files]
+    refused = job_here("recut", tmp_path / "tuesday", "merge_above=0.6")
+    assert refused.returncode == 2
+    assert "cluster.previous = " in refused.stderr
+    assert [file.read_bytes() for file in files] == everything
+
+
 def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(days: Path) -> None:
     assert not (days / "mon" / "story_changes.csv").exists()
     assert not (days / "mon" / "markers" / "ids.json").exists()

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from job.backends.stories.identity import Matched, match_stories
 from job.data import Ids, Ints
-from job.runtime.files import atomic
+from job.runtime.files import atomic, digest
 
 RETIRE_DAYS = RETIRE_RUNS = 7
 # the clock is not the latest time: one wrong date in the future would retire everything
@@ -58,14 +58,22 @@ class Story:
 @dataclass
 class StoryState:
     """All stories there ever were, in the order of their births, after `run` runs; `data`: digest of the last run's
-    headlines."""
+    headlines. `found_in`: of a copy, the run folder that it is from, as the configuration names it."""
 
     run: int = 0
     data: str = ""
     stories: list[Story] = field(default_factory=list)
+    found_in: str = ""
+
+    @property
+    def digest(self) -> str:
+        """A digest of all but where it was found."""
+        stories = [{**vars(story), "headlines": len(story.headlines)} for story in self.stories]
+        headlines = [np.array(story.headlines, np.int64) for story in self.stories]
+        return digest(self.run, self.data, stories, *headlines)
 
     def save(self, path: Path) -> None:
-        about = {b"run": str(self.run).encode(), b"data": self.data.encode()}
+        about = {b"run": str(self.run).encode(), b"data": self.data.encode(), b"found_in": self.found_in.encode()}
         table = pa.Table.from_pylist([vars(story) for story in self.stories], _SCHEMA.with_metadata(about))
         with atomic(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -77,7 +85,8 @@ class StoryState:
             return None
         table = pq.read_table(path, page_checksum_verification=True)
         about = table.schema.metadata
-        return cls(int(about[b"run"]), about[b"data"].decode(), [Story(**row) for row in table.to_pylist()])
+        stories, found_in = [Story(**row) for row in table.to_pylist()], about.get(b"found_in", b"").decode()
+        return cls(int(about[b"run"]), about[b"data"].decode(), stories, found_in)
 
 
 @dataclass(frozen=True)
