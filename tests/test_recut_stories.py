@@ -65,7 +65,10 @@ def test_the_settings_of_a_run_that_is_refused_are_not_those_of_the_answer(job_h
     refused = job_here("run", DEMO, "input.path=typo.csv", "cluster.recipe=null", f"run_dir={copy}")
     assert refused.returncode == 2
     assert [(copy / name).read_bytes() for name in ("config.json", "run.json", "run_folder.json")] == before
-    # what changes no stage is saved too
+    done = job_here("stage", "ingest", DEMO, "cluster.recipe=null", f"run_dir={copy}")
+    assert "ingest: up to date" in done.stderr
+    assert (copy / "config.json").read_bytes() == before[0], "no other stage has these settings"
+    # what changes no stage of a whole run is saved too
     done = job_here("run", DEMO, "neighbors.parallel=3", f"run_dir={copy}")
     assert done.returncode == 0, done.stderr
     assert "neighbors.parallel: 2 -> 3" in done.stderr

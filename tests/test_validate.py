@@ -149,3 +149,15 @@ def test_it_imports_nothing_large(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_settings_may_stand_after_an_option_and_what_is_unknown_is_named(job_here: Run, tmp_path: Path) -> None:
+    words = ("run", DEMO, f"run_dir={tmp_path}", "--force", "input.path=nothing.csv")
+    assert "input.path = 'nothing.csv': no such file" in job_here(*words).stderr
+    for wrong in (["run", DEMO, "--forse", "seed=1"], ["status", tmp_path, "--forse"]):
+        refused = job_here(*wrong)
+        assert refused.returncode == 2
+        assert refused.stderr.endswith("unrecognized arguments: --forse\n")
+    refused = job_here("status", tmp_path, "seed=1")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("unrecognized arguments: seed=1\n")

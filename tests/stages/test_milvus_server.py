@@ -19,7 +19,7 @@ from job.backends.milvus.index_choice import IndexRequest, choose, require
 from job.backends.milvus.search import MilvusSearch, SearchSettings
 from job.data import Embeddings, Floats, Headlines, KnnGraph
 from job.rewrites import RowsAlteredError
-from job.runtime.errors import BadInput, Resumable
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.rundir import RunDir
 from job.stages import store_write
 from job.stages.neighbors import NeighborsStage
@@ -110,6 +110,52 @@ def test_among_equal_vectors_hnsw_is_asked_with_a_beam_as_wide_as_the_hits(milvu
     assert stats["recall"] >= 0.99
     same = KnnGraph.load(tmp_path / "neighbors.npz").distances == 0
     assert same[2900:].all()
+
+
+@pytest.mark.slow
+def test_what_a_first_run_wrote_before_it_was_stopped_goes_with_the_input_that_it_was_of(
+    milvus: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_rows, found, run = headlines(300), vectors(300), RunDir(tmp_path)
+
+    def part(first: int, last: int) -> tuple[Headlines, Embeddings]:
+        return Headlines(all_rows.table[first:last]), Embeddings(all_rows.ids[first:last], found[first:last])
+
+    def stopped(index: Any) -> None:
+        raise Resumable("stopped")
+
+    with monkeypatch.context() as patch, pytest.raises(Resumable):
+        patch.setattr(milvus, "build_index", stopped)
+        store(milvus, *part(0, 200), run, key="first")
+    stats = store(milvus, *part(100, 300), run, key="second")
+    assert (stats["rows"], stats["removed"]) == (200, 100)
+    assert milvus.ids().tolist() == all_rows.ids[100:].tolist()
+
+
+@pytest.mark.slow
+def test_rows_that_a_collection_does_not_take_are_no_server_that_is_away(milvus: Milvus, tmp_path: Path) -> None:
+    from pymilvus import DataType
+
+    client = milvus.connection.client
+    schema = client.create_schema(auto_id=False)
+    for name, kind, more in (
+        ("id", DataType.INT64, {"is_primary": True}),
+        ("embedding", DataType.FLOAT_VECTOR, {"dim": DIM}),
+        ("text", DataType.VARCHAR, {"max_length": 65_535}),
+        ("url", DataType.VARCHAR, {"max_length": 100}),
+    ):
+        schema.add_field(name, kind, **more)
+    client.create_collection(milvus.collection, schema=schema)
+    with pytest.raises(BadInput, match=r"its field 'url' VARCHAR has to be filled in every row.*store\.extra_fields"):
+        milvus.adopt(DIM, writes=True)
+    milvus.fields = Fields(extra=("url",))
+    milvus.adopt(DIM, writes=True)
+    rows, start = headlines(10), time.monotonic()
+    batch = messages.RowBatch(rows.ids, vectors(10, twins=1), ["text"] * 10, [{}] * 10)
+    with pytest.raises(JobError, match="url") as caught:
+        milvus.upsert(batch)
+    assert not isinstance(caught.value, Resumable)
+    assert time.monotonic() - start < 30
 
 
 def how(search: MilvusSearch) -> dict[str, Any]:

@@ -64,8 +64,9 @@ def story_vectors(
 
     `dense` [n, d]: embeddings of length 1. `texts`: for the words; with `lexical`, a CSR array [n, vocabulary] of
     BGE-M3's lexical weights, these are used instead. `times` [n]: seconds, NaN where unknown. A headline without a time
-    has the mean factor of all times, as if its time were drawn from the other headlines. Without any time the factor
-    is 1. `threads` None: all usable cores; the result does not depend on it.
+    is turned by the mean of all turns, and its length made 1 again: two of them lose nothing, and one of them and a
+    headline with a time lose less than two headlines of any times do on average. Without any time the factor is 1.
+    `threads` None: all usable cores; the result does not depend on it.
 
     The vector of a headline depends on the order of rows in nothing. Time: O(n d). Memory: the result, 32 bytes per
     term, and blocks.
