@@ -36,6 +36,8 @@ def tell_stories() -> None:
     rows = np.arange(len(vectors), dtype=np.int32)
     texts = pa.array([f"{row} ferries: strike {row % 7}" for row in rows])
     told = story_vectors(vectors, texts, 3600.0 * rows, Shares())
+    # as those of half-precision files
+    story_vectors(vectors.copy(), texts, 3600.0 * rows, Shares())
     tree = average_linkage(told.copy(), rows, graph.indices, overwrite_vectors=True)
     score_levels(tree, told, graph.indices, overwrite_vectors=True)
     find_themes(vectors, cut(tree, 0.1))
@@ -45,10 +47,11 @@ def _headlines() -> tuple[Floats, KnnGraph]:
     """Vectors of 60 headlines, and their graph."""
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    # as the files of embeddings are; numba compiles for that anew
-    vectors.setflags(write=False)
     rows = np.arange(len(vectors))
     indices = nearest(vectors, rows, 20)
+    # as the files of embeddings are, if they are float32; numba compiles for that anew
+    pair_distances(vectors, rows, indices)
+    vectors.setflags(write=False)
     return vectors, KnnGraph(*sort_rows(indices, pair_distances(vectors, rows, indices), 20), 20)
 
 

@@ -77,6 +77,6 @@ def _left(folder: Path, limit_name: str, used_name: str) -> int | None:
         return None
     if limit == "max" or int(limit) >= _NO_LIMIT:
         return None
-    # files that are only cached make room when it is needed
-    cached = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    # files that are only cached make room when it is needed, also those that were read more than once
+    cached = sum(int(stat.get(f"total_{name}", stat.get(name, 0))) for name in ("inactive_file", "active_file"))
     return int(limit) - used + cached

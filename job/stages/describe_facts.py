@@ -71,6 +71,7 @@ def cluster_facts(assigned: Ints, count: int, rows: Rows) -> ClusterFacts:
 
 def time_bins(times: npt.NDArray[np.float64]) -> TimeBins | None:
     """At most `MAX_BINS` bins of the smallest width of a round number that cover the times, from a multiple of it.
+    Dates without a time of day have bins of a day or more.
 
     `times` float64 [r], seconds, NaN = unknown. Single times far from all others do not stretch the bins: where the
     outermost hundredth makes the span four times as long, it is left out.
@@ -83,7 +84,8 @@ def time_bins(times: npt.NDArray[np.float64]) -> TimeBins | None:
     inner = known[cut:-cut]
     if len(inner) > 1 and inner[-1] > inner[0] and high - low > _STRETCH * (inner[-1] - inner[0]):
         low, high = inner[0], inner[-1]
-    width = next((w for w in _WIDTHS if _bins(low, high, w) <= MAX_BINS), 0.0)
+    least = _DAY if (known % _DAY == 0).all() else 0.0
+    width = next((w for w in _WIDTHS if w >= least and _bins(low, high, w) <= MAX_BINS), 0.0)
     if not width:
         width = _WIDTHS[-1] * (1 + (high - low) // (_WIDTHS[-1] * (MAX_BINS - 1)))
     start = float(np.floor(low / width) * width)

@@ -123,7 +123,7 @@ def _facts(job: Job, stories: int) -> list[tuple[str, str]]:
 
 
 def _quality(stats: dict[str, dict[str, Any]], job: Job) -> list[tuple[str, str]]:
-    ingest, near, merge = (stats.get(name, {}) for name in ("ingest", "neighbors", "stories"))
+    ingest, near, merge, embed = (stats.get(name, {}) for name in ("ingest", "neighbors", "stories", "embed"))
     found = []
     if ingest.get("files"):
         found.append(("Input", ", ".join(ingest["files"][:5]) + (" …" if len(ingest["files"]) > 5 else "")))
@@ -134,7 +134,9 @@ def _quality(stats: dict[str, dict[str, Any]], job: Job) -> list[tuple[str, str]
     found.append(("In no story" if job.merges else "Noise", f"{job.totals.noise_share:.1%}"))
     if "merge_above" in merge:
         found.append(("Merged above a similarity of", f"{merge['merge_above']:.3f}"))
-    found += [("Model", str(job.config.embed.model)), ("Device", f"{job.device.value} ({job.device.reason})")]
+    # as the vectors were made, which may have been on another machine; of another program's, nobody knows
+    if embed.get("model"):
+        found += [("Model", embed["model"]), ("Device", f"{embed['device']} ({embed['device_reason']})")]
     return found
 
 

@@ -47,7 +47,7 @@ def test_the_groups_above_count_too_and_cached_files_are_free(tmp_path: Path, mo
     for folder, limit, used in ((tmp_path / "slurm", 1_000, 600), (inner, "max", 500)):
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.current").write_text(f"{used}\n")
-        (folder / "memory.stat").write_text("anon 100\ninactive_file 250\n")
+        (folder / "memory.stat").write_text("anon 100\ninactive_file 150\nactive_file 100\n")
     monkeypatch.setattr(room, "_CGROUPS", tmp_path)
     assert room.group_rooms("0::/slurm/job_7\n") == [650]
     assert room.group_rooms("0::/elsewhere\n") == []

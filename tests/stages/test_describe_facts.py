@@ -48,6 +48,13 @@ def test_first_and_last_are_over_all_copies_and_unknown_times_are_left_out() -> 
     assert [sum(counts) for counts in facts.columns["counts"]] == [3, 0]
 
 
+def test_dates_without_a_time_of_day_have_bins_of_days() -> None:
+    for days in (1, 2, 3, 7, 40):
+        bins = time_bins(START // DAY * DAY + DAY * np.repeat(np.arange(days), 5))
+        assert bins is not None
+        assert (bins.width, bins.count) == (DAY, days)
+
+
 def test_without_times_there_are_no_bins_counts_or_growth() -> None:
     facts = cluster_facts(np.array([0, 0], np.int32), 1, rows_of([0, 1]))
     assert facts.bins is None

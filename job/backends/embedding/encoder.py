@@ -223,14 +223,13 @@ class FlagEncoder:
 
         With fused layers only the first token's [m, 1, dim], if these are the vectors.
         """
-        mask, masks = None, {}
+        mask = None
         if lengths is not None:
             mask = self._torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
-            # transformers uses a mask of four axes unchanged, without waiting for the device
-            masks = {"attention_mask": mask[:, None, None, :]}
         if self._fused is not None:
-            return self._fused(ids, **masks), mask
-        return self._module(input_ids=ids, **masks).last_hidden_state, mask
+            return self._fused(ids, **({} if mask is None else {"attention_mask": mask[:, None, None, :]})), mask
+        # some architectures have windows, or add the mask: each makes its own of one with two axes
+        return self._module(input_ids=ids, **({} if mask is None else {"attention_mask": mask})).last_hidden_state, mask
 
     def _unit_vectors(self, states: Any, mask: Any, lengths: Any) -> Any:
         """Unit vectors float32 [m, dim]."""

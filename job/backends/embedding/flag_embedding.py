@@ -35,7 +35,7 @@ _OPTIONAL = "scipy"
 def max_tokens(config: Any) -> int:
     """The most tokens that a text may have: XLM-R counts positions from the one after the padding's."""
     positions = int(getattr(config, "max_position_embeddings", 512))
-    is_roberta = config.model_type in ("roberta", "xlm-roberta", "camembert")
+    is_roberta = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
     return positions - (int(config.pad_token_id) + 1 if is_roberta else 0)
 
 
@@ -60,6 +60,8 @@ def load_flag_model(model: Model, precision: str) -> Any:
             return _load(model, precision)
         try:
             return _load(model, precision)
+        except BadInput:
+            raise
         except Exception as error:  # the type depends on where the checkpoint is damaged
             why = why_refused(model.folder, error)
             why = why or f"'{model.folder}' does not load ({one_line(error)}); get the model again"
@@ -75,14 +77,43 @@ def _load(model: Model, precision: str) -> Any:
         flag_class = _m3_class() if model.m3 else _base_class()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    return flag_class(
-        str(model.folder),
-        pooling_method=model.pooling,
-        trust_remote_code=False,
-        use_fp16=precision == "fp16",
-        use_bf16=precision == "bf16",
-        devices="cpu",
+    # no name for the model: errors that transformers keeps hold these frames
+    with _all_weights(model):
+        return flag_class(
+            str(model.folder),
+            pooling_method=model.pooling,
+            trust_remote_code=False,
+            use_fp16=precision == "fp16",
+            use_bf16=precision == "bf16",
+            devices="cpu",
+        )
+
+
+@contextmanager
+def _all_weights(model: Model) -> Iterator[None]:
+    """Within this block, a model whose folder lacks weights is `BadInput`: transformers would take random ones."""
+    from transformers import AutoModel
+
+    load = AutoModel.from_pretrained
+
+    def checked(found: tuple[Any, dict[str, Any]]) -> Any:
+        names = [*found[1]["missing_keys"], *(key[0] for key in found[1]["mismatched_keys"])]
+        # no vector comes out of the pooler
+        lacking = sorted(name for name in names if "pooler." not in name)
+        if lacking:
+            raise BadInput(
+                f"embed.model = '{model.name}': '{model.folder}' lacks {len(lacking)} weights of its architecture, "
+                f"such as '{lacking[0]}': get the model again, or name one that needs no code of its own"
+            )
+        return found[0]
+
+    AutoModel.from_pretrained = lambda *arguments, **settings: checked(
+        load(*arguments, output_loading_info=True, **settings)
     )
+    try:
+        yield
+    finally:
+        del AutoModel.from_pretrained
 
 
 def _m3_class() -> Any:

@@ -130,10 +130,12 @@ def _pooling(folder: Path, m3: bool, asked: str) -> Literal["cls", "mean"]:
             f"embed.model: '{file}' is damaged: set embed.pooling to cls or mean, or get the model again"
         ) from None
     modes = [key.removeprefix("pooling_mode_") for key, value in settings.items() if value is True and "pooling" in key]
-    if modes == ["mean_tokens"]:
+    # as sentence-transformers 6 writes it
+    named = settings.get("pooling_mode", [])
+    modes += [named] if isinstance(named, str) else [str(mode) for mode in named]
+    if modes in (["mean_tokens"], ["mean"]):
         return "mean"
-    if modes == ["cls_token"]:
+    if modes in (["cls_token"], ["cls"]):
         return "cls"
-    raise BadInput(
-        f"embed.model: '{folder}' pools by {', '.join(modes)}; only cls and mean are supported: set embed.pooling"
-    )
+    pools = f"pools by {', '.join(modes)}" if modes else "does not say how it pools"
+    raise BadInput(f"embed.model: '{folder}' {pools}; only cls and mean are supported: set embed.pooling")

@@ -83,6 +83,9 @@ def _replace_attention(module: Any, torch: Any) -> None:
     ) -> tuple[Any, None]:
         """softmax(q k^T / sqrt(d)) v for [batch, heads, length, d]; `mask` bool, True = present, or None."""
         batch, heads, length, d = q.shape
+        if k.shape[1] != heads:
+            # groups of heads share a key and a value
+            k, v = (x.repeat_interleave(heads // k.shape[1], dim=1) for x in (k, v))
         if length > _MAX_LENGTH or (q.dtype == torch.float32 and d > _MAX_FLOAT32_HEAD_WIDTH):
             fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
             return fused.transpose(1, 2).contiguous(), None
@@ -96,7 +99,8 @@ def _replace_attention(module: Any, torch: Any) -> None:
         )
         if mask is not None:
             by_head = scores.view(batch, heads, length, length)
-            scores = by_head.masked_fill(~mask, float("-inf")).view_as(scores)
+            # not -inf: padding outside of a window sees nothing, and NaN would spread
+            scores = by_head.masked_fill(~mask, torch.finfo(scores.dtype).min).view_as(scores)
         mixed = torch.bmm(torch.softmax(scores, -1), v).view(batch, heads, length, d)
         return mixed.transpose(1, 2).contiguous(), None
 

@@ -17,6 +17,8 @@ from job.runtime.errors import BadInput
 
 # with weights in safetensors the first is not read; the other two are BGE-M3's heads
 _PICKLES = ("pytorch_model*.bin", "colbert_linear.pt", "sparse_linear.pt")
+# of sentence-transformers, with weights
+_MORE_LAYERS = frozenset({"Dense", "LSTM", "CNN", "WeightedLayerPooling", "LayerNorm"})
 _FORCE, _FORCE_NOT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
@@ -27,6 +29,12 @@ def check_outside(name: str, folder: Path) -> None:
         raise BadInput(
             f"embed.model = '{name}': '{adapter}' makes it an adapter of another model, which may be anywhere: merge "
             "the two (peft's merge_and_unload), save that and name its folder"
+        )
+    more = sorted({kind.rpartition(".")[2] for kind in _words(_json(folder / "modules.json").get("types", []))})
+    if more := [kind for kind in more if kind in _MORE_LAYERS]:
+        raise BadInput(
+            f"embed.model = '{name}': '{folder / 'modules.json'}' names {', '.join(more)}: its vectors come out of "
+            "layers behind the pooling, which are not computed here: name a model without them"
         )
     for key, value in _json(folder / "config.json").items():
         if key.endswith(("_implementation", "_implementation_internal")) and "/" in str(value):

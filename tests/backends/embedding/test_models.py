@@ -166,7 +166,13 @@ MEAN = {"word_embedding_dimension": 384, "pooling_mode_cls_token": False, "pooli
 CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 
 
-@pytest.mark.parametrize(("settings", "pooling"), [(MEAN, "mean"), (CLS, "cls"), (None, "cls")])
+NEW: dict[str, object] = {"embedding_dimension": 384, "pooling_mode": "mean", "include_prompt": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "pooling"),
+    [(MEAN, "mean"), (CLS, "cls"), (None, "cls"), (NEW, "mean"), (NEW | {"pooling_mode": ["cls"]}, "cls")],
+)
 def test_pooling_is_read_from_the_model_and_cls_if_it_names_none(
     make: MakeModel, settings: dict[str, object] | None, pooling: str
 ) -> None:
@@ -183,6 +189,12 @@ def test_pooling_that_is_asked_for_is_used(make: MakeModel, asked: str, settings
 def test_an_unsupported_pooling_is_refused_by_name(make: MakeModel, modes: list[str]) -> None:
     text = refused(make(pooling={f"pooling_mode_{mode}": True for mode in modes}))
     assert f"pools by {', '.join(modes)}; only cls and mean are supported: set embed.pooling" in text
+
+
+def test_a_pooling_without_a_mode_is_refused(make: MakeModel) -> None:
+    assert "does not say how it pools; only cls and mean are supported" in refused(
+        make(pooling={"include_prompt": True})
+    )
 
 
 def test_a_bge_m3_pools_the_first_token_whatever_its_file_says(make: MakeModel) -> None:

@@ -330,12 +330,15 @@ def test_search_finds_titles_descriptions_and_names_of_stories(opened: Open) -> 
         37: "Straße",
         38: "산불 확산",
         39: "كِتَاب",
+        41: "O’Brien in Łódź",
+        42: "Ørsted",
+        43: "mid‑May",
     }
     page = opened(points(titles=[others.get(row, f"Headline {row} about") for row in range(240)]))
     # accents do not count, the marks of other scripts make other letters
     for words, found in (
         *[("cafe uber", 1), ("ドル", 1), ("トル", 1), ("दल", 0), ("दिल", 1), ("strasse", 1), ("사", 0), ("산", 1)],
-        ("كتاب", 1),
+        *[("كتاب", 1), ("o'brien lodz", 1), ("orsted", 1), ("mid-may", 1)],
     ):
         search(page, words)
         assert texts(page, "#found") == ["1 headline in 1 story" if found else "Nothing found"], words

@@ -1,11 +1,15 @@
 // The search: every word must stand in a headline's title, its description or its story's name.
 
+// what normalization takes for letters of their own
+const PLAIN = { ß: "ss", ł: "l", ø: "o", đ: "d", ı: "i", æ: "ae", œ: "oe" };
+
 // Lower case, without accents, and without the vowel points of Hebrew and Arabic: what is typed on any keyboard finds
 // what is written in any way. Other marks make another letter, as those of Kana and of Indian scripts.
 function folded(text) {
   if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
-  const letters = text.normalize("NFKD").replace(/[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]/g, "");
-  return letters.normalize("NFKC").toLowerCase().replaceAll("ß", "ss");
+  const plain = text.replace(/[‘’ʼ]/g, "'").replace(/[‐-―]/g, "-");
+  const letters = plain.normalize("NFKD").replace(/[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]/g, "");
+  return letters.normalize("NFKC").toLowerCase().replace(/[ßłøđıæœ]/g, (letter) => PLAIN[letter]);
 }
 
 // All texts in one string, a line per row with text, and where each line starts: one scan of it takes milliseconds.
