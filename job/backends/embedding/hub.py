@@ -61,7 +61,12 @@ def cached_folder(name: str) -> Path | None:
     for other_format in ("pytorch_model*", "*.safetensors*"):
         patterns = [pattern for pattern in VECTOR_FILES + _OTHER_FILES if not fnmatchcase(pattern, other_format)]
         try:
-            folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+            # no weights of sub-folders, which are not downloaded
+            folder = Path(
+                snapshot_download(
+                    name, allow_patterns=patterns, ignore_patterns="*/*.safetensors*", local_files_only=True
+                )
+            )
         except (LocalEntryNotFoundError, OSError, ValueError):
             continue
         if any(needed_files([path.name]) for glob in ("*.safetensors", "*.bin") for path in folder.glob(glob)):
