@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from packages import require_packages
 
 ROOT = Path(__file__).parents[2]
 PROTOTYPES = ROOT.parent / "shared" / "prototypes"
@@ -271,6 +272,7 @@ def main() -> None:
     if arguments.make:
         make_graph(int(arguments.make[0]), Path(arguments.make[1]))
         return
+    require_packages("fast_hdbscan")
     sizes, names = arguments.sizes, ["ours", *(name for name in arguments.contenders if name != "ours")]
     if arguments.quick:
         sizes, names = [1_000_000], ["ours", "fast_hdbscan", "prototype"]

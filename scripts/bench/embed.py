@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from embed_contenders import CONTENDERS, MAX_LENGTH, timed
+from packages import require_packages
 from real_headlines import TITLES, UCI, require
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +192,7 @@ def main() -> None:
         {"contend": contend, "pipeline": pipeline}[kind](*rest)
         return
     require(arguments.data, TITLES)
+    require_packages("onnx", "onnxruntime", "sentence_transformers")
 
     import pyarrow.parquet as pq
     import torch

@@ -38,6 +38,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from packages import require_packages
 from quality_data import (
     SEED,
     Array,
@@ -182,6 +183,7 @@ def main() -> None:
     }
     for name in dict.fromkeys(name for part in parts for name in needs[part]):
         require(folder / f"{name}.parquet", contents[name])
+    require_packages("bertopic", "evoc", "igraph", "leidenalg")
     encoder = Encoder(arguments.vectors)
     print(f"{platform.platform()}, {os.cpu_count()} cores, MiniLM in {encoder.precision}", flush=True)
     ratios: dict[str, float] = {}
