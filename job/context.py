@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from job.topics import ThemeName, Themes, TimeBins, Topic, Totals, load_theme_na
 COLLECTION = "collection"
 # in the stats of the neighbors stage: the digest of the columns that clustering reads
 CLUSTERED = "clustered_columns"
+_Made = TypeVar("_Made")
 
 
 class Job:
@@ -44,15 +45,16 @@ class Job:
         self.rapids = resolve_rapids(self.device)
         self.graph_code = resolve_graph_code(self.device)
         self.ranks = resolve_ranks(config.ranks.rank, config.ranks.world)
-        self._made: dict[str, str] = {}
+        self._made: dict[str, Any] = {}
         self.done: list[str] = []  # the stages that this process has carried out
         self.noted = False  # whether `config.json` has these settings
 
-    def once(self, what: str, make: Callable[[], str]) -> str:
-        """The result of `make()`, which is called once per run: for digests that are asked for many times."""
+    def once(self, what: str, make: Callable[[], _Made]) -> _Made:
+        """The result of `make()`, which is called once per run: for what is asked for many times."""
         if what not in self._made:
             self._made[what] = make()
-        return self._made[what]
+        made: _Made = self._made[what]
+        return made
 
     @property
     def has_input(self) -> bool:

@@ -13,6 +13,10 @@ from job.runtime.errors import JobError
 from job.runtime.files import atomic
 from job.runtime.shards import array_files
 
+# below so many, one cluster may well hold most headlines
+FEW_HEADLINES = 20
+_TOO_LARGE = 0.5
+
 Ints = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -244,6 +248,16 @@ class Clusters:
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         return np.bincount(self.labels[self.labels >= 0], minlength=self.count).astype(np.int64)
+
+    @property
+    def largest(self) -> int:
+        """How many rows the largest has; 0 where there is none."""
+        return int(self.sizes[0]) if self.count else 0
+
+    @property
+    def has_swallowed(self) -> bool:
+        """Whether one holds more than half of the rows, and these are not few."""
+        return len(self.labels) >= FEW_HEADLINES and self.largest > _TOO_LARGE * len(self.labels)
 
     def save(self, path: Path, tree_path: Path, ids: Ids) -> None:
         """`clusters.parquet`, one row per headline, and `tree.npz`: the condensed tree and the persistence."""

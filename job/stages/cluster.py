@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from job.backends.graph_hdbscan import Linkage, Result
 
 TREE_FILE = "linkage.npz"
-# a cluster of more than this share of all headlines is warned of
-TOO_LARGE = 0.5
-FEW_HEADLINES = 20
 
 
 class ClusterStage(Stage):
@@ -83,7 +80,7 @@ class ClusterStage(Stage):
                 "tree_reused": reused,
                 "clusters": clusters.count,
                 **noise,
-                "largest": int(clusters.sizes[0]) if clusters.count else 0,
+                "largest": clusters.largest,
             },
         )
 
@@ -187,8 +184,7 @@ def _warnings(job: Job, clusters: Clusters) -> list[str]:
     n, config = len(clusters.labels), job.config.cluster
     if not clusters.count:
         return [f"all {n:,} headlines are noise: lower cluster.min_cluster_size or cluster.min_samples"]
-    largest = int(clusters.sizes[0])
-    if n < FEW_HEADLINES or largest <= TOO_LARGE * n:
+    if not clusters.has_swallowed:
         return []
     tree = clusters.tree
     components = int(((tree.parent == n) & (tree.lambdas == 0) & (tree.sizes > 1)).sum())
@@ -198,4 +194,5 @@ def _warnings(job: Job, clusters: Clusters) -> list[str]:
         more = "neighbors.k" if config.k is None else "cluster.k, and neighbors.k if it is not above it"
         remedy = "cluster.components=apart" if joined else f"a larger {more}"
         graph = f"the graph has {components} connected components, try {remedy}; "
-    return [f"one cluster holds {largest:,} of {n:,} headlines: {graph}for broad topics try cluster.recipe=topics"]
+    swallowed = f"one cluster holds {clusters.largest:,} of {n:,} headlines"
+    return [f"{swallowed}: {graph}for broad topics try cluster.recipe=topics"]

@@ -102,6 +102,10 @@ def begins_with(job: Job) -> "StoryState | None":
     Raises:
         BadInput: it is needed, and no longer there.
     """
+    return job.once("yesterday", lambda: _begins_with(job))
+
+
+def _begins_with(job: Job) -> "StoryState | None":
     state, named = _load_state(job.run, _STATE), job.config.cluster.previous
     # whether the last run here was on these very headlines, and what it began with
     again = state is not None and state.data == _data(job)

@@ -6,12 +6,11 @@ import numpy as np
 
 from job.config import Config
 from job.context import Job, Stage, StageResult
-from job.data import Clusters, Floats, Ints
+from job.data import FEW_HEADLINES, Clusters, Floats, Ints
 from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.needs import NO_STORIES, Need, Size
 from job.runtime.rundir import RunDir
-from job.stages.cluster import FEW_HEADLINES, TOO_LARGE
 
 if TYPE_CHECKING:
     from job.backends.stories.merge_tree import MergeTree
@@ -76,20 +75,19 @@ class StoriesStage(Stage):
                 "clusters": stories.count,
                 **noise,
                 "merge_above": round(above, 4),
-                "largest": int(stories.sizes[0]) if stories.count else 0,
+                "largest": stories.largest,
             },
         )
 
 
 def _warnings(stories: Clusters) -> list[str]:
     n = len(stories.labels)
-    if n < FEW_HEADLINES:
+    if stories.has_swallowed:
+        what, limits = f"one story holds {stories.largest:,} of {n:,} headlines", "0.2,0.3,0.4"
+    elif not stories.count and n >= FEW_HEADLINES:
+        what, limits = f"all {n:,} headlines are in no story", "auto,0.1,0.15"
+    else:
         return []
-    largest = int(stories.sizes[0]) if stories.count else 0
-    if 0 < largest <= TOO_LARGE * n:
-        return []
-    what = f"one story holds {largest:,} of {n:,} headlines" if largest else f"all {n:,} headlines are in no story"
-    limits = "0.2,0.3,0.4" if largest else "auto,0.1,0.15"
     return [f"{what}: `recut` with merge_above={limits} says what other limits give"]
 
 

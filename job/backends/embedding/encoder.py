@@ -227,9 +227,10 @@ class FlagEncoder:
         if lengths is not None:
             mask = self._torch.arange(ids.shape[1], device=self._device) < lengths[:, None]
         if self._fused is not None:
-            return self._fused(ids, **({} if mask is None else {"attention_mask": mask[:, None, None, :]})), mask
+            return self._fused(ids, None if mask is None else mask[:, None, None, :]), mask
         # some architectures have windows, or add the mask: each makes its own of one with two axes
-        return self._module(input_ids=ids, **({} if mask is None else {"attention_mask": mask})).last_hidden_state, mask
+        masks = {} if mask is None else {"attention_mask": mask}
+        return self._module(input_ids=ids, **masks).last_hidden_state, mask
 
     def _unit_vectors(self, states: Any, mask: Any, lengths: Any) -> Any:
         """Unit vectors float32 [m, dim]."""

@@ -30,8 +30,8 @@ def check_outside(name: str, folder: Path) -> None:
             f"embed.model = '{name}': '{adapter}' makes it an adapter of another model, which may be anywhere: merge "
             "the two (peft's merge_and_unload), save that and name its folder"
         )
-    more = sorted({kind.rpartition(".")[2] for kind in _words(_json(folder / "modules.json").get("types", []))})
-    if more := [kind for kind in more if kind in _MORE_LAYERS]:
+    kinds = {kind.rpartition(".")[2] for kind in _words(_json(folder / "modules.json").get("types", []))}
+    if more := sorted(_MORE_LAYERS & kinds):
         raise BadInput(
             f"embed.model = '{name}': '{folder / 'modules.json'}' names {', '.join(more)}: its vectors come out of "
             "layers behind the pooling, which are not computed here: name a model without them"

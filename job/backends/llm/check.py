@@ -61,5 +61,8 @@ def why_not(name: str, titles: Sequence[str]) -> str | None:
 def _words(text: str) -> set[str]:
     """The words and numbers of a text, case-folded, without stop words."""
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
-    left_out = stop_words() - _NEGATIONS
-    return {token for token in tokens if not (token in left_out or _HIRAGANA.match(token) or token in _LETTERS)}
+    return {
+        token
+        for token in tokens
+        if token in _NEGATIONS or not (token in stop_words() or _HIRAGANA.match(token) or token in _LETTERS)
+    }
