@@ -12,6 +12,7 @@ from map_points import HOSTILE, hostile, points
 
 from job.backends.pages.map import write_map
 from job.backends.pages.points import MapPoints, MapStory
+from job.topics import TimeBins
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 slow = pytest.mark.slow
@@ -408,12 +409,43 @@ def test_the_brush_leaves_only_headlines_of_its_range(opened: Open) -> None:
 
 
 @slow
-def test_the_switch_hides_the_noise(opened: Open) -> None:
+def test_the_switch_hides_the_noise_and_the_search_says_so(opened: Open) -> None:
     page = opened(points(groups=0, themes=[]))
     before = pixels(page, NOISE)
     click(page, "#noise")
     page.settle(0.5)
     assert pixels(page, NOISE) < before - 400
+    search(page, "description 101")
+    assert texts(page, "#found") == ["Nothing found; 1 in no story is switched off"]
+    click(page, "#noise")
+    page.settle(0.3)
+    assert texts(page, "#found") == ["1 headline"]
+
+
+def test_a_headline_of_a_list_is_marked_on_the_map(opened: Open) -> None:
+    page = opened(points())
+    search(page, "description 101")
+    click(page, "#list .story")
+    page.settle(0.6)
+    assert texts(page, "#tooltip") == []
+    click(page, "#panel .row")
+    page.settle(0.6)
+    (text,) = texts(page, "#tooltip")
+    assert text.startswith("Headline 101 about subject 5\n\ndescription 101")
+    left, top, right, bottom = box(page, "#map")
+    ring = box(page, "#ring")
+    assert abs((ring[0] + ring[2]) - (left + right)) < 4
+    assert abs((ring[1] + ring[3]) - (top + bottom)) < 4
+
+
+def test_days_have_no_clock(opened: Open) -> None:
+    days = 1_714_003_200 + np.arange(240) % 10 * 86_400.0
+    page = opened(points(times=days, bins=TimeBins(float(days[0]), 86_400.0, 10)))
+    assert texts(page, "#brush p") == ["25 Apr 2024 – 4 May 2024"]
+    click(page, "#list .story")
+    assert texts(page, "#panel .row time")[0] in {f"{day} May 2024" for day in range(1, 5)}
+    one_day = opened(points(times=np.full(240, days[0]), bins=TimeBins(float(days[0]), 86_400.0, 1)))
+    assert texts(one_day, "#brush") == []
 
 
 # ---- looks

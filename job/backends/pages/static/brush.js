@@ -4,7 +4,7 @@ const HEIGHT = 46;
 
 function makeBrush({ data, state }) {
   const { bins } = data.about;
-  if (!bins || !data.seconds) return;
+  if (!bins || bins.count < 2 || !data.seconds) return;
   const box = byId("brush");
   box.hidden = false;
   const { start, width, count } = bins;
@@ -28,6 +28,9 @@ function makeBrush({ data, state }) {
   const track = el("div", { class: "track" }, chart, window_, ...ends);
   box.append(track, el("div", { class: "ends" }, text, clear));
 
+  // where there are days only, the end is the last of them
+  const endText = (bin, i) => timeText(data, start + bin * width - (data.daysOnly ? i : 0));
+
   let chosen = null;
   const apply = oncePerFrame(() => {
     const whole = !chosen;
@@ -45,9 +48,9 @@ function makeBrush({ data, state }) {
     [first, last].forEach((bin, i) => {
       ends[i].style.left = percent(bin);
       ends[i].setAttribute("aria-valuenow", bin);
-      ends[i].setAttribute("aria-valuetext", moment(start + bin * width));
+      ends[i].setAttribute("aria-valuetext", endText(bin, i));
     });
-    text.textContent = `${moment(start + first * width).replace(" UTC", "")} – ${moment(start + last * width)}`;
+    text.textContent = `${endText(first, 0).replace(" UTC", "")} – ${endText(last, 1)}`;
     apply();
   }
 

@@ -51,6 +51,7 @@ async function loadData() {
   const seconds = columns.time && columns.time.map((v) => (v ? about.times.start + (v - 1) * about.times.unit : NaN));
   const data = { about, n, stories, themes, sources, labels, seconds, titles: null, descriptions: null };
   for (const name of ["x", "y", "z"]) data[name] = axis(columns[name]);
+  data.daysOnly = Boolean(seconds) && seconds.every((time) => Number.isNaN(time) || time % 86400 === 0);
   data.noiseStart = n - about.noise;
   data.copies = columns.copies;
   data.source = columns.source;

@@ -72,7 +72,11 @@ function actions(parts) {
     },
     close: () => state.change({ story: NOISE }),
     home: () => view.home(),
-    find: (row) => view.flyTo([row]),
+    find: async (row) => {
+      await view.flyTo([row]);
+      view.refresh();
+      parts.tip.show(row);
+    },
   };
 }
 

@@ -135,7 +135,7 @@ const missingText = (data) => (data.titles ? "This page has no text for this hea
 function factsOf(data, row) {
   const parts = [];
   if (sourceOf(data, row)) parts.push(foreign(sourceOf(data, row)));
-  const time = moment(timeOf(data, row));
+  const time = timeText(data, timeOf(data, row));
   if (time) parts.push(el("time", { datetime: new Date(timeOf(data, row) * 1000).toISOString() }, time));
   if (data.copies && data.copies[row] > 1) parts.push(`${number(data.copies[row])} copies`);
   return el("p", { class: "meta" }, ...separated(parts));

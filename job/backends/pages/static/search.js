@@ -93,5 +93,6 @@ function foundText(data, state) {
   const stories = state.perStory.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
   const where = stories ? ` in ${counted(stories, "story")}` : "";
   const sample = state.hits && data.textOf ? `, among the ${number(data.about.texts)} with text` : "";
-  return state.count ? `${counted(state.count, "headline")}${where}${sample}` : `Nothing found${sample}`;
+  const hidden = state.hidden ? `; ${number(state.hidden)} in no story ${state.hidden === 1 ? "is" : "are"} switched off` : "";
+  return (state.count ? `${counted(state.count, "headline")}${where}` : "Nothing found") + sample + hidden;
 }

@@ -43,6 +43,9 @@ const isTime = (seconds) => Number.isFinite(seconds) && Math.abs(seconds) < 8.6e
 const day = (seconds) => (isTime(seconds) ? format("day").format(seconds * 1000) : "");
 const moment = (seconds) => (isTime(seconds) ? `${format("moment").format(seconds * 1000)} UTC` : "");
 
+// A headline's time, without the clock where the data has days only.
+const timeText = (data, seconds) => (data.daysOnly ? day(seconds) : moment(seconds));
+
 // `kind`: day, or date without the year.
 function period(first, last, kind = "day") {
   if (!isTime(first) || !isTime(last)) return "";
