@@ -66,6 +66,11 @@ class Holder:
         return self.facts.get("settings") or {}
 
     @property
+    def at(self) -> float:
+        """Seconds since 1970 when it took the lock; 0 in a file of an earlier version."""
+        return float(self.facts.get("at", 0))
+
+    @property
     def log(self) -> str:
         return log_name(self.rank)
 

@@ -231,6 +231,7 @@ def _facts(ranks: Ranks, settings: Mapping[str, str]) -> dict[str, Any]:
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": now(),
+        "at": time.time(),
         "machine": machine(),
         "started": started(os.getpid()),
         "launch": launch(),

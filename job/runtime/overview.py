@@ -22,8 +22,9 @@ def overview(run: RunDir, stages: Iterable[str]) -> dict[str, Any]:
     rows, of those in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`,
     `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
     """
-    processes = [_process(holder, run) for holder in _last_launch(run.holders())]
-    start = max((one["since"] for one in processes), default="")
+    last = _last_launch(run.holders())
+    processes = [_process(holder, run) for holder in last]
+    start = max((holder.at for holder in last), default=0.0)
     return {
         "run_dir": str(run.path),
         "stages": [_stage(run, name, start) for name in stages],
@@ -38,7 +39,7 @@ def _last_launch(holders: list[Holder]) -> list[Holder]:
     started = [holder for holder in holders if holder.facts]
     if not started:
         return []
-    world = max(started, key=lambda holder: holder.facts["since"]).world
+    world = max(started, key=lambda holder: holder.at).world
     return sorted((holder for holder in started if holder.world == world), key=lambda holder: holder.rank)
 
 
@@ -65,7 +66,7 @@ def _by_its_clock(holder: Holder) -> str:
     return "running" if at.isdigit() and time.time() - int(at) < DEAD_SECONDS else "died"
 
 
-def _stage(run: RunDir, name: str, start: str) -> dict[str, Any]:
+def _stage(run: RunDir, name: str, start: float) -> dict[str, Any]:
     marker = run.marker(name)
     if marker is not None:
         try:
@@ -79,7 +80,7 @@ def _stage(run: RunDir, name: str, start: str) -> dict[str, Any]:
     return found | ({"shards": _shards(shards, start)} if shards else {})
 
 
-def _shards(found: dict[str, Any], start: str) -> dict[str, Any]:
+def _shards(found: dict[str, Any], start: float) -> dict[str, Any]:
     """`done` and `total` of all and `by_rank` of each rank's share; `rows_per_second` since this start, and
     `seconds_left` at that rate."""
     world = found["ranks"]
@@ -87,8 +88,7 @@ def _shards(found: dict[str, Any], start: str) -> dict[str, Any]:
     by_rank = [
         {"rank": rank, "done": done[rank], "total": len(range(rank, found["shards"], world))} for rank in range(world)
     ]
-    began = time.mktime(time.strptime(start, "%Y-%m-%d %H:%M:%S")) if start else 0.0
-    recent = sorted((mark["at"], mark["rows"]) for mark in found["marks"] if mark["at"] >= began)
+    recent = sorted((mark["at"], mark["rows"]) for mark in found["marks"] if mark["at"] >= start)
     rate = None
     if len(recent) > 1 and recent[-1][0] > recent[0][0]:
         rate = sum(rows for _, rows in recent[1:]) / (recent[-1][0] - recent[0][0])

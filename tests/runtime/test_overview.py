@@ -1,6 +1,7 @@
 """What `status` says of a run folder that is worked in, also of one that may only be read."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_shards_by_rank_the_rate_and_the_time_left(run: RunDir) -> None:
     assert (shards["rows_per_second"], shards["seconds_left"]) == (5.0, 4)
 
 
+def test_the_rate_counts_from_the_start_in_whatever_time_zone_it_is_read(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run.locked(Ranks(0, 3)):
+        # two shards an hour old, of an earlier start, and two after this one, 4 s apart
+        for number, at in enumerate([-3_604, -3_600, 1, 5]):
+            marker = run.file("embeddings") / f"0000{number}.json"
+            marker.write_text(json.dumps(read_sealed(marker) | {"at": time.time() + at}))
+        rates = []
+        for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            rates.append(overview(run, STAGES)["stages"][1]["shards"]["rows_per_second"])
+    monkeypatch.undo()
+    time.tzset()
+    assert rates == [2.5, 2.5, 2.5]
+
+
 def test_shards_of_other_settings_are_not_counted(run: RunDir) -> None:
     Shards(run.file("embeddings"), "other key", 60, 10).to_make()
     assert overview(run, STAGES)["stages"][1]["shards"]["done"] == 0
@@ -71,7 +90,7 @@ def test_only_the_world_that_started_last_is_shown(run: RunDir) -> None:
     with run.locked(Ranks(1, 2)):
         pass
     for holder in holders(run.path):
-        holder.file.write_text(json.dumps({**holder.facts, "since": "2020-01-01 00:00:00"}))
+        holder.file.write_text(json.dumps({**holder.facts, "at": 1.0}))
     with run.locked():
         pass
     (one,) = overview(run, STAGES)["processes"]
