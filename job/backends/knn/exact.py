@@ -1,8 +1,9 @@
-"""Exact nearest neighbors by blocked matrix products: torch on CUDA, NumPy on the CPU.
+"""Exact nearest neighbors by blocked matrix products: torch on CUDA and on a CPU with AMX, NumPy on other CPUs.
 
-On CUDA, products of bfloat16 vectors find candidates, which are then compared again in float32. On both devices the
-caller computes the distances of the result from the vectors. Memory: the block of scores and, on CUDA, the vectors in
-bfloat16 and in float32 if both fit into half of the free device memory (otherwise they are sent block by block).
+On CUDA, products of bfloat16 vectors find candidates, which are then compared again in float32; on a CPU with AMX they
+do too, by a bound (job/backends/knn/bf16_search.py). The caller computes the distances of the result from the vectors.
+Memory: the block of scores and, on CUDA, the vectors in bfloat16 and in float32 if both fit into half of the free
+device memory (otherwise they are sent block by block).
 """
 
 import math
@@ -13,10 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from job.backends.knn.bf16_search import Bf16Search
 from job.backends.knn.brute_force import nearest
 from job.data import Floats, Ints
+from job.runtime.device import cpu_has_amx
 
-_ROWS = {"cpu": 1_024, "cuda": 8_192}
+_ROWS = {"cpu": 1_024, "amx": 4_096, "cuda": 8_192}
+# vectors; fewer are compared before torch is imported
+_MANY = 20_000
 _BLOCK = 65_536
 # candidates in addition to the 2 k: bfloat16 keeps 8 bits of a component
 _SPARE = 64
@@ -43,6 +48,8 @@ class ExactSearch:
         self._resident: DeviceVectors | None = None
         self._lock = Lock()
         self._cuda: Any = None
+        self._bf16: Bf16Search | None = None
+        self._by_bf16 = device == "cpu" and cpu_has_amx() and len(vectors) >= _MANY
         if device == "cuda":
             import torch
 
@@ -52,7 +59,7 @@ class ExactSearch:
     @property
     def rows_at_once(self) -> int:
         """Rows per batch."""
-        return _ROWS[self.device]
+        return _ROWS["amx" if self._by_bf16 else self.device]
 
     def find(self, rows: npt.NDArray[np.int64], k: int) -> Ints:
         """Row numbers int32 [m, k] of each row's nearest, unordered, itself excluded; -1 where there are fewer."""
@@ -61,9 +68,17 @@ class ExactSearch:
         return np.concatenate([np.zeros((0, k), np.int32), *batches])
 
     def _find_batch(self, rows: npt.NDArray[np.int64], k: int) -> Ints:
+        if self._by_bf16:
+            return self._bf16_search().find(rows, k)
         if self.device == "cpu":
             return nearest(self._vectors, rows, k)
         return torch_nearest(self._vectors, rows, k, self._cuda, self._device_vectors())
+
+    def _bf16_search(self) -> Bf16Search:
+        with self._lock:
+            if self._bf16 is None:
+                self._bf16 = Bf16Search(self._vectors)
+        return self._bf16
 
     def _device_vectors(self) -> DeviceVectors | None:
         """All vectors on the device, if both copies fit into half of its free memory."""
