@@ -38,6 +38,14 @@ class DeviceArray(np.ndarray[Any, Any]):
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("a device array is not iterated over: each element would be copied to the host by itself")
 
+    def set(self, array: Any) -> None:
+        """Copies from the host what has the same shape and type, and lies in one piece."""
+        if isinstance(array, DeviceArray) or (array.shape, array.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"an array of the host, {self.shape} {self.dtype}, is expected")
+        if not array.flags.c_contiguous:
+            raise RuntimeError("the array is not contiguous")
+        plain(self)[...] = array
+
     def get(self) -> Any:
         return plain(self).copy()
 

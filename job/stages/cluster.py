@@ -35,17 +35,19 @@ class ClusterStage(Stage):
 
     def need(self, job: Job, size: Size) -> Need:
         n, config = size.headlines, job.config.cluster
-        loops, memory = 0.08 + 2.5e-6 * n, 0.0
+        loops, memory, gpu = 0.08 + 2.5e-6 * n, 0.0, 10.0 * size.graph
         if config.reduce_to is not None:
             umap = umap_need(n, REDUCE_NEIGHBORS)
             loops, memory = loops + 1.3e-4 * n + umap.loops, size.floats + umap.memory
+            gpu += size.floats + umap.gpu
         elif config.input == "vectors":
             # hdbscan computes in float64, and compares nearly all with all
             loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, 3.0 * size.floats
+            gpu += size.floats
         return Need(
             # it begins with what `neighbors` leaves
             memory=size.held_with_milvus + size.graph + memory,
-            gpu=6 * size.graph,
+            gpu=gpu,
             disk=83 * n,
             loops=loops,
             remedy="set cluster.input=neighbors, or lower cluster.k",

@@ -4,7 +4,8 @@
     python scripts/bench/gpu.py embed --rows 300000 --out DIR    # one part
     python scripts/bench/gpu.py all --quick --device cpu         # tests the benchmark itself, anywhere, in a minute
 
-Parts: peaks, embed, job, knn, graph, stories, cluster, umap, store; `table` prints the results in `DIR/results.jsonl`.
+Parts: peaks, embed, job, million, knn, graph, stories, cluster, umap, store, kernels (for ncu); `table` prints the
+results in `DIR/results.jsonl`.
 Every result is appended there as soon as it is measured. Texts are synthetic, with the lengths of real headlines
 (gpu_parts/texts.py); the model has BGE-M3's shape and random weights: it is as fast as BGE-M3, but its clusters mean
 nothing.
@@ -35,24 +36,28 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "peaks": peaks,
     "embed": embedding.run,
     "job": whole.run,
+    "million": whole.run,
     "knn": neighbors.run,
     "graph": graph.run,
     "stories": stories.run,
     "cluster": vectors.cluster,
     "umap": vectors.layout,
     "store": whole.store,
+    "kernels": embedding.kernels,
 }
 # rows on a GPU, on a GPU with --quick, and on a CPU with --quick
 ROWS = {
     "peaks": (0, 0, 0),
-    "embed": (300_000, 20_000, 100),
-    "job": (1_000_000, 20_000, 400),
+    "embed": (200_000, 20_000, 100),
+    "job": (200_000, 20_000, 400),
+    "million": (1_000_000, 20_000, 400),
     "knn": (1_000_000, 20_000, 2_000),
     "graph": (1_000_000, 20_000, 2_000),
     "stories": (1_000_000, 20_000, 2_000),
     "cluster": (1_000_000, 20_000, 2_000),
     "umap": (1_000_000, 20_000, 2_000),
     "store": (100_000, 5_000, 300),
+    "kernels": (3_000, 3_000, 100),
 }
 # the results that the last line of JSON holds
 RATIOS = ("share_of_peak", "ours_times_faster", "times_faster_than_cpu", "same_labels", "recall", "rows_per_s")
@@ -78,7 +83,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=[*PARTS, "all", "table"])
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--rows", type=int, help="default: a million; 300,000 for embed, 100,000 for store")
+    parser.add_argument("--rows", type=int, help="default: a million; 200,000 for embed and job, 100,000 for store")
     parser.add_argument("--dim", type=int, help="dimensions of synthetic vectors; default: 1,024")
     parser.add_argument("--k", type=int, default=50)
     parser.add_argument("--shape", choices=["bge-m3", "tiny"], help="default: bge-m3; tiny with --quick on a CPU")

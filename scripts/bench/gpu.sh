@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Tests and benchmarks on a machine with one GPU and no network: the tests first, then the most important benchmarks.
+# Tests and benchmarks on a machine with one GPU and no network. `first` and `second` are groups of parts for a machine
+# that is lent for 15 minutes in all, the most important first, each with an end of its own:
 #
-#   bash scripts/bench/gpu_pack.sh                  # first, on a machine with a network: packs .whl and .rapids
-#   bash scripts/bench/gpu.sh tests embed           # needs .whl                   (each line ends within 9 minutes)
-#   bash scripts/bench/gpu.sh rapids job knn graph  # needs .rapids, on the same machine: $SITE has what .whl held
-#   bash scripts/bench/gpu.sh stories umap cluster  # on the same machine
-#   bash scripts/bench/gpu.sh store profile         # on the same machine; profile: kernel counters, by ncu
-#   bash scripts/bench/gpu.sh                       # where everything is installed: all parts until the time is over
-#   bash scripts/bench/gpu.sh                       # ... the same again: the parts that are not done yet
+#   bash scripts/bench/gpu_pack.sh                    # before, on a machine with a network: packs .whl and .rapids
+#   LIMIT=320 bash scripts/bench/gpu.sh first         # with .whl: tests of encoder, neighbors and clustering, embed, job
+#   LIMIT=380 bash scripts/bench/gpu.sh second        # with .rapids, at once after it, on the same machine ($SITE has
+#                                                     # what .whl held): cuML, the job again, knn, graph, umap, a million
+#
+# Where everything is installed, or time is no matter:
+#
+#   bash scripts/bench/gpu.sh                         # all parts until the time is over
+#   bash scripts/bench/gpu.sh                         # ... the same again: the parts that are not done yet
+#   bash scripts/bench/gpu.sh stories cluster         # only these
 #
 # Without names, a part that has ended well on this machine is not done again (its mark is in $SCRATCH/done; FRESH=1
 # forgets the marks). `job` goes on in its run folder after the last stage that was finished.
@@ -48,6 +52,20 @@ setup() {
     fi
 }
 
+# what these parts import and this machine lacks: .whl brings it
+missing() {
+    case " $* " in
+        *" tests "* | *" rapids "* | *" embed "* | *" job "* | *" million "* | *" store "* | *" profile "*) ;;
+        *) return ;;
+    esac
+    "$python" - pydantic pymilvus FlagEmbedding hdbscan <<'EOF'
+import sys
+from importlib.util import find_spec
+
+print(" ".join(name for name in sys.argv[1:] if find_spec(name) is None))
+EOF
+}
+
 # the kernels of numba are compiled in the background, while tests and embedding use the GPU: a minute and more
 warm() {
     [ -n "${DEVICE:-}" ] || [ -f "$SCRATCH/warm.log" ] || CUDA_VISIBLE_DEVICES='' "$python" -W ignore scripts/bench/gpu.py \
@@ -69,24 +87,32 @@ part() {
     local began=$SECONDS rc=0
     echo "gpu: ==== $1"
     case "$1" in
-        tests) limited 240 "$python" -m pytest -m gpu tests/gpu -q -p no:cacheprovider --durations=8 \
-            --junitxml="$OUT/tests.xml" || rc=$? ;;
-        rapids) limited 120 "$python" -m pytest -m gpu tests/gpu/test_rapids.py tests/gpu/test_device.py -q \
-            -p no:cacheprovider --junitxml="$OUT/rapids.xml" || rc=$? ;;
+        # the job comes last: by then `warm` has compiled its kernels
+        tests) tests 130 tests tests/gpu/test_encoder.py tests/gpu/test_exact.py tests/gpu/test_graph_hdbscan.py \
+            tests/gpu/test_device.py --deselect "tests/gpu/test_device.py::test_the_job_runs_on_the_device[milvus]" || rc=$? ;;
+        rapids) tests 60 rapids tests/gpu/test_rapids.py || rc=$? ;;
         profile) counters || rc=$? ;;
         peaks) bench 40 "$1" || rc=$? ;;
-        embed) bench 200 "$1" || rc=$? ;;
-        job) bench 330 "$1" || rc=$? ;;
-        knn) bench 150 "$1" || rc=$? ;;
-        graph) bench 120 "$1" || rc=$? ;;
-        stories) bench 300 "$1" || rc=$? ;;
-        cluster) bench 400 "$1" || rc=$? ;;
-        umap) bench 200 "$1" || rc=$? ;;
+        embed) bench 150 "$1" || rc=$? ;;
+        job) bench 130 "$1" || rc=$? ;;
+        knn) bench 110 "$1" || rc=$? ;;
+        graph) bench 60 "$1" || rc=$? ;;
+        umap) bench 80 "$1" || rc=$? ;;
+        million) bench 400 "$1" || rc=$? ;;
+        stories) bench 200 "$1" || rc=$? ;;
+        cluster) bench 300 "$1" || rc=$? ;;
         store) bench 120 "$1" || rc=$? ;;
-        *) echo "gpu: no part '$1'; there are: ${all[*]}" && rc=2 ;;
+        *) echo "gpu: no part '$1'; there are: first second ${all[*]}" && rc=2 ;;
     esac
     echo "gpu: ==== $1: exit code $rc after $((SECONDS - began)) s"
     [ "$rc" -ne 0 ] || touch "$SCRATCH/done/$1"
+}
+
+# tests SECONDS NAME FILE...
+tests() {
+    local limit=$1 name=$2
+    shift 2
+    limited "$limit" "$python" -m pytest -m gpu "$@" -q -p no:cacheprovider --durations=8 --junitxml="$OUT/$name.xml"
 }
 
 bench() {
@@ -94,22 +120,34 @@ bench() {
         ${DEVICE:+--device "$DEVICE"} ${ROWS:+--rows "$ROWS"} ${QUICK:+--quick}
 }
 
-# time, memory and tensor throughput of the kernels of the first forward passes; the GPU's clocks are not changed
+# time, memory and tensor throughput of the kernels of one pass; the GPU's clocks are not changed
 counters() {
     command -v ncu >/dev/null || { echo "gpu: ncu is not installed" && return 0; }
-    limited 150 ncu --clock-control none --target-processes all --launch-skip 400 --launch-count 60 --csv \
-        --metrics gpu__time_duration.sum,sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active,dram__throughput.avg.pct_of_peak_sustained_elapsed \
-        "$python" -W ignore scripts/bench/gpu.py embed --rows 3000 --out "$SCRATCH/ncu" --scratch "$SCRATCH" \
-        >"$OUT/ncu.csv" 2>"$SCRATCH/ncu.log" || { tail -5 "$SCRATCH/ncu.log"; return 1; }
+    limited 120 ncu --clock-control none --target-processes all --profile-from-start off --launch-count 80 --csv \
+        --section SpeedOfLight --section ComputeWorkloadAnalysis --log-file "$OUT/ncu.csv" \
+        "$python" -W ignore scripts/bench/gpu.py kernels --out "$SCRATCH/ncu" --scratch "$SCRATCH" \
+        >"$SCRATCH/ncu.log" 2>&1 || { tail -5 "$SCRATCH/ncu.log" "$OUT/ncu.csv"; return 1; }
     tail -20 "$OUT/ncu.csv"
 }
 
-all=(tests embed job knn graph stories umap cluster store profile peaks rapids)
+all=(tests embed job rapids knn graph umap million stories cluster store profile peaks)
+first=(tests embed job)
+second=(rapids job knn graph umap profile million)
 setup || echo "gpu: not everything could be unpacked; continuing without it"
-warm
-# the last two are left out: the part tests includes the tests of rapids, and other parts measure the peaks
 chosen=("$@")
-[ $# -gt 0 ] || chosen=("${all[@]:0:10}")
+case "$*" in
+    first) chosen=("${first[@]}") ;;
+    # the job of the first group was without cuML
+    second) chosen=("${second[@]}") && rm -f "$SCRATCH/done/job" ;;
+    # the last is left out: other parts measure the peaks
+    "") chosen=("${all[@]:0:12}") ;;
+esac
+lacking="$(missing "${chosen[@]}")"
+if [ -n "$lacking" ]; then
+    echo "gpu: $python lacks $lacking: carry .whl to this machine (scripts/bench/gpu_pack.sh), or set PYTHON"
+    exit 2
+fi
+warm
 for name in "${chosen[@]}"; do
     if [ $# -eq 0 ] && [ -f "$SCRATCH/done/$name" ]; then
         echo "gpu: ==== $name: done before on this machine"

@@ -1,5 +1,6 @@
 """Tests of the CUDA code on a CUDA device. Without one they are skipped and say why; scripts/bench/gpu.sh runs them."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,7 +53,9 @@ def rapids() -> None:
 
 @pytest.fixture(scope="session")
 def bge_m3(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of BGE-M3's full size, random weights."""
+    """A checkpoint of BGE-M3's full size, random weights: that of the benchmarks where gpu.sh runs the tests."""
     from gpu_parts.model import checkpoint
 
-    return checkpoint(tmp_path_factory.mktemp("bge-m3"), "bge-m3")
+    scratch = os.environ.get("SCRATCH")
+    folder = Path(scratch) / "model-bge-m3" if scratch else tmp_path_factory.mktemp("bge-m3")
+    return checkpoint(folder, "bge-m3")

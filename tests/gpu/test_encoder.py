@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from job.backends.embedding.encoder import FlagEncoder
-from job.backends.embedding.models import find_model
+from job.backends.embedding.models import Model, find_model
 from job.data import Floats
 from job.runtime.errors import JobError
 
@@ -28,7 +28,12 @@ def texts() -> list[str]:
 
 
 def encoder(folder: Path, precision: str = "fp32", budget: int | None = None, longest: int = 512) -> FlagEncoder:
-    return FlagEncoder(find_model(str(folder), "auto"), "cuda", precision, longest, budget)
+    return FlagEncoder(found(folder), "cuda", precision, longest, budget)
+
+
+def found(folder: Path) -> Model:
+    """The model, whose 2 GB are read once for their checksums."""
+    return find_model(str(folder), "auto", folder.parent / f"{folder.name}.json")
 
 
 def flagembedding(folder: Path, texts: list[str], longest: int) -> Floats:
@@ -79,8 +84,7 @@ def test_the_fused_layers_give_what_torchs_give(bge_m3: Path, texts: list[str]) 
     """With lexical weights, for which the last layer computes all tokens; the test above is without them."""
     vectors, weights = [], []
     for own_layers in (True, False):
-        found = find_model(str(bge_m3), "auto")
-        model = FlagEncoder(found, "cuda", "fp16", 512, sparse=True, own_layers=own_layers)
+        model = FlagEncoder(found(bge_m3), "cuda", "fp16", 512, sparse=True, own_layers=own_layers)
         assert (model._fused is not None) == own_layers
         pending = model.forward(model.tokenize(texts), False)
         vectors.append(np.asarray(pending.vectors()))
@@ -184,7 +188,7 @@ def test_the_encoder_runs_on_the_device_of_its_process(tiny_m3: Path, texts: lis
     import torch
 
     last = torch.cuda.device_count() - 1
-    model = FlagEncoder(find_model(str(tiny_m3), "auto"), "cuda", "fp16", 128, local=last)
+    model = FlagEncoder(found(tiny_m3), "cuda", "fp16", 128, local=last)
     assert torch.cuda.current_device() == model._module.device.index == last
     assert np.isfinite(model.encode(texts)).all()
     torch.cuda.set_device(0)

@@ -132,6 +132,25 @@ def is_supported(module: Any) -> bool:
     )
 
 
+def why_unusable(module: Any) -> str | None:
+    """The reason why this device does not compute the layers' operators in the module's precision; None if it does."""
+    torch, width, heads = import_torch(), module.config.hidden_size, module.config.num_attention_heads
+    some = next(module.encoder.parameters())
+    try:
+        with torch.inference_mode(), attention_kernels():
+            states, weight = some.new_zeros(8, width), some.new_zeros(width, width)
+            states.addmm_(torch._addmm_activation(weight[0], states, weight.t(), use_gelu=True), weight.t())
+            split = states.view(1, 8, heads, width // heads).transpose(1, 2)
+            torch.nn.functional.scaled_dot_product_attention(split, split, split)
+            # an error of a kernel is raised when the host waits for it
+            torch.nn.functional.layer_norm(states, weight[0].shape, weight[0], weight[0]).sum().item()
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        return str(error).strip().partition("\n")[0]
+    return None
+
+
 def attention_kernels() -> Any:
     """A context in which torch's attention on a GPU is not cuDNN's.
 

@@ -8,6 +8,7 @@ device memory (otherwise they are sent block by block).
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -18,6 +19,7 @@ from job.backends.knn.bf16_search import Bf16Search
 from job.backends.knn.brute_force import nearest
 from job.data import Floats, Ints
 from job.runtime.device import cpu_has_amx
+from job.runtime.log import logger
 
 _ROWS = {"cpu": 1_024, "amx": 4_096, "cuda": 8_192}
 # vectors; fewer are compared before torch is imported
@@ -25,7 +27,8 @@ _MANY = 20_000
 _BLOCK = 65_536
 # candidates in addition to the 2 k: bfloat16 keeps 8 bits of a component
 _SPARE = 64
-_RERANK = 512
+# of the candidates' vectors that are compared at once, beside as many products
+_RERANK_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,9 @@ def torch_nearest(
             candidates = torch.gather(candidates, 1, position)
     candidates = torch.where(torch.isinf(best), -1, candidates)
     result = torch.full((len(rows), k), -1, dtype=torch.int32, device=device)
-    for start in range(0, len(rows), _RERANK):
-        batch = slice(start, start + _RERANK)
+    step = max(1, _RERANK_BYTES // (4 * vectors.shape[1] * candidates.shape[1]))
+    for start in range(0, len(rows), step):
+        batch = slice(start, start + step)
         some = candidates[batch]
         if resident:
             # from host memory, 1M rows of 1,024 columns would move some 700 GB to the device
@@ -183,11 +187,22 @@ def _products(queries: Any, block: Any) -> Any:
     """float32 products of bfloat16 vectors: products rounded to bfloat16 would make ties of different neighbors."""
     import torch
 
-    if queries.is_cuda:
-        try:
-            return torch.mm(queries, block.T, out_dtype=torch.float32)
-        except torch.OutOfMemoryError:
-            raise
-        except (TypeError, RuntimeError):  # before torch 2.8
-            pass
+    if queries.is_cuda and _gives_float32():
+        return torch.mm(queries, block.T, out_dtype=torch.float32)
     return queries.float() @ block.float().T
+
+
+@cache
+def _gives_float32() -> bool:
+    """Whether torch's products of bfloat16 can be float32 on this device: from torch 2.8 on."""
+    import torch
+
+    two = torch.ones(16, 16, dtype=torch.bfloat16, device="cuda")
+    try:
+        torch.mm(two, two, out_dtype=torch.float32)
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, RuntimeError) as error:
+        logger.warning("neighbors: products in float32, which are slow: %s", str(error).strip().partition("\n")[0])
+        return False
+    return True

@@ -7,10 +7,30 @@ from typing import Literal
 
 import numpy as np
 
+from job.backends.arrays import to_device
 from job.backends.graph_hdbscan import Result, by_size
 from job.backends.reduce.cpu import neighbors_with_self
 from job.backends.reduce.start import start_of
 from job.data import CondensedTree, Floats, KnnGraph
+from job.runtime.errors import BadInput
+
+
+def load_cuml() -> None:
+    """Import cuML. After that CuPy would ask CUDA for the memory of each array: here it gets its pool back.
+
+    Raises:
+        BadInput: cuML is installed, but cannot be loaded.
+    """
+    try:
+        import cuml  # noqa: F401
+        import cupy
+    except (ImportError, OSError, RuntimeError) as error:
+        lines = str(error).strip().splitlines()
+        raise BadInput(
+            f"cuML cannot be loaded: {lines[0] if lines else type(error).__name__}; `python -m job doctor` says what "
+            "does not fit; without cuML (pip uninstall cuml-cu13) umap-learn and hdbscan are used"
+        ) from error
+    cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
 
 
 def hdbscan_vectors(
@@ -30,6 +50,7 @@ def hdbscan_vectors(
     if len(vectors) < 2:
         zeros = np.zeros(len(vectors), np.float32)
         return Result(zeros.astype(np.int32) - 1, zeros, zeros[:0], CondensedTree.empty(), np.zeros(0, np.int64))
+    load_cuml()
     import cupy
     from cuml.cluster import HDBSCAN
 
@@ -43,11 +64,11 @@ def hdbscan_vectors(
         allow_single_cluster=allow_single_cluster,
         build_algo="brute_force",
         output_type="numpy",
-    ).fit(cupy.asarray(vectors, dtype=cupy.float32))
+    ).fit(to_device(cupy, vectors, cupy.float32))
     # in cuML the lambda of equal points is so large that a cluster's stability may overflow float32
     persistence = np.nan_to_num(np.asarray(found.cluster_persistence_, np.float32), nan=1.0, posinf=1.0).clip(0, 1)
     labels, order = by_size(np.asarray(found.labels_), len(persistence))
-    probabilities = np.asarray(found.probabilities_, np.float32)
+    probabilities = np.nan_to_num(np.asarray(found.probabilities_, np.float32)).clip(0, 1)
     return Result(labels, probabilities, persistence[order], CondensedTree.empty(), order)
 
 
@@ -58,6 +79,7 @@ def umap_from_graph(
 
     `n_neighbors` counts the point itself, as UMAP does: the graph must have `n_neighbors` - 1 neighbors of every row.
     """
+    load_cuml()
     import cupy
     from cuml.manifold import UMAP
 
@@ -67,9 +89,9 @@ def umap_from_graph(
         n_neighbors=n_neighbors,
         min_dist=min_dist,
         random_state=seed,
-        precomputed_knn=(cupy.asarray(indices, dtype=cupy.int64), cupy.asarray(distances)),
+        precomputed_knn=(to_device(cupy, indices, cupy.int64), to_device(cupy, distances)),
         # given positions, cuML's kernels are the parallel ones
         init=start_of(vectors, dimensions, seed),
         output_type="numpy",
     )
-    return np.asarray(reducer.fit_transform(cupy.asarray(vectors, dtype=cupy.float32)), np.float32)
+    return np.asarray(reducer.fit_transform(to_device(cupy, vectors, cupy.float32)), np.float32)

@@ -5,6 +5,8 @@ import json
 import os
 import platform
 import subprocess
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 PACKAGES = (
-    "torch", "cupy-cuda13x", "cuml-cu13", "cuvs-cu13", "numpy", "numba", "scikit-learn", "transformers",
+    "numba-cuda", "torch", "cupy-cuda13x", "cuml-cu13", "cuvs-cu13", "numpy", "numba", "scikit-learn", "transformers",
     "sentence-transformers", "FlagEmbedding", "hdbscan", "umap-learn", "milvus-lite",
 )  # fmt: skip
 
@@ -135,23 +137,64 @@ def machine(device: str) -> dict[str, Any]:
     return about
 
 
-def device_peak_mb(reset: bool = False) -> int | None:
-    """Torch's peak memory on the device so far, in MiB; None without a device."""
+class DeviceMemory(threading.Thread):
+    """The device's memory that is in use, whoever took it (torch, CuPy, cuML), looked at 50 times a second."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.least_free = self._free()
+        self.start()
+
+    def _free(self) -> int:
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+
+    def run(self) -> None:
+        while True:
+            self.least_free = min(self.least_free, self._free())
+            time.sleep(0.02)
+
+    def peak_mb(self) -> int:
+        """MiB in use at most since the last call."""
+        import torch
+
+        peak = torch.cuda.mem_get_info()[1] - min(self.least_free, self._free())
+        self.least_free = self._free()
+        return int(peak) >> 20
+
+
+_memory: list[DeviceMemory] = []
+
+
+def device_peak_mb() -> int | None:
+    """MiB of the device's memory in use at most since the last call; None without a device."""
     import torch
 
     if not torch.cuda.is_available():
         return None
-    peak = torch.cuda.max_memory_allocated() >> 20
-    if reset:
-        torch.cuda.reset_peak_memory_stats()
-    return peak
+    if not _memory:
+        _memory.append(DeviceMemory())
+    return _memory[0].peak_mb()
 
 
 def has_rapids(bench: Bench) -> bool:
-    """Whether cuML can be used on this machine; if not, a result says why."""
-    from importlib.util import find_spec
-
-    if bench.cuda and find_spec("cuml") and find_spec("cupy"):
-        return True
-    bench.add("cuML", left_out="cuML is not installed" if bench.cuda else "no CUDA device")
-    return False
+    """Whether cuML can be loaded on this machine; if not, a result says why. It is tried once, in a process of its own:
+    here its import would change where CuPy takes memory from."""
+    if not bench.cuda:
+        bench.add("cuML", left_out="no CUDA device")
+        return False
+    said = bench.scratch / "cuml.txt"
+    if not said.exists():
+        code = "import cupy, numba, cuml.cluster, cuml.manifold; print('numba', numba.__version__)"
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+            why = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        except subprocess.TimeoutExpired:
+            why = "importing it takes longer than 100 s"
+        bench.scratch.mkdir(parents=True, exist_ok=True)
+        said.write_text(why)
+    if why := said.read_text():
+        bench.add("cuML", left_out=f"it cannot be loaded: {why}")
+    return not why

@@ -3,6 +3,7 @@
 Dense vectors, graph and texts are synthetic and do not belong together: the times are real, the stories mean nothing.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,41 +16,62 @@ from gpu_parts.texts import clustered, headlines
 # of the recipe `stories`
 NEIGHBORS = 15
 SMALLEST_STORY = 3
+# of the trees, and of a story whose themes are looked for
+TREE_ROWS = 100_000
+ROWS_PER_STORY = 20
 _VOCABULARY = 20_000
 _DAYS = 30
 
 
 def run(bench: Bench) -> None:
-    from job.backends.stories.level import score_levels
-    from job.backends.stories.linkage import average_linkage
+    """At full size what the GPU has code for: candidates, similarities and themes; whole trees of fewer rows, since
+    most of a tree's time is a loop on the host, which is the same for both devices."""
+    dense, near, vectors = _data(bench)
+    steps(bench, vectors, near[:, :NEIGHBORS])
+    del vectors
+    labels = np.random.default_rng(bench.seed).permutation(bench.rows).astype(np.int32) // ROWS_PER_STORY
+    themes(bench, dense, labels)
+    del dense, near
+    trees(replace(bench, rows=min(bench.rows, TREE_ROWS)))
+
+
+def _data(bench: Bench) -> tuple[Any, Any, Any]:
+    """Dense vectors, the rows of the graph, and story vectors."""
     from job.backends.stories.vectors import Shares, story_vectors
-    from job.stages.stories import story_labels
 
     dense = clustered(bench.rows, bench.dim, bench.device, bench.seed)
-    graph = graph_of(bench)[0]
-    near = np.ascontiguousarray(graph[:, :NEIGHBORS])
+    near = np.ascontiguousarray(graph_of(bench)[0])
     texts = headlines(bench.rows, _VOCABULARY, bench.seed)[0]
     times = 1.7e9 + 86_400.0 * _DAYS * np.random.default_rng(bench.seed).random(bench.rows)
     story_vectors(dense[:50], texts[:50], times[:50], Shares())  # numba compiles its kernels or loads them
     seconds, vectors = bench.timed(lambda: story_vectors(dense, texts, times, Shares()))
     bench.add("story vectors, on the host", seconds, rows=bench.rows, dim=vectors.shape[1])
-    steps(bench, vectors, near)
-    each = np.arange(bench.rows, dtype=np.int32)
-    trees = {}
-    for device in ("cpu", "cuda") if bench.cuda else ("cpu",):
+    return dense, near, vectors
+
+
+def trees(bench: Bench) -> None:
+    """The whole tree by both devices, its levels and its stories."""
+    from job.backends.stories.level import score_levels
+    from job.backends.stories.linkage import average_linkage
+    from job.stages.stories import story_labels
+
+    _, graph, vectors = _data(bench)
+    near, each = np.ascontiguousarray(graph[:, :NEIGHBORS]), np.arange(bench.rows, dtype=np.int32)
+    found: dict[str, Any] = {}
+    for device in ("cuda", "cpu") if bench.cuda else ("cpu",):
         link = partial(average_linkage, vectors, each, near, device=device)
-        found = bench.attempt(f"the whole tree, {device}", link)
-        if found is not None:
-            trees[device] = found[1]
-            bench.add(f"the whole tree, {device}", found[0], merges=len(found[1].merges), **_same(trees, _equal_trees))
-    if not trees:
+        done = bench.attempt(f"the whole tree, {device}", link)
+        if done is not None:
+            found[device] = done[1]
+            facts = {"rows": bench.rows, "merges": len(done[1].merges)}
+            bench.add(f"the whole tree, {device}", done[0], **facts, **_same(found, _equal_trees))
+    if not found:
         return
-    tree = next(iter(trees.values()))
+    tree = next(iter(found.values()))
     seconds, levels = bench.timed(lambda: score_levels(tree, vectors, graph, overwrite_vectors=True))
     bench.add("levels scored, on the host", seconds, best=round(levels.best, 4))
     seconds, labels = bench.timed(lambda: story_labels(tree, levels.best, SMALLEST_STORY))
     bench.add("stories cut, on the host", seconds, stories=int(labels.max(initial=-1)) + 1)
-    themes(bench, dense, labels)
 
 
 def steps(bench: Bench, vectors: Any, near: Any) -> None:
@@ -61,6 +83,7 @@ def steps(bench: Bench, vectors: Any, near: Any) -> None:
     if bench.cuda:
         import cupy as xp
     threads, each = usable_cores(), np.arange(len(vectors), dtype=np.int32)
+    near = np.ascontiguousarray(near)
     candidates.candidate_pairs(each[:50], near[:50].clip(max=49), 1)
     seconds, pairs = bench.timed(lambda: candidates.candidate_pairs(each, near, threads))
     bench.add("candidates, on the host", seconds, pairs=len(pairs[0]), threads=threads)

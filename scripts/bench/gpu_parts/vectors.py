@@ -8,6 +8,7 @@ import numpy as np
 from gpu_parts.measure import Bench, has_rapids
 from gpu_parts.neighbors import graph_of
 from gpu_parts.texts import clustered
+from job.backends.arrays import to_device
 from job.data import Floats, KnnGraph
 
 MIN_SAMPLES = 3
@@ -88,7 +89,7 @@ def _cuml_hdbscan(vectors: Any, algorithm: str) -> Any:
 
     sizes = {"min_samples": MIN_SAMPLES, "min_cluster_size": MIN_CLUSTER_SIZE}
     model = HDBSCAN(**sizes, build_algo=algorithm, output_type="numpy")
-    return model.fit(cupy.asarray(vectors)).labels_
+    return model.fit(to_device(cupy, vectors)).labels_
 
 
 def _recipe(vectors: Floats) -> Any:
@@ -96,7 +97,7 @@ def _recipe(vectors: Floats) -> Any:
     from cuml.manifold import UMAP
 
     reduced = UMAP(n_components=15, n_neighbors=15, min_dist=0.0, output_type="cupy").fit_transform(
-        cupy.asarray(vectors)
+        to_device(cupy, vectors)
     )
     return _cuml_hdbscan(reduced, "brute_force")
 
@@ -109,6 +110,8 @@ def _cuml_umap(vectors: Floats, dimensions: int, graph: KnnGraph | None = None, 
 
     if graph is not None:
         indices, distances = neighbors_with_self(graph, N_NEIGHBORS)
-        settings["precomputed_knn"] = (cupy.asarray(indices, dtype=cupy.int64), cupy.asarray(distances))
+        settings["precomputed_knn"] = (to_device(cupy, indices, cupy.int64), to_device(cupy, distances))
+        # otherwise cuML takes the vectors back to the host for another search, which it then does not make
+        settings["build_algo"] = "brute_force_knn"
     model = UMAP(n_components=dimensions, n_neighbors=N_NEIGHBORS, output_type="numpy", **settings)
-    return model.fit_transform(cupy.asarray(vectors))
+    return model.fit_transform(to_device(cupy, vectors))

@@ -5,8 +5,11 @@ left out of the job here (its marker says so), and part `store` measures it on f
 pipeline's, in its order, in one process, as `python -m job run` does them.
 """
 
+import json
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,9 +32,9 @@ def run(bench: Bench) -> None:
 
     job = Job(_config(bench, bench.rows))
     resumed = job.run.file("headlines.parquet").exists()
-    _warm_up(bench)
-    device_peak_mb(reset=True)
     rapids = has_rapids(bench)
+    _warm_up(bench)
+    device_peak_mb()
     total = Meter()
     finished: list[bool] = []
 
@@ -47,17 +50,21 @@ def run(bench: Bench) -> None:
             if stage.up_to_date(job) is not None:
                 continue
             meter = Meter()
-            pipeline.do(stage, job)
+            try:
+                pipeline.do(stage, job)
+            except Exception as error:
+                bench.add(stage.name, meter.seconds, failed=f"{type(error).__name__}: {error}")
+                break
             marker = job.run.marker(stage.name)
             bench.add(
                 stage.name,
                 meter.seconds,
                 **_short(marker.stats if marker else {}),
                 host_peak_mb=peak_mb(),
-                device_peak_mb=device_peak_mb(reset=True),
+                device_peak_mb=device_peak_mb(),
             )
         complete = "report" in job.done
-        what = "all except store, from texts to files" if complete else "without store, project and what follows"
+        what = "all except store, from texts to files" if complete else "without store, and what could not be done"
         # of a run that was stopped, the stages' own seconds count, which the markers keep
         seconds = sum(marker.seconds for stage in job_stages(job) if (marker := job.run.marker(stage.name)))
         bench.add(what, seconds if resumed else total.seconds, rows=bench.rows, resumed=resumed)
@@ -100,17 +107,16 @@ def store(bench: Bench) -> None:
 
 
 def _warm_up(bench: Bench) -> None:
-    """A run of 400 rows: compiles and caches the kernels, which a machine does once, not once per run."""
-    from job import pipeline
-    from job.context import Job
-
-    job = Job(_config(bench, 400, "warm-up", keep=False))
-    with job.run.locked():
-        for stage in job_stages(job):
-            if stage.name == "store":
-                _mark_done(stage, job)
-            else:
-                pipeline.do(stage, job)
+    """A run of 400 rows in a process of its own: compiles and caches the kernels, which a machine does once, and shows
+    on few rows what does not work."""
+    settings = _settings(bench, 400, "warm-up")
+    file = bench.scratch / "warm-up.yaml"
+    file.write_text(json.dumps(settings))
+    shutil.rmtree(settings["run_dir"], ignore_errors=True)
+    command = [sys.executable, "-W", "ignore", "-m", "job", "run", str(file)]
+    seconds, done = bench.timed(lambda: subprocess.run(command, capture_output=True, text=True))
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    bench.add("warm-up: python -m job run", seconds, rows=400, **({"failed": last} if done.returncode else {}))
 
 
 def _mark_done(stage: Any, job: Any) -> None:
@@ -129,15 +135,21 @@ def _config(bench: Bench, rows: int, name: str = "timed", keep: bool = True) -> 
 
     `keep`: a run that was stopped there is continued; one that was completed has been removed.
     """
+    from job.config import resolve
+
+    settings = _settings(bench, rows, name)
+    if not keep:
+        shutil.rmtree(settings["run_dir"], ignore_errors=True)
+    return resolve(settings, [], "scripts/bench/gpu_parts/whole.py")
+
+
+def _settings(bench: Bench, rows: int, name: str) -> dict[str, Any]:
+    """The settings of such a run, whose input is written if it is not there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from job.config import resolve
-
     model = checkpoint(bench.scratch / f"model-{bench.shape}", bench.shape)
     folder = bench.scratch / f"{bench.part}-{name}-{rows}"
-    if not keep:
-        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "news.parquet").exists():
         titles, descriptions = headlines(rows, SHAPES[bench.shape][-1], bench.seed)
@@ -145,7 +157,7 @@ def _config(bench: Bench, rows: int, name: str = "timed", keep: bool = True) -> 
         table = pa.table({"title": titles, "description": descriptions, "published": published})
         pq.write_table(table, folder / "part.parquet")
         (folder / "part.parquet").rename(folder / "news.parquet")
-    settings: dict[str, Any] = {
+    return {
         "run_dir": str(folder / "run"),
         "device": bench.device,
         "input": {"path": str(folder / "news.parquet"), "time": "published"},
@@ -153,7 +165,6 @@ def _config(bench: Bench, rows: int, name: str = "timed", keep: bool = True) -> 
         "embed": {"model": str(model)},
         "neighbors": {"k": bench.k, "backend": "exact"},
     }
-    return resolve(settings, [], "scripts/bench/gpu_parts/whole.py")
 
 
 def _short(stats: Mapping[str, Any]) -> dict[str, Any]:

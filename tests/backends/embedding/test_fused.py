@@ -55,6 +55,20 @@ def test_fused_layers_give_what_torchs_give(
     np.testing.assert_allclose(model.encode(some), vectors(name, "fp32", False)[kept], atol=2e-6)
 
 
+def test_operators_that_the_device_lacks_are_found_before_the_layers_are_taken_apart(
+    folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for precision in ("fp32", "bf16"):
+        module = FlagEncoder(find_model(folders["tiny_m3"], "auto"), "cpu", precision, 128, own_layers=False)._module
+        assert fused.why_unusable(module) is None
+
+    def lacking(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED\nmore")
+
+    monkeypatch.setattr(torch, "_addmm_activation", lacking)
+    assert fused.why_unusable(module) == "CUBLAS_STATUS_NOT_SUPPORTED"
+
+
 @pytest.mark.parametrize("name", ["minilm", "tiny_m3"])
 def test_in_half_precision_they_are_as_close_as_torchs(
     name: str,

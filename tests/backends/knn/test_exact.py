@@ -26,7 +26,7 @@ def test_both_devices_find_the_nearest_and_never_the_row_itself(
     count: int, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exact, "_BLOCK", 700)
-    monkeypatch.setattr(exact, "_RERANK", 33)
+    monkeypatch.setattr(exact, "_RERANK_BYTES", 300_000)
     vectors = unit(count)
     rows = np.arange(0, count, 2)
     all_distances = np.sqrt(((vectors[rows, None].astype(np.float64) - vectors[None]) ** 2).sum(axis=2))
