@@ -26,7 +26,7 @@ class MergeStage(Stage):
 
     name = "merge"
     needs = "cluster.merge_above"
-    version = 3
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         return [
