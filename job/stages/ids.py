@@ -29,7 +29,7 @@ class IdsStage(Stage):
     """
 
     name = "ids"
-    needs = "cluster.previous"
+    needs = "cluster.previous or store.scope = collection"
 
     def key(self, job: Job) -> list[Any]:
         times = digest(job.headlines.times)
@@ -40,11 +40,12 @@ class IdsStage(Stage):
         return ["story_ids.parquet", "story_changes.csv", _STATE]
 
     def need(self, job: Job, size: Size) -> Need:
+        whole = job.whole_collection
         return Need(
             memory=size.held + size.graph,
             disk=60 * size.headlines,
             loops=1e-5 * size.headlines,
-            remedy="set cluster.previous=null",
+            remedy="select fewer rows with store.filter" if whole else "set cluster.previous=null",
         )
 
     def applies(self, config: Config) -> bool:

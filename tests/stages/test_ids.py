@@ -111,10 +111,15 @@ def test_a_run_keeps_its_yesterday_wherever_its_folder_and_that_of_yesterday_go(
     assert [file.read_bytes() for file in files] == everything
 
 
-def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(days: Path) -> None:
+def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(
+    job_here: Run, days: Path, tmp_path: Path
+) -> None:
     assert not (days / "mon" / "story_changes.csv").exists()
     assert not (days / "mon" / "markers" / "ids.json").exists()
     assert "ids" not in json.loads((days / "mon" / "run.json").read_text())["stages"]
+    refused = job_here("stage", "ids", *SETTINGS, f"input.path={days / 'mon.csv'}", f"run_dir={tmp_path / 'run'}")
+    assert refused.returncode == 2
+    assert "it needs cluster.previous or store.scope = collection" in refused.stderr
 
 
 def test_a_previous_run_that_is_none_or_unfinished_is_refused(job_here: Run, days: Path, tmp_path: Path) -> None:
