@@ -62,7 +62,7 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     choices = [_choices(word) for word in words]
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
-        raise BadInput(f"'{words}': give several values to one setting only")
+        raise BadInput(f"'{' '.join(words)}': give several values to one setting only")
     if values.get("cluster", {}).get("merge_above") is not None:
         for word in words:
             if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
