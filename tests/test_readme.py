@@ -95,6 +95,22 @@ def test_every_selection_of_tests_selects_some(command: str) -> None:
     assert words == ["-m", "gpu"] or any(selected in file.read_text(encoding="utf-8") for file in files)
 
 
+def test_every_script_is_in_the_table_of_scripts() -> None:
+    table = TEXTS[ROOT / "scripts" / "README.md"]
+    assert [path.name for path in (ROOT / "scripts").glob("*.*") if f"`{path.name}`" not in table] == ["README.md"]
+
+
+def test_the_commands_of_benchmarks_on_real_headlines_name_the_file() -> None:
+    shown = 0
+    for script in (ROOT / "scripts" / "bench").glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        commands = re.findall(rf"^    \S*python scripts/bench/{script.name}.*$", text, re.MULTILINE)
+        if '"--data"' in text:
+            assert [command for command in commands if "--data" not in command] == [], script
+            shown += len(commands)
+    assert shown >= 20
+
+
 def test_there_are_commands_to_test() -> None:
     assert len(JOB_COMMANDS) >= 15
     assert len(SCRIPTS) >= 10

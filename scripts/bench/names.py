@@ -1,7 +1,7 @@
 """Names and keywords of stories: do they say which story it is?
 
-    .venv/bin/python scripts/bench/names.py --quick
-    .venv/bin/python scripts/bench/names.py
+    .venv/bin/python scripts/bench/names.py --quick --data FOLDER
+    .venv/bin/python scripts/bench/names.py --data FOLDER
 
 Days of UCI headlines, by true story (`story_merged`): stories that began within two days and have ten distinct titles
 or more. Each story is named from a random half of its titles, as the stage `describe` names it; `right` is the share of

@@ -8,8 +8,8 @@ The contract
 - Candidates are the groups of the headline's neighbors, as in `linkage`. The most similar one that reaches the limit
   takes the headline. If that one is no story, the two together are compared with the stories among the candidates.
 - It also needs a core, as a story does: one of its neighbors in that story must be more similar than the limit asks
-  for, by `CORE` of what is missing to 1. One headline alone says less than a story's many: without that rule, half of
-  the headlines of stories that the corpus has never seen join one (scripts/bench/assign.py).
+  for, by `CORE` of what is missing to 1. One headline alone says less than a story's many: without that rule, about
+  half of the headlines of stories that the corpus has never seen join one (measured once, by hand).
 - Each headline is assigned by itself: the answer does not depend on the others, and the corpus does not change.
 
 Cost: the vectors of the rows of all candidate groups, once; memory: their means, and one block of vectors.
