@@ -111,6 +111,38 @@ def test_a_run_keeps_its_yesterday_wherever_its_folder_and_that_of_yesterday_go(
     assert [file.read_bytes() for file in files] == everything
 
 
+@pytest.mark.parametrize("damage", ["cut off", "changed", "deleted"])
+def test_a_damaged_state_is_an_error_that_says_what_to_do(
+    job_here: Run, days: Path, tmp_path: Path, damage: str
+) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    state = run / "story_state.parquet"
+    whole = state.read_bytes()
+    if damage == "deleted":
+        state.unlink()
+    else:
+        middle = len(whole) // 2
+        state.write_bytes(
+            whole[:middle] + (b"" if damage == "cut off" else bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        )
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}")
+    again = (*words, f"run_dir={run}", f"cluster.previous={days / 'mon'}")
+    for refused in (
+        job_here("run", *again),
+        job_here("run", *words, f"run_dir={tmp_path / 'wed'}", f"cluster.previous={run}"),
+    ):
+        assert refused.returncode == 1
+        assert f"'{state}' " in refused.stderr
+        assert "Put a copy of it back, or delete it and '" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    state.write_bytes(whole)
+    assert job_here("run", *again).returncode == 0
+    # as it says: without both, the same headlines begin with new ids
+    state.unlink()
+    (run / "markers" / "ids.json").unlink()
+    assert job_here("run", *again).returncode == 0
+
+
 def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(
     job_here: Run, days: Path, tmp_path: Path
 ) -> None:
