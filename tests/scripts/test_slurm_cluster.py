@@ -296,12 +296,11 @@ def test_the_lines_of_the_readme(slurm: Cluster, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
-    server = "--gres=none --export=ALL,MILVUS_SERVER=package"
     here = {
         "--partition gpu --nodes 2": f"--partition low {small}",
         "'news/*.parquet'": str(ROOT / "job" / "sample" / "headlines.csv"),
         "models/bge-m3": "minilm",
-        server: f"{server},MILVUS_PORT={port} --cpus-per-task=1 --mem=4G",
+        "MILVUS_SERVER=package": f"MILVUS_SERVER=package,MILVUS_PORT={port} --cpus-per-task=1 --mem=4G",
     }
     cache = os.environ.get("HEADLINE_CLUSTERS_CACHE") or str(Path.home() / ".cache" / "headline-clusters")
     variables = clean_environment() | slurm.environment | {"HOME": str(tmp_path), "HEADLINE_CLUSTERS_CACHE": cache}
