@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import regex
 
 from job.backends.text.names import is_cut
-from job.backends.text.terms import stop_words
+from job.backends.text.stop_words import stop_words
 
 LEAST_CHARS, MOST_CHARS = 3, 80
 _TITLES_PER_WORD = 2

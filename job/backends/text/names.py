@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import regex
 
-from job.backends.text.terms import stop_words
+from job.backends.text.stop_words import stop_words
 from job.data import Ids, Vectors
 
 NAME_CHARS, SHORT_CHARS = 120, 60
