@@ -1,4 +1,4 @@
-"""Function words by language: articles, pronouns, prepositions, conjunctions, auxiliaries, numerals.
+"""Function words by language: articles, pronouns, prepositions, conjunctions, auxiliaries.
 
 Long lists of stop words hold what headlines are about ("fire", "war", "state", "bill", "world"), so these are short. A
 word that is frequent but has a meaning is left to the weights of the keywords.
@@ -18,11 +18,8 @@ have has had having hasn haven hadn can cannot could couldn will would wouldn wo
 ought need let lets get gets got getting gotten become becomes became come comes came coming go goes going gone went
 make makes made making take takes took taken taking put puts keep keeps kept give gives gave given very too also just
 only even still already again once ever never always often sometimes perhaps maybe almost quite rather really much many
-more most less least few fewer lot lots enough several own now today yesterday tomorrow tonight soon later ago away back
-together apart else instead well anyway thus hence therefore two three four five six seven eight nine ten first second
-third next last former latter hundred thousand million millions billion trillion year years mr mrs ms inc ltd
-dont cant wont im ive isnt doesnt didnt thats whats heres youre
-say says said saying tell tells told see sees seen want wants way ways thing things new
+more most less least few fewer lot lots enough several own now soon later ago away back together apart else instead
+well anyway thus hence therefore dont cant wont im ive isnt doesnt didnt thats whats heres youre
 """
 _GERMAN = """
 der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner dieser diese dieses diesen
@@ -36,7 +33,7 @@ sind seid war waren wäre wären gewesen sei habe hast hat haben hatte hatten h�
 wurden würde würden worden kann können konnte könnte könnten muss müssen musste müsste soll sollen sollte sollten will
 wollen wollte wollen darf dürfen mag möchte lässt lassen nicht nie nichts nur auch schon noch mehr sehr so da dort hier
 dann nun jetzt heute gestern morgen wieder immer doch mal etwa fast ganz kaum bereits dabei dafür dagegen dann daran
-darauf daraus darum davon dazu dass deshalb jedoch zwar ja nein eins zwei drei vier fünf sechs sieben acht neun zehn
+darauf daraus darum davon dazu dass deshalb jedoch zwar ja nein
 """
 _FRENCH = """
 le la les l un une des du de d au aux ce cet cette ces c ça cela ceci je j tu il elle on nous vous ils elles me m te t
@@ -47,7 +44,7 @@ derrière dès jusque jusqu selon malgré parmi hors sauf envers être est es su
 sera seront serait seraient fut furent soit soient été étant avoir ai as a avons avez ont avait avaient aura auront
 aurait auraient eu ayant fait faire peut peuvent doit doivent va vont ne n pas plus moins très trop peu beaucoup
 aussi bien encore déjà toujours jamais rien tout tous toute toutes autre autres même mêmes chaque quelques plusieurs
-aucun aucune y là ici alors puis ensuite voici voilà non oui deux trois quatre cinq sept huit neuf dix
+aucun aucune y là ici alors puis ensuite voici voilà non oui
 c'est n'est qu'il qu'elle d'un d'une qu'un qu'une s'est n'a l'on j'ai
 """
 _SPANISH = """
@@ -59,8 +56,7 @@ para según sin sobre tras es son era eran fue fueron ser sido siendo sea sean s
 estaban estar estado estoy soy hay ha han he has haber había habían habrá habría hubo tiene tienen tenía tener puede
 pueden debe deben hace hacer no nunca nada nadie más menos muy mucho muchos mucha muchas poco pocos todo toda todos
 todas otro otra otros otras mismo misma cada algún alguna algunos algunas ningún ninguna tan tanto también tampoco ya
-aún todavía siempre así aquí allí ahora hoy ayer luego después antes entonces sólo solo casi uno dos tres cuatro cinco
-seis siete ocho nueve diez
+aún todavía siempre así aquí allí ahora hoy ayer luego después antes entonces sólo solo casi
 """
 _ITALIAN = """
 il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle dell al allo alla ai agli
@@ -71,7 +67,7 @@ mia miei mie tuo tua nostro nostra nostri vostro è sono sei siamo siete era era
 sarebbe essere stato stata stati state ho hai ha abbiamo avete hanno aveva avevano avrà avrebbe avere può possono deve
 devono fa fare va non mai niente nulla più meno molto molti poco tutto tutta tutti tutte altro altra altri altre ogni
 qualche stesso stessa ancora già sempre poi così qui là ora oggi ieri dopo prima contro senza verso fino durante mentre
-secondo due tre quattro cinque sette otto nove dieci
+secondo due
 """
 _DUTCH = """
 de het een die dat dit deze er ik jij je u hij zij ze wij we jullie mij me hem haar hen hun ons onze zich zijn mijn jouw
@@ -79,8 +75,7 @@ uw wie wat welke waar wanneer waarom hoe en of maar want dus omdat als dan toen 
 uit van voor na naar met om over door tot tegen onder tussen zonder sinds vanaf tijdens volgens ben bent is was waren
 geweest heb hebt heeft hebben had hadden word wordt worden werd werden zal zullen zou zouden kan kunnen kon konden moet
 moeten moest mag mogen wil willen gaat gaan niet geen nooit niets niemand wel ook nog al meer minder veel weinig alle
-alles andere ander elk elke iets iemand zo zelf hier daar nu toch heel zeer weer altijd vandaag gisteren een twee drie
-vier vijf zes zeven acht negen tien
+alles andere ander elk elke iets iemand zo zelf hier daar nu toch heel zeer weer altijd vandaag gisteren een
 """
 _PORTUGUESE = """
 o a os as um uma uns umas de do da dos das em no na nos nas num numa por pelo pela pelos pelas para com sem sob sobre
@@ -91,7 +86,7 @@ se pois embora enquanto é são era eram foi foram ser sido sendo seja sejam ser
 estar estou sou há tem têm tinha tinham ter teve tenha haver houve pode podem deve devem faz fazer vai vão não nunca
 nada ninguém mais menos muito muitos muita muitas pouco poucos todo toda todos todas tudo outro outra outros outras
 mesmo mesma cada algum alguma alguns nenhum nenhuma tão tanto também já ainda sempre assim aqui ali agora hoje ontem
-depois antes então só quase dois duas três quatro cinco seis sete oito nove dez
+depois antes então só quase
 """
 _RUSSIAN = """
 и в во не на я с со а но или что чтобы как так то это этот эта эти этого этой этих этом этому этим той того тот тем том
@@ -104,7 +99,16 @@ _RUSSIAN = """
 к ко о об обо от ото по под подо при про у для до без безо над между через перед после среди из-за из-под против около
 если хотя пока потому поэтому также тоже можно может могут мог могла могли нужно надо нельзя там тут здесь туда сюда
 теперь сейчас сегодня вчера завтра потом затем тогда всегда никогда никто ничего ничто ни да снова опять почти один
-одна одно одни два две три четыре пять шесть семь восемь девять десять
+одна одно одни
+"""
+# numerals and words of all news: they have a meaning, but are no subject
+_NO_SUBJECT = """
+two three four five six seven eight nine ten hundred thousand million millions billion trillion first second third
+next last former latter year years today yesterday tomorrow tonight mr mrs ms inc ltd say says said saying tell tells
+told see sees seen want wants way ways thing things new eins zwei drei vier fünf sechs sieben acht neun zehn deux
+trois quatre cinq sept huit neuf dix dos tres cuatro cinco seis siete ocho nueve diez tre quattro cinque sette otto
+nove dieci twee drie vijf zes zeven negen tien dois duas três quatro sete oito dez два две три четыре пять шесть семь
+восемь девять десять
 """
 _LISTS = {
     "en": _ENGLISH,
@@ -117,6 +121,7 @@ _LISTS = {
 }
 LATIN = {language: frozenset(words.casefold().split()) for language, words in _LISTS.items()}
 RUSSIAN = frozenset(_RUSSIAN.split())
+NO_SUBJECT = frozenset(_NO_SUBJECT.split())
 # function words of one language that are subjects, names or other words in another: "war", "son", "car", "Allen"
 SUBJECTS_ELSEWHERE = frozenset(
     """

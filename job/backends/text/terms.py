@@ -15,6 +15,7 @@ from typing import Any
 
 import regex
 
+from job.backends.text.function_words import NO_SUBJECT
 from job.backends.text.stop_words import is_stop_word, stop_words
 
 _NO_SPACES = (
@@ -74,7 +75,7 @@ def word(found: str) -> tuple[str, str] | None:
     """Term and spelling of one of `found_words`; None for a single letter or a stop word."""
     spelling = _POSSESSIVE.sub("", found)
     folded = folded_word(spelling)
-    if len(folded) < 2 or is_stop_word(spelling, folded) or _QUANTITY.fullmatch(folded):
+    if len(folded) < 2 or folded in NO_SUBJECT or _QUANTITY.fullmatch(folded) or is_stop_word(spelling, folded):
         return None
     return _stem(folded), spelling
 
