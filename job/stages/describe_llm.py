@@ -16,7 +16,9 @@ from job.backends.llm import prompt
 from job.backends.llm.cache import NameCache
 from job.backends.llm.check import why_not
 from job.backends.llm.client import Client, LlmError
-from job.backends.text.names import SHORT_CHARS, Name, clip, folded
+from job.backends.text.ends import clip
+from job.backends.text.names import SHORT_CHARS, Name
+from job.backends.text.tails import folded
 from job.config.describe import Llm
 from job.context import Job
 from job.data import Ids, Ints

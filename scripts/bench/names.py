@@ -37,8 +37,9 @@ from real_headlines import FOLDER, UCI_SOURCE, require
 
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import find_model
+from job.backends.text.ends import is_cut
 from job.backends.text.keywords import cluster_keywords
-from job.backends.text.names import is_cut, most_central, name_clusters
+from job.backends.text.names import most_central, name_clusters
 from job.backends.text.terms import words
 from job.backends.text.title_terms import title_terms
 from job.data import Floats, Ids

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import regex
 
-from job.backends.text.names import is_cut
+from job.backends.text.ends import is_cut
 from job.backends.text.stop_words import stop_words
 
 LEAST_CHARS, MOST_CHARS = 3, 80
