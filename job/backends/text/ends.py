@@ -37,6 +37,8 @@ def clip(text: str, chars: int) -> str:
 
     The text ends in no function word, and leaves no bracket or quote open.
     """
+    if len(text) <= chars:
+        return text
     characters = regex.findall(r"\X", text)
     if len(characters) <= chars:
         return text

@@ -66,10 +66,9 @@ def name_clusters(
 def _short_names(name: str, whole: Sequence[str]) -> list[str]:
     """Short names for the cluster of this name, best first: a reader must see that they are one story's."""
     subject = _subject(name)
-    fitting = [text for text in [name, *whole] if len(text) <= SHORT_CHARS]
-    alike = [text for text in fitting if len(subject & _subject(text)) >= min(_SHARED, len(subject))]
-    first = [text for text in alike if text in whole[:_SHORT_CANDIDATES]]
-    return [*sorted(first, key=len), clip(name, SHORT_CHARS), *alike]
+    fitting = {text for text in [name, *whole[:_SHORT_CANDIDATES]] if len(text) <= SHORT_CHARS}
+    alike = [text for text in fitting if text == name or len(subject & _subject(text)) >= min(_SHARED, len(subject))]
+    return [*sorted(alike, key=lambda text: (len(text), text)), clip(name, SHORT_CHARS)]
 
 
 def _subject(title: str) -> set[str]:
