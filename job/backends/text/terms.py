@@ -86,6 +86,13 @@ def folded_word(spelling: str) -> str:
     return folded.replace(_TATWEEL, "").replace("’", "'").replace(".", "")
 
 
+def whole_words(text: str) -> Any:
+    """The pattern of a text that neither begins nor ends within a word; in scripts without spaces it may."""
+    before = "" if _RUN.match(text[0]) else rf"(?<!{_INSIDE})"
+    after = "" if _RUN.match(text[-1]) else rf"(?!{_INSIDE})"
+    return regex.compile(rf"(?V1){before}{regex.escape(text)}{after}")
+
+
 def runs(title: str) -> list[str]:
     """The runs of characters of scripts without spaces."""
     return list(_RUN.findall(unicodedata.normalize("NFC", title)))

@@ -190,6 +190,13 @@ def test_keywords_side_by_side_are_one_phrase() -> None:
     assert phrase_name(titles, [], 3) == ""
 
 
+def test_a_word_within_another_makes_no_phrase() -> None:
+    titles = ["Smart museum opens", "A smart museum", "Art at the museum", "Museum shows art"]
+    assert phrases(titles, ["art", "museum"]) == ["art", "museum"]
+    assert phrases(["Art museum opens", "An art museum", *titles], ["art", "museum"]) == ["art museum"]
+    assert phrases(["AI技術 大賞", "新AI技術 大賞"], ["技術", "大賞"]) == ["技術 大賞"]
+
+
 def test_words_in_a_circle_are_still_named_once() -> None:
     titles = ["one two three one two three", "one two three one"]
     assert sorted(" ".join(phrases(titles, ["one", "two", "three"])).split()) == ["one", "three", "two"]
