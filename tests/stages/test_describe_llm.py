@@ -278,6 +278,14 @@ def test_the_budget_ends_the_questions(tmp_path: Path, server: LlmServer) -> Non
     assert stats["llm"]["tokens"] == 100 * stats["llm"]["named"] <= 700
 
 
+def test_the_second_question_is_within_the_budget(tmp_path: Path, server: LlmServer) -> None:
+    server.in_turn(completion("hm", 450))
+    stats = described(job_with(tmp_path / "run", server, batch=1, budget_tokens=700))
+    assert len(server.requests) == 1
+    assert (stats["llm"]["requests"], stats["llm"]["tokens"]) == (1, 450)
+    assert stats["llm"]["kept_titles"] == {"describe.llm.budget_tokens = 700 is spent": 6}
+
+
 def test_several_requests_at_once_give_the_same_names(tmp_path: Path, server: LlmServer) -> None:
     lock, now, most = threading.Lock(), [0], [0]
 

@@ -2,7 +2,7 @@
 
 import regex
 
-from job.backends.text.stop_words import is_stop_word, stop_words_of
+from job.backends.text.stop_words import is_acronym, is_contraction, stop_words_of
 from job.backends.text.terms import folded_word
 
 _CUT = regex.compile(r"\s*(?:…|\.\.\.)\W*$")
@@ -83,7 +83,9 @@ def _without_loose_words(text: str) -> str:
     stop_words = stop_words_of([text])
     while True:
         before, space, last = text.rpartition(" ")
-        folded = folded_word(last.strip("\"'“”‘’(),;:"))
-        if not space or len(before) < LEAST_CHARS or not (folded in stop_words or is_stop_word(last, folded)):
+        word = last.strip("\"'“”‘’(),;:")
+        folded = folded_word(word)
+        loose = is_contraction(folded) or (folded in stop_words and not is_acronym(word))
+        if not space or len(before) < LEAST_CHARS or not loose:
             return text
         text = before.rstrip(_LOOSE)

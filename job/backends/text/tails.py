@@ -69,9 +69,10 @@ def without_tail(title: str, tails: frozenset[str], source: str | None) -> str:
 
 
 def without_any_tail(title: str) -> str:
-    """The title without what stands after its last " - ", " | " and the like, outlet or not."""
-    match = _TAIL.search(title)
-    return title if match is None or match.start() < LEAST_CHARS else title[: match.start()].strip()
+    """The title without what stands after " - ", " | " and the like, outlet or not."""
+    while (match := _TAIL.search(title)) is not None and match.start() >= LEAST_CHARS:
+        title = title[: match.start()]
+    return title.strip()
 
 
 def _may_be_outlet(tail: str) -> bool:
