@@ -42,11 +42,11 @@ def name_clusters(
 ) -> list[Name]:
     """Name each cluster; no two have the same name, or the same short name.
 
-    `titles`, `sources` and unit `vectors` [n] of all headlines; `members` and `keywords` of each cluster, in the order
-    in which they choose. The name is the most central of the ten most central titles that is neither cut off nor
-    damaged; the short name the shortest of the first three such titles that shares two words with the name, else the
-    name, clipped. An outlet's tail is removed where it recurs, or is the headline's source. What another cluster has
-    taken is passed over; where nothing else is left, a keyword is added.
+    `titles`, `sources` and unit `vectors` [n] of all headlines; `members` and `keywords` of each cluster, in the
+    order in which they choose. The name is the most central of the ten most central titles that is neither cut off
+    nor damaged; the short name the shortest of the first three such titles that shares two words with the name, else
+    the first of the others that does, else the name, clipped. An outlet's tail is removed where it recurs, or is the
+    headline's source. What another cluster has taken is passed over; where nothing else is left, a keyword is added.
     """
     tails = recurring_tails(titles)
     taken, taken_short = _Taken(), _Taken()
@@ -66,9 +66,16 @@ def name_clusters(
 def _short_names(name: str, whole: Sequence[str]) -> list[str]:
     """Short names for the cluster of this name, best first: a reader must see that they are one story's."""
     subject = _subject(name)
-    fitting = {text for text in [name, *whole[:_SHORT_CANDIDATES]] if len(text) <= SHORT_CHARS}
-    alike = [text for text in fitting if text == name or len(subject & _subject(text)) >= min(_SHARED, len(subject))]
-    return [*sorted(alike, key=lambda text: (len(text), text)), clip(name, SHORT_CHARS)]
+    fitting = [text for text in dict.fromkeys([name, *whole]) if len(text) <= SHORT_CHARS]
+    first = {name, *whole[:_SHORT_CANDIDATES]}
+    alike = [text for text in fitting if text in first and _is_alike(subject, text)]
+    # of the other titles one is better than the beginning of a long name
+    others = (text for text in fitting if text not in first and _is_alike(subject, text))
+    return [*(sorted(alike, key=len) or itertools.islice(others, 1)), clip(name, SHORT_CHARS)]
+
+
+def _is_alike(subject: set[str], title: str) -> bool:
+    return len(subject & _subject(title)) >= min(_SHARED, len(subject))
 
 
 def _subject(title: str) -> set[str]:

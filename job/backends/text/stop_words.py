@@ -54,9 +54,12 @@ def is_acronym(spelling: str) -> bool:
 
 @cache
 def own_language(folded: str) -> int:
-    """The number in `LANGUAGES` of the only one that has this function word; -1 where none or several have it."""
+    """The number in `LANGUAGES` of the only one that has this function word; -1 where none or several have it.
+
+    Single letters tell no language: the "s" of "Sam's" is French "s" (himself) as well.
+    """
     having = [number for number, language in enumerate(LANGUAGES) if folded in LATIN[language]]
-    return having[0] if len(having) == 1 and folded not in SUBJECTS_ELSEWHERE else -1
+    return having[0] if len(having) == 1 and len(folded) > 1 and folded not in SUBJECTS_ELSEWHERE else -1
 
 
 def languages_of(spelling: str, folded: str) -> frozenset[int]:

@@ -157,6 +157,7 @@ def test_clipping_ends_at_a_clause_or_a_word() -> None:
             "'A ferry is no place for a strike of this length', they say",
             "'A ferry is no place for a strike of this length'",
         ),
+        ("Selmouth’s prime minister calls crews an ‘arrogant lot’", "Selmouth’s prime minister calls crews"),
         ("Streik der Fähren in Selmouth geht weiter wegen der Regierung", "Streik der Fähren in Selmouth geht weiter"),
         ("Ferries stand still. Crews want more money, and others too", "Ferries stand still. Crews want more money"),
         ("Ferry crews of Selmouth vs. Operator: who has which rights", "Ferry crews of Selmouth vs. Operator"),
@@ -179,6 +180,7 @@ def test_the_short_name_is_of_the_same_event_as_the_name() -> None:
     titles = ["Ferry crews walk off the job in Selmouth", "Talks fail", "Ferry crews strike", "Dam breaks"]
     assert named(titles) == ("Ferry crews walk off the job in Selmouth", "Ferry crews strike")
     long = "Ferry crews of Selmouth walk off the job: the operator has threatened to go to court"
+    assert named([long, "Talks fail", "Dam breaks", "The Selmouth ferry"])[1] == "The Selmouth ferry"
     assert named([long, "Talks fail", "Dam breaks"]) == (long, "Ferry crews of Selmouth walk off the job")
     assert named(["神舟二十号载人飞船成功发射升空", "台风登陆", "神舟二十号发射"])[1] == "神舟二十号发射"
 
