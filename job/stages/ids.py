@@ -54,7 +54,13 @@ class IdsStage(Stage):
     def check_offline(self, config: Config) -> str:
         if _own_state(config):
             return ""
-        return f"stories go on from '{_previous(config).run.path}'"
+        try:
+            return f"stories go on from '{_previous(config).run.path}'"
+        except BadInput:
+            # yesterday's folder may be gone: for the same headlines as before, the state is kept here
+            if not RunDir(config.run_dir).file(_BEFORE).exists():
+                raise
+            return f"stories go on from what '{config.run_dir}' began with: '{config.cluster.previous}' is not there"
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.story_state import ALIVE, changes_table, describe, next_day

@@ -29,7 +29,7 @@ def days(job_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path) -> None:
     answer = read_csv(days / "tue" / "headlines_clustered.csv")
     assert {"story_id", "parent"} <= answer[0].keys()
-    assert all((row["story_id"] == "") == (row["cluster"] == "-1") for row in answer)
+    assert all((row["story_id"] == "-1") == (row["cluster"] == "-1") for row in answer)
     yesterday = {row["id"]: row for row in read_csv(days / "mon" / "headlines_clustered.csv")}
     assert "story_id" not in next(iter(yesterday.values()))
     # the id is that of a headline of yesterday which was in the very story that the story goes on with
@@ -40,7 +40,7 @@ def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path
         told_before = yesterday[topic["story_id"]]["cluster"]
         members = [row for row in answer if row["story_id"] == topic["story_id"]]
         again = [yesterday[row["id"]]["cluster"] for row in members if row["id"] in yesterday]
-        assert topic["parent"] or again.count(told_before) >= len(again) / 2
+        assert topic["parent"] != "-1" or again.count(told_before) >= len(again) / 2
         assert len({row["cluster"] for row in members}) == 1
 
 
@@ -154,6 +154,36 @@ def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(
     assert "it needs cluster.previous or store.scope = collection" in refused.stderr
 
 
+def test_no_story_is_minus_one_so_that_ids_stay_integers_in_every_reader(days: Path) -> None:
+    import pandas as pd
+
+    answer = pd.read_parquet(days / "tue" / "headlines_clustered.parquet")
+    as_csv = pd.read_csv(days / "tue" / "headlines_clustered.csv")
+    topics, changes = (pd.read_csv(days / "tue" / name) for name in ("topics.csv", "story_changes.csv"))
+    for column in (answer.story_id, answer.parent, as_csv.story_id, topics.story_id, topics.parent, changes.other):
+        assert column.dtype == "int64"
+        assert column.min() == -1
+    assert ((answer.story_id == -1) == (answer.cluster == -1)).all()
+    assert set(changes.story_id[changes.change == "born"]) <= set(answer.story_id) & set(topics.story_id)
+
+
+def test_the_same_run_goes_on_where_yesterdays_folder_is_gone(job_here: Run, days: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    yesterday = Path(shutil.copytree(days / "mon", tmp_path / "mon"))
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={yesterday}")
+    (run / "markers" / "ids.json").unlink()
+    assert job_here("run", *words).returncode == 0
+    expected = (run / "headlines_clustered.csv").read_bytes()
+    shutil.rmtree(yesterday)
+    (run / "markers" / "ids.json").unlink()
+    again = job_here("run", *words)
+    assert again.returncode == 0, again.stderr
+    assert (run / "headlines_clustered.csv").read_bytes() == expected
+    new = job_here("run", *words, f"run_dir={tmp_path / 'new'}")
+    assert new.returncode == 2
+    assert "is no run folder" in new.stderr
+
+
 def test_a_previous_run_that_is_none_or_unfinished_is_refused(job_here: Run, days: Path, tmp_path: Path) -> None:
     words = (*SETTINGS, f"run_dir={tmp_path / 'run'}")
     refused = job_here("run", *words, f"cluster.previous={tmp_path}")
@@ -183,7 +213,7 @@ def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job_here: Run, 
     assert done.returncode == 0, done.stderr
     tuesday, changes = ids(), (run / "story_changes.csv").read_bytes()
     assert len(tuesday) > len(monday)
-    both = [id for id in monday if monday[id] is not None and tuesday[id] is not None]
+    both = [id for id in monday if monday[id] >= 0 and tuesday[id] >= 0]
     assert sum(monday[id] == tuesday[id] for id in both) > 0.85 * len(both)
     # killed between the state and its marker, or simply again: yesterday is still monday
     (run / "markers" / "ids.json").unlink()

@@ -130,9 +130,14 @@ class StoryIds:
     parent: Ids
 
     def columns(self, labels: Ints) -> dict[str, pa.Array]:
-        """`story_id` and `parent` for each of these stories, null for -1."""
-        ids, parents = np.append(self.story_id, -1)[labels], np.append(self.parent, -1)[labels]
-        return {"story_id": pa.array(ids, mask=ids < 0), "parent": pa.array(parents, mask=parents < 0)}
+        """`story_id` and `parent` for each of these stories, -1 = none.
+
+        Not null: readers such as pandas make a column of integers with nulls one of floats, which hold 53 bits.
+        """
+        return {
+            "story_id": pa.array(np.append(self.story_id, -1)[labels]),
+            "parent": pa.array(np.append(self.parent, -1)[labels]),
+        }
 
     def save(self, path: Path) -> None:
         numbers = np.arange(len(self.story_id), dtype=np.int32)
@@ -245,12 +250,13 @@ def _born(today: Today, rows: npt.NDArray[np.int64], parent: int | None, used: s
 
 
 def changes_table(changes: list[Change]) -> pa.Table:
-    """The changes, one row each."""
+    """The changes, one row each; -1 = none, as in `StoryIds.columns`."""
     kinds = {"other": pa.int64(), "cluster": pa.int32()}
     names = ("change", "story_id", "other", "cluster", "headlines", "title")
     columns = {name: pa.array([getattr(one, name) for one in changes], kinds.get(name)) for name in names}
     texts = {name: columns[name].cast(pa.string()) for name in ("change", "title")}
     numbers = {name: columns[name].cast(pa.int64()) for name in ("story_id", "headlines")}
+    numbers |= {name: columns[name].fill_null(-1) for name in kinds}
     return pa.table(columns | texts | numbers)
 
 
