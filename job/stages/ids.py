@@ -1,6 +1,7 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from job.backends.stories.story_state import StoryState, Today
 
 _STATE, _BEFORE = "story_state.parquet", "story_state_before.parquet"
+# clocks and time zones differ by less
+_DAY = 86_400
 
 
 class IdsStage(Stage):
@@ -30,6 +33,8 @@ class IdsStage(Stage):
 
     name = "ids"
     needs = "cluster.previous or store.scope = collection"
+    # 2: noise counts among a story's headlines; times in the future do not
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         times = digest(job.headlines.times)
@@ -174,7 +179,15 @@ def _today(job: Job) -> "Today":
 
     headlines, clusters = job.headlines, job.clusters
     titles = headlines.column("title")
-    return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job))
+    latest = _read_at(job) + _DAY
+    return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job), latest)
+
+
+def _read_at(job: Job) -> float:
+    """When the headlines were read, seconds since 1970 UTC: noted once, so the same for a run that is resumed."""
+    marker = job.run.marker("store" if job.whole_collection else "ingest")
+    assert marker is not None
+    return datetime.strptime(marker.finished, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def _previous(config: Config) -> Job:

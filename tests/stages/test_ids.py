@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
+from job.backends.stories.story_state import StoryState
+
 # three whole runs
 pytestmark = pytest.mark.slow
 SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", "project.n_neighbors=10")
@@ -141,6 +143,13 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(
     state.unlink()
     (run / "markers" / "ids.json").unlink()
     assert job_here("run", *again).returncode == 0
+
+
+def test_times_later_than_a_day_after_the_reading_do_not_count(days: Path) -> None:
+    # the sample is of 2031
+    state = StoryState.load(days / "tue" / "story_state.parquet")
+    assert state is not None
+    assert {story.seen for story in state.stories} == {None}
 
 
 def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(

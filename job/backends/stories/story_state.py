@@ -19,7 +19,7 @@ from job.data import Ids, Ints
 from job.runtime.files import atomic, digest
 
 RETIRE_DAYS = RETIRE_RUNS = 7
-# the clock is not the latest time: one wrong date in the future would retire everything
+# the clock is not the latest time: one date that is too late would retire everything
 CLOCK_QUANTILE = 0.99
 ALIVE, MERGED, ENDED, RETIRED = "alive", "merged", "ended", "retired"
 
@@ -92,7 +92,7 @@ class StoryState:
 @dataclass(frozen=True)
 class Today:
     """A run's stories. `ids` int64 [n], ascending; `titles`; `times` float64 [n], NaN where unknown; `labels` int32 [n]
-    of `count` stories, -1 = none; `data`: a digest of the headlines."""
+    of `count` stories, -1 = none; `data`: a digest of the headlines; `latest`: seconds, later times are wrong."""
 
     ids: Ids
     titles: Sequence[str]
@@ -100,11 +100,12 @@ class Today:
     labels: Ints
     count: int
     data: str
+    latest: float = np.inf
 
     @cached_property
     def clock(self) -> float | None:
-        """When it is, by the publication times, seconds; None without times."""
-        known = self.times[np.isfinite(self.times)]
+        """When it is, by the publication times, seconds; None without times that can be right."""
+        known = self.times[np.isfinite(self.times) & (self.times <= self.latest)]
         return float(np.quantile(known, CLOCK_QUANTILE, method="lower")) if len(known) else None
 
 
