@@ -114,6 +114,29 @@ def test_headlines_of_the_run_itself_keep_its_answer(job_here: Run, yesterday: P
     assert {row["id"]: row["cluster"] for row in read_csv(tmp_path / "own.csv")} == before
 
 
+def test_a_few_headlines_about_one_event_are_one_story_and_another_one_joins_it(job_here: Run, tmp_path: Path) -> None:
+    titles = (
+        "Senate passes the budget bill after long debate",
+        "Budget bill passes Senate after night of debate",
+        "After long debate Senate passes budget bill",
+        "Senate approves budget bill",
+        "Budget bill approved by the Senate in late vote",
+    )
+    source = write_csv(tmp_path / "few.csv", [{"title": title} for title in titles])
+    done = job_here(
+        "run", DEMO, *STORIES, f"input.path={source}", f"run_dir={tmp_path / 'run'}", "neighbors.backend=exact",
+        "input.time=null",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [row["cluster"] for row in read_csv(tmp_path / "run" / "headlines_clustered.csv")] == ["0"] * 5
+    new = write_csv(
+        tmp_path / "new.csv", [{"title": title} for title in ("Senators approve the budget bill", "Hiccups")]
+    )
+    done = job_here("assign", tmp_path / "run", new, "--output", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert [row["status"] for row in read_csv(tmp_path / "out.csv")] == ["assigned", "new"]
+
+
 def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(
     job_here: Run, copy: Path, tmp_path: Path
 ) -> None:

@@ -170,13 +170,14 @@ def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -
     """Labels, similarities and probabilities by the measure of the stages `merge` and `stories`."""
     from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
     from job.backends.stories.merge_tree import MergeTree, cut
-    from job.stages.merge import lexical_weights, shares
+    from job.stages.merge import background, lexical_weights, shares
     from job.stages.stories import merge_level
 
     headlines = job.headlines
     limit = merge_level(job.run, job.config.cluster.merge_above)
     groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)
-    known = StoryCorpus(Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job)), shares(job))
+    corpus = Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job))
+    known = StoryCorpus(corpus, shares(job), background(job))
     result = assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
     return result.labels, result.similarity, result.probability
 

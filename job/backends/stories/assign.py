@@ -54,10 +54,11 @@ class Texts:
 class StoryCorpus:
     """The story vectors of a finished corpus, made again for some of its rows at a time, and those of new headlines."""
 
-    def __init__(self, corpus: Texts, shares: Shares) -> None:
+    def __init__(self, corpus: Texts, shares: Shares, background: Floats | None = None) -> None:
+        """`background` as in `StorySpace.of`."""
         self._corpus = corpus
         self._threads = usable_cores()
-        self._space = StorySpace.of(corpus.dense, corpus.times, shares)
+        self._space = StorySpace.of(corpus.dense, corpus.times, shares, background)
         self._frequencies = Frequencies.of(corpus.texts, self._threads) if corpus.lexical is None else None
 
     def vectors(self, headlines: Texts) -> Floats:
