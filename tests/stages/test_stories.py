@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from jobs import headlines_of, job_of, stats_of
 
 from job.backends.knn.brute_force import nearest
@@ -14,10 +15,11 @@ from job.backends.knn.distances import pair_distances, sort_rows
 from job.context import Job
 from job.data import Clusters, Embeddings, Headlines, KnnGraph
 from job.runtime.files import write_sealed
+from job.runtime.rundir import RunDir
 from job.stages.cluster import ClusterStage
 from job.stages.describe import DescribeStage
 from job.stages.merge import MergeStage, background
-from job.stages.stories import StoriesStage
+from job.stages.stories import StoriesStage, merge_level
 from job.stages.themes import ThemesStage
 
 WORDS = ("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch")
@@ -90,6 +92,13 @@ def test_a_few_headlines_about_one_event_are_one_story(tmp_path: Path) -> None:
     job.run.finish("embed", "k", "k", [], 0.0, {"dimensions": 64})
     assert background(job) is None
     assert MergeStage().up_to_date(job) is None
+
+
+def test_without_merging_there_is_no_level(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    assert merge_level(run, 0.3) == 0.3
+    with pytest.raises(ValueError, match="nothing is merged"):
+        merge_level(run, None)
 
 
 def test_a_story_has_the_smallest_size_or_is_noise(tmp_path: Path) -> None:
