@@ -91,3 +91,14 @@ def test_the_settings_of_a_run_that_is_refused_are_not_those_of_the_answer(job_h
     for name in ("config.json", "run.json"):
         found = json.loads((copy / name).read_text())
         assert found.get("config", found)["neighbors"]["parallel"] == 3
+
+
+def test_noise_that_is_assigned_to_a_story_has_the_storys_theme_and_topic(job_here: Run, copy: Path) -> None:
+    done = job_here("recut", copy, "smallest_story=8", "noise=nearest", "noise_distance=1.2")
+    assert done.returncode == 0, done.stderr
+    of_story = {row["cluster"]: (row["theme"], row["topic"]) for row in read_csv(copy / "topics.csv")}
+    answer = read_csv(copy / "headlines_clustered.csv")
+    assert sum(row["cluster"] == "-1" != row["assigned"] for row in answer) > 20
+    inside = [row for row in answer if row["assigned"] != "-1"]
+    assert [(row["theme"], row["topic"]) for row in inside] == [of_story[row["assigned"]] for row in inside]
+    assert any(row["theme"] != "-1" for row in answer if row["assigned"] == "-1")
