@@ -191,7 +191,7 @@ def test_state_and_ids_are_the_same_after_saving(tmp_path: Path) -> None:
     ids.save(tmp_path / "ids.parquet")
     again = StoryIds.load(tmp_path / "ids.parquet")
     assert (again.story_id.tolist(), again.parent.tolist()) == (ids.story_id.tolist(), ids.parent.tolist())
-    assert ids.columns(np.array([1, -1], np.int32))["parent"].to_pylist() == [3, None]
+    assert ids.columns(np.array([1, -1], np.int32))["parent"].to_pylist() == [3, -1]
     assert changes_table(changes).num_rows == 1
     assert changes_table([]).schema == changes_table(changes).schema
     assert story_state.describe([]) == "nothing changed"
