@@ -167,6 +167,8 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
         rows = array_around(in_array)
         action += f"; if its rows are in '{rows}', write each on a line of its own"
         action += f": jq -c '.{rows}[]'" if _FOR_A_SHELL.fullmatch(rows) else ""
+    if "\ufffd" in names:
+        action = f"its header is in another encoding: set input.encoding=cp1252, or what it is; then {action}"
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

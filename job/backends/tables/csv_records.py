@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from job.backends.tables.source import Lines, too_long
+from job.backends.tables.source import too_long
 
 MAX_RECORD_LINES = 10_000
 _MAX_RECORD_CHARS = 64_000_000
@@ -30,7 +30,7 @@ class _AheadOfRecord:
     `taken`: how many lines the record has so far.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Iterable[str | None]) -> None:
         self._lines = iter(lines)
         self._read: dict[int, str | None] = {}
         self.first = 1
@@ -89,7 +89,7 @@ class CsvRecords:
     """The records of a CSV file that are not blank, header first: line number, fields, and the reason of rejection
     ("" if none). `width`: the number of fields of a record; the header may have any."""
 
-    def __init__(self, lines: Lines, delimiter: str, width: int, line_limit: int) -> None:
+    def __init__(self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int) -> None:
         self._ahead = _AheadOfRecord(lines)
         self._delimiter, self._width, self._line_limit = delimiter, width, line_limit
         self._is_header = True
