@@ -151,6 +151,13 @@ def test_one_error_is_one_error() -> None:
     assert error_of("seed=-1").splitlines()[0] == "run.yaml: 1 error"
 
 
+def test_a_value_that_fits_neither_of_two_kinds_is_one_error() -> None:
+    first, second = error_of("cluster.merge_above=0,2").splitlines()
+    assert first == "run.yaml: 1 error"
+    assert "cluster.merge_above = '0,2': input should be a valid number" in second
+    assert second.endswith(", or input should be 'auto'")
+
+
 def test_what_is_missing_is_named() -> None:
     text = error_of(text="{}")
     assert "run_dir: missing; give it in the file or as run_dir=VALUE" in text

@@ -137,7 +137,7 @@ class AnswerRows:
 
 
 def _renamed(names: list[str], ours: set[str]) -> list[str]:
-    """The input's column names; one that is also ours becomes `input_NAME`. Case does not count: to SQL, `ID` is `id`."""
+    """The input's column names; one that is also ours becomes `input_NAME`, whatever its case: to SQL, `ID` is `id`."""
     ours = {name.casefold() for name in ours}
     taken = {name.casefold() for name in names} | ours
     result = []
