@@ -18,9 +18,9 @@ _LOG_TAIL = 4096
 def overview(run: RunDir, stages: Iterable[str]) -> dict[str, Any]:
     """The state of these stages and of the last processes, as JSON values.
 
-    `stages`: name, state (`done`, `files missing`, `files changed`, `not done` and the like), of finished ones finished, seconds and
-    rows, of those in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`,
-    `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
+    `stages`: name, state (`done`, `files missing`, `files changed`, `not done` and the like), of finished ones
+    finished, seconds and rows, of those in shards also shards. `processes`: rank, world, process, host, since, state
+    (`running`, `done`, `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
     """
     last = _last_launch(run.holders())
     processes = [_process(holder, run) for holder in last]

@@ -141,8 +141,7 @@ def _read(
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
                     rejects.writerow([cell, item.row, item.line or "", reason])
-                    tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{name}, row {item.row}: {item.reason}"
+                    tally.reject(name, item, reason)
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)

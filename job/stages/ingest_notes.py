@@ -4,7 +4,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from job.backends.tables import Reject
 from job.backends.tables import times as publication
+from job.backends.tables.csv_records import NEVER_CLOSED
 from job.runtime.log import logger
 
 # more than this share of the usable rows are worth a warning
@@ -24,8 +26,16 @@ class Tally:
     times: publication.Times = field(default_factory=publication.Times)
     untimed: Counter[str] = field(default_factory=Counter)
     unnamed: Counter[str] = field(default_factory=Counter)
+    last_open_quote: str = ""
     decoded_twice: int = 0
     first_decoded_twice: str = ""
+
+    def reject(self, file: str, reject: Reject, reason: str) -> None:
+        """Count a reject. `reason`: in one line."""
+        self.rejects[reason.split(":")[0]] += 1
+        self.first_reject = self.first_reject or f"{file}, row {reject.row}: {reject.reason}"
+        if reason == NEVER_CLOSED:
+            self.last_open_quote = f"line {reject.line:,} of '{file}'"
 
     @property
     def rows_without_time(self) -> int:
@@ -95,7 +105,13 @@ def warnings(tally: Tally) -> list[str]:
     rejected, twice, found = sum(tally.rejects.values()), tally.decoded_twice, []
     if rejected > _FEW * tally.rows:
         rows = f"{rejected:,} of {rejected + tally.rows:,} rows"
-        found.append(f"{rows} could not be used: see rejects.csv; the first: {tally.first_reject}")
+        most = "MOST ROWS ARE MISSING: " if rejected > tally.rows else ""
+        found.append(f"{most}{rows} could not be used: see rejects.csv; the first: {tally.first_reject}")
+    if tally.last_open_quote:
+        found.append(
+            f"{tally.rejects[NEVER_CLOSED]:,} rows open a quote that is never closed, the last in "
+            f"{tally.last_open_quote}: the file is cut off there, or the quote is one too many"
+        )
     if twice > _FEW * tally.rows:
         example = " ".join(tally.first_decoded_twice.split())[:80]
         found.append(

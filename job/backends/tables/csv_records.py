@@ -15,7 +15,7 @@ from job.backends.tables.source import too_long
 MAX_RECORD_LINES = 10_000
 _MAX_RECORD_CHARS = 64_000_000
 _UNKNOWN = -1
-_UNCLOSED_REASON = "a quote that opens here is never closed"
+NEVER_CLOSED = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
 
@@ -140,7 +140,7 @@ class CsvRecords:
                 return escaped, ""
             # a field that starts with a quoted word and continues: only the strict reader rejects it
             fields = next(self._reader([line], strict=False))
-            reason = _UNCLOSED_REASON if fields[-1].endswith(("\n", "\r")) else ""
+            reason = NEVER_CLOSED if fields[-1].endswith(("\n", "\r")) else ""
         return fields, (self._misfit(len(fields)) if fields else "") or reason
 
     def _escaped(self, line: str) -> list[str]:
@@ -158,7 +158,7 @@ class CsvRecords:
         """As `_carefully`, of a record whose first line leaves a quote open."""
         closed = self._closed_after(start, len(line))
         if closed is None:
-            return [], _UNCLOSED_REASON
+            return [], NEVER_CLOSED
         # the last field of the first line is the open one
         reason = self._misfit(len(next(self._reader([line], strict=False))) - 1 + closed)
         if reason:
