@@ -67,6 +67,8 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
         spelled = [find_column(name, source.schema.names) or name for name in wanted]
         sources.append(source if spelled == wanted else opened(path, spelled))
         _named(sources[-1], "title", config.title, _TITLES)
+        for problem in sources[-1].never_text:
+            raise BadInput(f"input.path: '{shown(path)}': {problem}; no row has text there")
     return sources
 
 
@@ -157,6 +159,12 @@ def _first_ending(name: str, usual: Sequence[str], texts: Sequence[str]) -> str 
     return ends.get(first_usual((name, *usual), ends) or "")
 
 
+def _is_turned(source: Source) -> bool:
+    """Whether an object holds a table in another form of pandas: rows by their number, or columns, index and data."""
+    names = source.schema.names
+    return (bool(source.texts_within) and all(map(str.isdigit, names))) or {*names} == {"columns", "index", "data"}
+
+
 def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -> str:
     names = ", ".join(source.schema.names)
     has = repr(names)
@@ -167,6 +175,8 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
         rows = array_around(in_array)
         action += f"; if its rows are in '{rows}', write each on a line of its own"
         action += f": jq -c '.{rows}[]'" if _FOR_A_SHELL.fullmatch(rows) else ""
+    if _is_turned(source):
+        action = "these are no rows one after the other: with pandas, write to_json(orient='records')"
     if "\ufffd" in names:
         action = f"its header is in another encoding: set input.encoding=cp1252, or what it is; then {action}"
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):

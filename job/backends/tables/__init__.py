@@ -15,22 +15,12 @@ from pathlib import Path
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.files import find_files
 from job.backends.tables.jsonl_source import JsonlSource
+from job.backends.tables.kinds import FORMATS, format_of_name, other_kind
 from job.backends.tables.parquet_source import ParquetSource
 from job.backends.tables.source import MEGA, Block, Reject, Source, reading, shown
 from job.runtime.errors import BadInput
 
 __all__ = ["MEGA", "Block", "Reject", "Source", "find_files", "open_source", "reading", "shown"]
-
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 
 
 def open_source(
@@ -48,9 +38,12 @@ def open_source(
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
     """
-    if format == "auto":
-        format = _format_of(path)
     with reading(path):
+        problem = other_kind(path, format)
+        if problem:
+            raise BadInput(f"input.path: '{shown(path)}' {problem}")
+        if format == "auto":
+            format = _format_of(path)
         if format == "parquet":
             return ParquetSource(path, text_columns, line_limit, others)
         if format == "jsonl":
@@ -59,13 +52,10 @@ def open_source(
 
 
 def _format_of(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    format = _FORMATS.get(suffixes[-1]) if suffixes else None
+    format = format_of_name(path)
     if format is None:
         raise BadInput(
-            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
+            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(FORMATS)} (with or without .gz): "
             "set input.format to csv, tsv, jsonl or parquet"
         )
     return format

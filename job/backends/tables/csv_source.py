@@ -57,6 +57,7 @@ class CsvSource:
         names = [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
         self.texts_within: Sequence[str] = ()
+        self.never_text: Sequence[str] = ()
 
     def _lines(self, raw: IO[bytes]) -> Iterable[str | None]:
         lines = Lines(as_text(raw, self._encoding, ""), self._line_limit)

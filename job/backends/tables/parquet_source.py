@@ -58,6 +58,8 @@ class ParquetSource:
                 field = field.with_type(pa.timestamp(field.type.unit, "UTC"))
             fields.append(field)
         self.schema = pa.schema(fields)
+        # those are refused above
+        self.never_text: Sequence[str] = ()
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1

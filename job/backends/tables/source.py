@@ -45,11 +45,13 @@ class Block:
 
 
 class Source(Protocol):
-    """An input file whose columns are known. `texts_within`: names of texts within objects, for messages."""
+    """An input file whose columns are known. `texts_within`: names of texts within objects, for messages.
+    `never_text`: of text columns that are no text in any row, what is wrong."""
 
     path: Path
     schema: pa.Schema
     texts_within: Sequence[str]
+    never_text: Sequence[str]
 
     def blocks(self) -> Iterator[Block | Reject]:
         """Every record exactly once, in a block or as a reject."""
