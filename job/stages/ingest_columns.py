@@ -23,6 +23,8 @@ _DESCRIPTIONS = (
     *("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "lead_paragraph", "subtitle"),
     *("teaser", "trail_text", "standfirst"),
 )
+# what `run` and `assign` write beside the input's own
+_OURS = {"id", "cluster", "cluster_name", "probability"}
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
 # the file is not trusted, and a user may paste the command that a message names
@@ -94,6 +96,12 @@ def find_columns(config: Input, sources: list[Source]) -> list[Columns]:
             usual = dict.fromkeys(f"column '{name}'" for mine in found if (name := getattr(mine, key)))
             logger.info("ingest: input.%s = auto: %s", key, ", ".join(usual) or "no column of a usual name")
     _note_descriptions(config, sources, found)
+    for source in sources:
+        if {*source.schema.names} >= _OURS:
+            logger.warning(
+                "ingest: '%s' has the columns of an answer of this job: if it is no news, leave it out of input.path",
+                shown(source.path),
+            )
     return [replace(mine, common=_common(mine, found)) for mine in found]
 
 

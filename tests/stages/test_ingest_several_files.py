@@ -53,6 +53,15 @@ def test_a_column_that_is_named_must_be_in_every_file(write: Write) -> None:
     assert f"input.time = 'time': no such column in '{second}'" in refused([write(A, "a.csv"), second], time="time")
 
 
+def test_an_answer_of_the_job_among_the_input_is_said(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    answer = write("title,id,cluster,status,cluster_name,probability\nB,1,2,new,n,0\n", "new_assigned.csv")
+    Ingested([write("title,id,cluster\nA,1,2\n", "a.csv"), answer])
+    said = [line for line in caplog.messages if "an answer of this job" in line]
+    assert said == [
+        f"ingest: '{answer}' has the columns of an answer of this job: if it is no news, leave it out of input.path"
+    ]
+
+
 def test_where_no_file_has_times_nothing_is_missing(write: Write) -> None:
     got = Ingested([write("title\nA\n", "a.csv"), write("title\nB\n", "b.csv")], time="auto")
     assert got.stats["warnings"] == []

@@ -4,7 +4,8 @@ The contract: `open_source` reads the head of a file and names its columns; `blo
 of the file exactly once, either in a `Block` or as a `Reject` with its reason. Records are numbered from 1,
 the header not counted. A file that cannot be read as a whole raises `BadInput`. One block is in memory at a time.
 
-Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share.
+Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share. added.py
+has the columns that folders name.
 `find_files` says which files are read.
 `csv_answer` writes the answer as CSV.
 """
@@ -12,6 +13,7 @@ Each format has a file of its own (csv_source, jsonl_source, parquet_source); so
 from collections.abc import Collection
 from pathlib import Path
 
+from job.backends.tables.added import with_added
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.files import find_files
 from job.backends.tables.jsonl_source import JsonlSource
@@ -45,10 +47,11 @@ def open_source(
         if format == "auto":
             format = _format_of(path)
         if format == "parquet":
-            return ParquetSource(path, text_columns, line_limit, others)
+            parquet = ParquetSource(path, text_columns, line_limit, others)
+            return with_added(parquet, parquet.index)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns, line_limit, others)
-        return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)
+            return with_added(JsonlSource(path, encoding, text_columns, line_limit, others))
+        return with_added(CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit))
 
 
 def _format_of(path: Path) -> str:

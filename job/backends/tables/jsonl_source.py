@@ -86,7 +86,8 @@ class JsonlSource:
                 f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
             )
         self.texts_within: Sequence[str] = tuple(within)
-        self.never_text = [problem for key, problem in no_text.items() if "string" not in kinds[key]]
+        problems = (problem for key, problem in no_text.items() if "string" not in kinds[key])
+        self.never_text: Sequence[str] = tuple(problems)
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _find_arrays(self) -> set[Keys] | None:
