@@ -69,9 +69,15 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
         spelled = [find_column(name, source.schema.names) or name for name in wanted]
         sources.append(source if spelled == wanted else opened(path, spelled))
         _named(sources[-1], "title", config.title, _TITLES)
-        for problem in sources[-1].never_text:
-            raise BadInput(f"input.path: '{shown(path)}': {problem}; no row has text there")
+        for name, problem in sources[-1].never_text.items():
+            raise BadInput(f"input.path: '{shown(path)}': {problem}{_set_inner(config, sources[-1], name)}")
     return sources
+
+
+def _set_inner(config: Input, source: Source, column: str) -> str:
+    inner = first_within(column, source.texts_within)
+    key = "title" if find_column(config.title, [column]) else "description"
+    return f"; no row has text there itself: set input.{key}={inner}" if inner else "; no row has text there"
 
 
 def find_columns(config: Input, sources: list[Source]) -> list[Columns]:

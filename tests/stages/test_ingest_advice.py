@@ -41,10 +41,17 @@ def test_rows_by_their_number_are_answered_with_how_to_write_rows(write: Write, 
 def test_titles_that_are_all_objects_are_refused_before_the_run(write: Write, title: dict[str, str], name: str) -> None:
     path = write([{"title": title, "n": 1}, {"title": None}], "a.jsonl")
     said = refused(path)
-    assert said.endswith(f"'title' is of type object, expected text: '{name}' is one; no row has text there")
+    assert said.endswith(f"expected text: '{name}' is one; no row has text there itself: set input.title={name}")
     with pytest.raises(BadInput, match="no row has text there"):
         open_sources(Input(path=str(path)))
     assert Ingested(path, title=name).titles() == {"A"}
+
+
+def test_descriptions_that_are_all_objects_are_refused_too(write: Write) -> None:
+    path = write([{"title": "A", "description": {"type": "html", "value": "x"}}], "a.jsonl")
+    assert refused(path).endswith("set input.description=description.value")
+    assert Ingested(path, description=None).titles() == {"A"}
+    assert refused(write([{"title": 5}], "b.jsonl")).endswith("is of type int, expected text; no row has text there")
 
 
 def test_a_file_with_some_titles_that_are_texts_is_read(write: Write) -> None:

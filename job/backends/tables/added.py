@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -33,7 +33,7 @@ class WithAdded:
         self._source, self._values, self._index = source, values, index
         self.path = source.path
         self.texts_within: Sequence[str] = source.texts_within
-        self.never_text: Sequence[str] = source.never_text
+        self.never_text: Mapping[str, str] = source.never_text
         fields = [pa.field(name, pa.string()) for name in values]
         if index is not None:
             fields.append(pa.field(index.name, pa.int64()))

@@ -1,7 +1,7 @@
 """Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -57,7 +57,7 @@ class CsvSource:
         names = [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
         self.texts_within: Sequence[str] = ()
-        self.never_text: Sequence[str] = ()
+        self.never_text: Mapping[str, str] = {}
 
     def _lines(self, raw: IO[bytes]) -> Iterable[str | None]:
         lines = Lines(as_text(raw, self._encoding, ""), self._line_limit)

@@ -6,7 +6,7 @@ array, as in `{"status": "ok", "articles": [...]}`, is left out.
 
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,9 @@ class JsonlSource:
                 f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
             )
         self.texts_within: Sequence[str] = tuple(within)
-        problems = (problem for key, problem in no_text.items() if "string" not in kinds[key])
-        self.never_text: Sequence[str] = tuple(problems)
+        self.never_text: Mapping[str, str] = {
+            key: problem for key, problem in no_text.items() if "string" not in kinds[key]
+        }
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _find_arrays(self) -> set[Keys] | None:

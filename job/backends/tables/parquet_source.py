@@ -1,6 +1,6 @@
 """Reads Parquet with pyarrow, one batch of rows at a time."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +63,7 @@ class ParquetSource:
             fields.append(field)
         self.schema = pa.schema(fields)
         # those are refused above
-        self.never_text: Sequence[str] = ()
+        self.never_text: Mapping[str, str] = {}
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1
