@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from job.config import RECIPES, Config, Input, load
+from job.config import RECIPES, Config, load
 from job.runtime.errors import BadInput
 from job.stages.store import check_index
 
@@ -149,13 +149,6 @@ def test_all_errors_come_at_once_each_with_path_and_value() -> None:
 
 def test_one_error_is_one_error() -> None:
     assert error_of("seed=-1").splitlines()[0] == "run.yaml: 1 error"
-
-
-def test_a_value_that_fits_neither_of_two_kinds_is_one_error() -> None:
-    first, second = error_of("cluster.merge_above=0,2").splitlines()
-    assert first == "run.yaml: 1 error"
-    assert "cluster.merge_above = '0,2': input should be a valid number" in second
-    assert second.endswith(", or input should be 'auto'")
 
 
 def test_what_is_missing_is_named() -> None:
@@ -529,20 +522,3 @@ def test_settings_without_effect_on_the_result_are_in_no_key() -> None:
         assert getattr(quick, section).key() == getattr(configured(), section).key()
     assert configured("neighbors.nprobe=7").neighbors.key() != configured().neighbors.key()
     assert SECRET not in json.dumps(configured(f"store.token={SECRET}").store.key())
-
-
-@pytest.mark.parametrize(
-    ("format", "said"),
-    [
-        ("%H:%M", "expected a year, a month and a day, as in '%d/%m/%Y %H:%M'"),
-        ("dd/mm/yyyy", "expected a year, a month and a day, as in '%d/%m/%Y %H:%M'"),
-        ("%Q", "is a bad directive in format '%Q'; an example is '%d/%m/%Y %H:%M'"),
-        ("%d/%m/%y %H.%M", ""),
-    ],
-)
-def test_a_format_of_times_has_to_read_a_date(format: str, said: str) -> None:
-    try:
-        assert Input(time_format=format).time_format == format
-        assert not said
-    except ValueError as error:
-        assert said and said in str(error)

@@ -1,4 +1,4 @@
-"""`run`: what a user reads last."""
+"""`run`: what a user reads first and last."""
 
 from pathlib import Path
 
@@ -18,3 +18,9 @@ def test_a_run_without_most_of_its_rows_says_so_last(job: Run, tmp_path: Path) -
         assert last == (
             f"WARNING run: MOST ROWS ARE MISSING: 150 of 250 could not be used: see {tmp_path}/run/rejects.csv"
         )
+
+
+def test_settings_are_not_required(job: Run) -> None:
+    done = job("run")
+    assert done.returncode == 2
+    assert done.stderr.endswith("the following arguments are required: config\n")
