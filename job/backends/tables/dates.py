@@ -35,6 +35,9 @@ _NAME_AND_DAY = rf"{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}}){_TIME}"
 _EITHER_FIRST = r"^\s*(?P<first>\d{1,2})[/-](?P<second>\d{1,2})[/-]\d{4}(?:\D|$)"
 _SERIAL_OR_BLANK = r"^\s*(?:[2-5]\d{4}(?:\.\d*)?)?\s*$"
 
+# RFC 2822's -0000 says that the zone is not known
+_NO_ZONE = ("", "-0000")
+
 SERIAL = re.compile(r"[2-5]\d{4}(?:\.\d*)?")
 _SERIALS = (20_000.0, 60_000.0)
 _EPOCH_AS_SERIAL = 25_569
@@ -108,10 +111,11 @@ def _time_of_day(found: pa.StructArray) -> tuple[Seconds, Seconds, Mask]:
     twelve, afternoon = np.asarray(pc.not_equal(half, "")), np.asarray(pc.equal(half, "p"))
     there = (hour < 24) & (minute < 60) & (second < 60) & (~twelve | ((hour >= 1) & (hour <= 12)))
     hour = np.where(twelve, hour % 12 + 12 * afternoon, hour)
-    zone = pc.struct_field(found, "zone").dictionary_encode()
-    offsets = np.array([_offset(each.strip()) for each in zone.dictionary.to_pylist()])[np.asarray(zone.indices)]
+    coded = pc.struct_field(found, "zone").dictionary_encode()
+    zones, of_row = [each.strip() for each in coded.dictionary.to_pylist()], np.asarray(coded.indices)
+    offsets, named = np.array([_offset(zone) for zone in zones]), np.array([zone not in _NO_ZONE for zone in zones])
     seconds = np.where(there, hour * 3600.0 + minute * 60.0 + second, math.nan)
-    return seconds, offsets, np.asarray(pc.not_equal(pc.struct_field(found, "zone"), ""))
+    return seconds, offsets[of_row], named[of_row]
 
 
 def _offset(zone: str) -> float:
