@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv with the pinned packages and compiles the numba kernels. The second call does nothing.
 #   bash scripts/setup.sh        PYTHON=python3.12 bash scripts/setup.sh
-#   bash scripts/setup.sh --gpu  # for an NVIDIA GPU: torch with CUDA, CuPy, cuML; some 4 GB. Later calls keep it so
+#   bash scripts/setup.sh --gpu  # for an NVIDIA GPU: torch with CUDA, CuPy, cuML; 7.5 GB. Later calls keep it so
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

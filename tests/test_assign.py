@@ -114,6 +114,58 @@ def test_headlines_of_the_run_itself_keep_its_answer(job_here: Run, yesterday: P
     assert {row["id"]: row["cluster"] for row in read_csv(tmp_path / "own.csv")} == before
 
 
+def test_what_the_columns_say_of_noise_and_of_votes(job_here: Run, copy: Path, tmp_path: Path) -> None:
+    """A run with noise of its own, of which some is assigned by votes; half of the table's headlines are the run's."""
+    rows = read_csv(SAMPLE)
+    words = ("recut", copy, "smallest_story=8", "noise=nearest", "noise_distance=1.15")
+    assert job_here(*words).returncode == 0
+    # another title is another headline, in nearly the same place
+    others = [row | {"title": row["title"] + " again"} for row in rows]
+    source = write_csv(tmp_path / "new.csv", rows + others)
+    done = job_here("assign", copy, source, "--output", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    limit = json.loads((copy / "run.json").read_text())["stages"]["stories"]["merge_above"]
+    answer = {row["id"]: row for row in read_csv(copy / "headlines_clustered.csv")}
+    nearest = dict(zip(sorted(map(int, answer)), np.load(copy / "neighbors.npz")["distances"][:, 0], strict=True))
+    kinds: Counter[tuple[str, str]] = Counter()
+    for row in read_csv(tmp_path / "out.csv"):
+        known = answer.get(row["id"])
+        by_vote = row["status"] == "assigned" and (known["cluster"] == "-1" if known else row["similarity"] == "")
+        kinds["known" if known else "other", "vote" if by_vote else row["status"]] += 1
+        distance, probability = float(row["distance"]), float(row["probability"])
+        if known:
+            assert (row["cluster"], row["similarity"]) == (known["assigned"], "")
+            if row["status"] == "new":
+                assert distance == pytest.approx(nearest[int(row["id"])], abs=1e-6)
+        elif row["status"] == "assigned" and not by_vote:
+            assert float(row["similarity"]) >= limit - 1e-4
+        if by_vote:
+            assert distance < 1.15
+            assert probability == pytest.approx(1 - distance / 1.15, abs=1e-4)
+    assert min(kinds[whose, what] for whose in ("known", "other") for what in ("new", "assigned", "vote")) > 5, kinds
+
+
+def test_a_few_headlines_about_one_event_are_one_story_and_another_one_joins_it(job_here: Run, tmp_path: Path) -> None:
+    titles = (
+        "Senate passes the budget bill after long debate",
+        "Budget bill passes Senate after night of debate",
+        "After long debate Senate passes budget bill",
+        "Senate approves budget bill",
+        "Budget bill approved by the Senate in late vote",
+    )
+    source = write_csv(tmp_path / "few.csv", [{"title": title} for title in titles])
+    words = (*STORIES, "input.time=null", "neighbors.backend=exact", f"input.path={source}")
+    done = job_here("run", DEMO, *words, f"run_dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert [row["cluster"] for row in read_csv(tmp_path / "run" / "headlines_clustered.csv")] == ["0"] * 5
+    new = write_csv(
+        tmp_path / "new.csv", [{"title": title} for title in ("Senators approve the budget bill", "Hiccups")]
+    )
+    done = job_here("assign", tmp_path / "run", new, "--output", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert [row["status"] for row in read_csv(tmp_path / "out.csv")] == ["assigned", "new"]
+
+
 def test_without_the_runs_vectors_those_in_milvus_give_the_same_table(
     job_here: Run, copy: Path, tmp_path: Path
 ) -> None:

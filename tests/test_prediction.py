@@ -14,7 +14,7 @@ from job.config import load
 from job.context import Job
 from job.pipeline import STAGES
 from job.prediction import needs, size_for
-from job.runtime.needs import GIB
+from job.runtime.needs import GIB, Need
 
 MINILM = ModelShape(384, 22_700_000)
 ENTER_AND_RUN = "{enter}import sys; from job.cli import main; sys.exit(main({words!r}))"
@@ -119,3 +119,27 @@ def test_doctor_goes_on_where_the_input_is_missing(job: Run) -> None:
     said = job("doctor", DEMO, "input.path=nowhere.csv")
     assert said.returncode == 0
     assert "plan       input.path = 'nowhere.csv': no such file" in said.stdout
+
+
+@pytest.mark.parametrize("settings", [(), ("cluster.recipe=topics",), ("cluster.recipe=null", "cluster.input=vectors")])
+def test_what_cluster_says_to_change_lowers_its_need(settings: tuple[str, ...]) -> None:
+    def need(*words: str) -> Need:
+        job = job_of(*settings, *words)
+        return needs(job, STAGES, size_for(job, MINILM, 10**6, 10**6, 6e7))["cluster"]
+
+    plain = need()
+    kept, instead = plain.remedy.removeprefix("set ").split(", or lower ")
+    assert instead.split(" and ") == ["neighbors.k", "project.n_neighbors"]
+    lower = need("neighbors.k=20", "project.n_neighbors=15")
+    assert lower.memory < plain.memory
+    if settings:
+        assert need("cluster.recipe=null", kept).memory < plain.memory
+
+
+def test_what_ids_says_to_change_fits_where_the_ids_come_from(tmp_path: Path) -> None:
+    def remedy(*words: str) -> str:
+        job = job_of(*words)
+        return needs(job, STAGES, size_for(job, MINILM, 1_000, 1_000, 6e4))["ids"].remedy
+
+    assert remedy(f"cluster.previous={tmp_path}") == "set cluster.previous=null"
+    assert "store.filter" in remedy("store.scope=collection") and "previous" not in remedy("store.scope=collection")

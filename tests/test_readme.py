@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SAMPLE, read_csv
 from scipy.spatial import cKDTree
 
 import job
+from job.backends.stories.story_state import changes_table
 from job.cli import parser
 from job.config import Config, load
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
@@ -93,6 +94,33 @@ def test_every_selection_of_tests_selects_some(command: str) -> None:
     selected = words[words.index("-k") + 1] if "-k" in words else ""
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
     assert words == ["-m", "gpu"] or any(selected in file.read_text(encoding="utf-8") for file in files)
+
+
+def test_every_script_is_in_the_table_of_scripts() -> None:
+    table = TEXTS[ROOT / "scripts" / "README.md"]
+    assert [path.name for path in (ROOT / "scripts").glob("*.*") if f"`{path.name}`" not in table] == ["README.md"]
+
+
+def test_the_commands_of_benchmarks_on_real_headlines_name_the_file() -> None:
+    shown = 0
+    for script in (ROOT / "scripts" / "bench").glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        commands = re.findall(rf"^    \S*python scripts/bench/{script.name}.*$", text, re.MULTILINE)
+        if '"--data"' in text:
+            assert [command for command in commands if "--data" not in command] == [], script
+            shown += len(commands)
+    assert shown >= 20
+
+
+def test_every_file_of_a_run_and_every_column_of_its_tables_is_described(demo: Path) -> None:
+    text = README + TEXTS[ROOT / "configs" / "README.md"]
+    files = {f"`{path.name}{'/' if path.is_dir() and path.suffix != '.db' else ''}`" for path in demo.iterdir()}
+    # the answer's Parquet file stands beside its CSV file
+    assert {file for file in files if file not in text} == {"`headlines_clustered.parquet`"}
+    for table in ("headlines_clustered.csv", "topics.csv", "themes.csv"):
+        columns = set(read_csv(demo / table)[0]) - set(read_csv(SAMPLE)[0])
+        assert {column for column in columns if f"`{column}`" not in text} == set(), table
+    assert {name for name in changes_table([]).column_names if f"`{name}`" not in text} == set()
 
 
 def test_there_are_commands_to_test() -> None:

@@ -91,7 +91,10 @@ def test_several_values_are_a_table_and_nothing_is_written(job_here: Run, copy: 
         (["min_cluster_size=1"], "cluster.min_cluster_size"),
         (["min_cluster_size=three"], "cluster.min_cluster_size"),
         (["selection=all"], "cluster.selection"),
-        (["min_cluster_size=3,4", "epsilon=0.1,0.2"], "give several values to one setting only"),
+        (
+            ["min_cluster_size=3,4", "epsilon=0,1"],
+            "'min_cluster_size=3,4 epsilon=0,1': give several values to one setting",
+        ),
         (["min_cluster_size=3,1"], "cluster.min_cluster_size"),
     ],
 )

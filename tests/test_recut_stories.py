@@ -1,6 +1,7 @@
 """`recut` of stories, as a user has it: the command line, the sample."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_several_limits_are_a_table(job_here: Run, demo: Path) -> None:
     stories = len(read_csv(demo / "topics.csv")) - 1
     assert int(found["cluster.merge_above=auto"][0]) == stories
     assert int(found["cluster.merge_above=0.1"][2]) >= int(found["cluster.merge_above=0.5"][2])
+
+
+@pytest.mark.parametrize("words", ["null,0.3", "0.3,null"])
+def test_null_among_several_limits_is_hdbscans_own_answer(job_here: Run, demo: Path, copy: Path, words: str) -> None:
+    said = job_here("recut", demo, f"merge_above={words}")
+    assert said.returncode == 0, said.stderr
+    found = {line.split()[0].partition("=")[2]: line.split()[1:] for line in said.stdout.splitlines()[1:]}
+    assert found["0.3"] == job_here("recut", demo, "merge_above=0.3,0.4").stdout.splitlines()[1].split()[1:]
+    assert job_here("recut", copy, "merge_above=null").returncode == 0
+    clusters = [
+        row["cluster"] for row in {row["id"]: row for row in read_csv(copy / "headlines_clustered.csv")}.values()
+    ]
+    sizes = Counter(cluster for cluster in clusters if cluster != "-1")
+    noise = 1 - sizes.total() / len(clusters)
+    assert found["null"] == [str(len(sizes)), f"{noise:.1%}", str(max(sizes.values()))]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +91,14 @@ def test_the_settings_of_a_run_that_is_refused_are_not_those_of_the_answer(job_h
     for name in ("config.json", "run.json"):
         found = json.loads((copy / name).read_text())
         assert found.get("config", found)["neighbors"]["parallel"] == 3
+
+
+def test_noise_that_is_assigned_to_a_story_has_the_storys_theme_and_topic(job_here: Run, copy: Path) -> None:
+    done = job_here("recut", copy, "smallest_story=8", "noise=nearest", "noise_distance=1.2")
+    assert done.returncode == 0, done.stderr
+    of_story = {row["cluster"]: (row["theme"], row["topic"]) for row in read_csv(copy / "topics.csv")}
+    answer = read_csv(copy / "headlines_clustered.csv")
+    assert sum(row["cluster"] == "-1" != row["assigned"] for row in answer) > 20
+    inside = [row for row in answer if row["assigned"] != "-1"]
+    assert [(row["theme"], row["topic"]) for row in inside] == [of_story[row["assigned"]] for row in inside]
+    assert any(row["theme"] != "-1" for row in answer if row["assigned"] == "-1")

@@ -133,18 +133,23 @@ def _find(job: "Job", headlines: "Headlines", scratch: Any) -> _Found:
     n = len(headlines)
     none = np.full(n, np.nan, np.float32)
     found = _Found(np.full(n, -1, np.int32), none, none.copy(), np.zeros(n, np.float32))
-    clusters = job.clusters
     place = np.minimum(np.searchsorted(job.headlines.ids, headlines.ids), len(job.headlines) - 1)
     known = job.headlines.ids[place] == headlines.ids
-    found.labels[known] = job.assigned[place[known]]
-    found.probability[known] = clusters.probabilities[place[known]]
-    found.distance[known] = clusters.nearest_distance[place[known]]
-    new = np.flatnonzero(~known)
     if known.any():
         logger.info("assign: %s of %s headlines are in the run already", f"{int(known.sum()):,}", f"{n:,}")
-    if len(new):
-        _find_new(job, headlines, new, found, scratch)
+        _keep(job, np.flatnonzero(known), place[known], found)
+    if not known.all():
+        _find_new(job, headlines, np.flatnonzero(~known), found, scratch)
     return found
+
+
+def _keep(job: "Job", known: "Ids", rows: "Ids", found: _Found) -> None:
+    """The run's own answer for the headlines `known`, which are its `rows`."""
+    clusters, labels = job.clusters, job.assigned[rows]
+    distance = _nearest_distance(clusters.labels, labels, job.graph.indices[rows], job.graph.distances[rows])
+    voted = (clusters.labels[rows] < 0) & (labels >= 0)
+    found.labels[known], found.distance[known] = labels, distance
+    found.probability[known] = np.where(voted, _by_vote(job, distance), clusters.probabilities[rows])
 
 
 def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scratch: Any) -> None:
@@ -157,7 +162,7 @@ def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scr
     texts = take_rows(headlines.table.select(["text"]), new)["text"].to_pylist()
     vectors, lexical = embed_new(job, texts, scratch)
     dense = run_vectors(job)
-    settings, limit = job.config.cluster, job.config.cluster.noise_distance
+    settings = job.config.cluster
     indices, distances = nearest_to(vectors, dense, job.graph.columns)
     k = settings.k or job.graph.columns
     labels = np.full(len(new), -1, np.int32)
@@ -166,30 +171,39 @@ def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scr
         labels, found.similarity[new], found.probability[new] = _by_stories(job, some, dense, indices)
     if not job.merges or settings.noise == "nearest":
         voted, near = nearest_cluster_of_new(job.clusters.labels, indices[:, :k], distances[:, :k])
-        given = (labels < 0) & (near < limit)
+        given = (labels < 0) & (near < settings.noise_distance)
         labels = np.where(given, voted, labels).astype(np.int32)
-        found.probability[new[given]] = 1 - near[given] / limit
+        # that to the most similar story, which is not near enough
+        found.similarity[new[given]] = np.nan
+        found.probability[new[given]] = _by_vote(job, near[given])
     found.labels[new] = labels
     found.distance[new] = _nearest_distance(job.clusters.labels, labels, indices, distances)
+
+
+def _by_vote(job: "Job", distance: "Floats") -> "Floats":
+    """The probability of headlines that their neighbors' vote has assigned, by the distance to the nearest of them."""
+    result: Floats = (1 - distance / job.config.cluster.noise_distance).astype(np.float32)
+    return result
 
 
 def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -> tuple["Ints", "Floats", "Floats"]:
     """Labels, similarities and probabilities by the measure of the stages `merge` and `stories`."""
     from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
     from job.backends.stories.merge_tree import MergeTree, cut
-    from job.stages.merge import lexical_weights, shares
+    from job.stages.merge import background, lexical_weights, shares
     from job.stages.stories import merge_level
 
     headlines = job.headlines
     limit = merge_level(job.run, job.config.cluster.merge_above)
     groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)
-    known = StoryCorpus(Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job)), shares(job))
+    corpus = Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job))
+    known = StoryCorpus(corpus, shares(job), background(job))
     result = assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
     return result.labels, result.similarity, result.probability
 
 
 def _nearest_distance(labels: "Ints", mine: "Ints", indices: "Ints", distances: "Floats") -> "Floats":
-    """To the nearest neighbor in the headline's story; of a new one, to the nearest neighbor of all."""
+    """To the nearest neighbor in the headline's story; of one in none, to the nearest neighbor of all."""
     own = (labels[indices] == mine[:, None]) & (indices >= 0)
     own |= (mine < 0)[:, None] & (indices >= 0)
     result = np.where(own, distances, np.inf).min(axis=1, initial=np.inf)

@@ -62,7 +62,7 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     choices = [_choices(word) for word in words]
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
-        raise BadInput(f"'{words}': give several values to one setting only")
+        raise BadInput(f"'{' '.join(words)}': give several values to one setting only")
     if values.get("cluster", {}).get("merge_above") is not None:
         for word in words:
             if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
@@ -94,10 +94,15 @@ def _config(values: dict[str, Any], words: list[str], run_dir: Path) -> Config:
 
 
 def _compare(configs: list[tuple[str, Config]]) -> Iterator[str]:
-    job = Job(configs[0][1], device="auto")
-    labels_of = _merged_labels(job, configs) if job.merges else _cut_labels(job)
+    # merge_above=null among other values asks for HDBSCAN's clusters
+    of_kind = {}
+    for word, config in configs:
+        job = Job(config, device="auto")
+        if job.merges not in of_kind:
+            of_kind[job.merges] = job, _merged_labels(job, word) if job.merges else _cut_labels(job)
     yield f"{'':<40} {'clusters':>9} {'noise':>7} {'largest':>9}"
     for word, config in configs:
+        job, labels_of = of_kind[config.cluster.merge_above is not None]
         labels = _seen(job, config, labels_of(config))
         sizes = np.bincount(labels[labels >= 0])
         noise = float((labels < 0).mean())
@@ -124,10 +129,9 @@ def _cut_labels(job: Job) -> Callable[[Config], Ints]:
     return lambda config: cut(kept[0], **config.cluster.cut_settings()).labels
 
 
-def _merged_labels(job: Job, configs: list[tuple[str, Config]]) -> Callable[[Config], Ints]:
+def _merged_labels(job: Job, word: str) -> Callable[[Config], Ints]:
     from job.backends.stories.merge_tree import MergeTree
 
-    word = configs[0][0]
     if word.partition("=")[0].removeprefix("cluster.") not in STORY_KEYS:
         raise BadInput(f"'{word}': where clusters are merged, several values go only with {', '.join(STORY_KEYS)}")
     if MergeStage().up_to_date(job) is None:

@@ -50,7 +50,7 @@ class ClusterStage(Stage):
             gpu=gpu,
             disk=83 * n,
             loops=loops,
-            remedy="set cluster.input=neighbors, or lower cluster.k",
+            remedy="set cluster.input=neighbors, or lower neighbors.k and project.n_neighbors",
         )
 
     def run(self, job: Job) -> StageResult:

@@ -6,7 +6,7 @@ clusters' rows:
     growth = (late + 2) / (q rows + 2)
 
 The last bins are as many as hold a quarter of all rows. So growth is the share of late rows against that of all
-clusters together, drawn towards 1 by two rows of each: 1 is as all others, above 1 is growing, and three late rows do
+clusters together, drawn toward 1 by two rows of each: 1 is as all others, above 1 is growing, and three late rows do
 not outdo three hundred.
 """
 

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from job.backends.llm import prompt
 from job.backends.llm.cache import NameCache
-from job.backends.llm.check import why_not
+from job.backends.llm.check import tidied, why_not
 from job.backends.llm.client import Client, LlmError
-from job.backends.text.names import SHORT_CHARS, Name, clip, folded
+from job.backends.text.ends import clip
+from job.backends.text.names import SHORT_CHARS, Name
+from job.backends.text.tails import folded
 from job.config.describe import Llm
 from job.context import Job
 from job.data import Ids, Ints
@@ -33,8 +35,8 @@ _NONSENSE = "an answer that is not what was asked for"
 _QUESTIONS = 2
 _POLL_SECONDS = 0.2
 
-# names, or None where no answer was what was asked for; tokens; requests
-_Reply = tuple[list[str] | None, int, int]
+# names, or None where the answer is not what was asked for; tokens
+_Reply = tuple[list[str] | None, int]
 
 
 @dataclass
@@ -106,6 +108,15 @@ def _batches(clusters: Sequence[int], themes: Ints | None, size: int) -> Iterato
         yield from (tuple(group[start : start + size]) for start in range(0, len(group), size))
 
 
+@dataclass(frozen=True)
+class _Question:
+    """`tries`: how often the batch is asked for with this one. `cost`: tokens, estimated."""
+
+    batch: tuple[int, ...]
+    tries: int
+    cost: int
+
+
 class _Questions:
     """Asks for batches of clusters, several at once, within the budget; what comes goes to `asked` and to the cache."""
 
@@ -114,7 +125,9 @@ class _Questions:
     ) -> None:
         self._client, self._settings, self._shown, self._cache = client, settings, shown, cache
         self._asked = asked
-        self._pending: dict[Future[_Reply], tuple[tuple[int, ...], int]] = {}
+        self._pending: dict[Future[_Reply], _Question] = {}
+        # batches whose first answer was not what was asked for
+        self._again: list[tuple[int, ...]] = []
         self._failures = 0
         self._why_stopped = ""
 
@@ -132,29 +145,33 @@ class _Questions:
         finally:
             self._client.stop()
             pool.shutdown(wait=False, cancel_futures=True)
-        for batch in batches:
+        for batch in (*self._again, *batches):
             self._asked.kept[self._why_stopped] += len(batch)
 
     def _send(self, batches: Iterator[tuple[int, ...]], pool: ThreadPoolExecutor) -> None:
         """Send as many batches as may be asked for now."""
         budget = self._settings.budget_tokens
         while not self._why_stopped and len(self._pending) < self._settings.parallel:
-            batch = next(batches, None)
+            tries = _QUESTIONS if self._again else 1
+            batch = self._again.pop(0) if self._again else next(batches, None)
             if batch is None:
                 return
-            question = prompt.messages([self._shown[cluster] for cluster in batch])
-            cost = prompt.estimate(question, len(batch))
-            if self._asked.tokens + sum(cost for _, cost in self._pending.values()) + cost > budget:
+            shown = [self._shown[cluster] for cluster in batch]
+            content = prompt.messages(shown)
+            question = _Question(batch, tries, prompt.estimate(content, shown))
+            reserved = sum(sent.cost for sent in self._pending.values())
+            if self._asked.tokens + reserved + question.cost > budget:
                 self._why_stopped = f"describe.llm.budget_tokens = {budget:,} is spent"
                 self._asked.kept[self._why_stopped] += len(batch)
                 return
-            self._pending[pool.submit(_ask, self._client, question, len(batch), cost)] = (batch, cost)
+            self._pending[pool.submit(_ask, self._client, content, shown, question.cost)] = question
 
     def _take(self, future: Future[_Reply]) -> int:
-        """Keep what came of a batch; returns its size."""
-        asked, (batch, _) = self._asked, self._pending.pop(future)
+        """Keep what came of a batch; returns its size, 0 where it is to be asked for once more."""
+        asked, question = self._asked, self._pending.pop(future)
+        batch = question.batch
         try:
-            names, tokens, requests = future.result()
+            names, tokens = future.result()
         except LlmError as error:
             asked.kept[str(error)] += len(batch)
             asked.failed = True
@@ -163,7 +180,10 @@ class _Questions:
                 self._why_stopped = self._why_stopped or f"not asked, after: {error}"
             return len(batch)
         asked.tokens += tokens
-        asked.requests += requests
+        asked.requests += 1
+        if names is None and question.tries < _QUESTIONS:
+            self._again.append(batch)
+            return 0
         if names is None:
             asked.kept[_NONSENSE] += len(batch)
             asked.failed = True
@@ -177,16 +197,10 @@ class _Questions:
         return len(batch)
 
 
-def _ask(client: Client, question: list[dict[str, str]], count: int, cost: int) -> _Reply:
-    """The names, or None where no answer was what was asked for; the tokens and the requests that it took."""
-    tokens = 0
-    for number in range(1, _QUESTIONS + 1):
-        answer = client.ask(question, prompt.SCHEMA, prompt.max_tokens(count))
-        tokens += cost if answer.tokens is None else answer.tokens
-        names = prompt.read(answer.text, count)
-        if names is not None:
-            return names, tokens, number
-    return None, tokens, _QUESTIONS
+def _ask(client: Client, content: list[dict[str, str]], shown: Sequence[Sequence[str]], cost: int) -> _Reply:
+    """The names, or None where the answer is not what was asked for; the tokens that it took."""
+    answer = client.ask(content, prompt.SCHEMA, prompt.max_tokens(shown))
+    return prompt.read(answer.text, len(shown)), cost if answer.tokens is None else answer.tokens
 
 
 def _checked(asked: _Asked, titles: Sequence[str], members: Sequence[Ids], names: Sequence[Name]) -> list[Name]:
@@ -195,7 +209,7 @@ def _checked(asked: _Asked, titles: Sequence[str], members: Sequence[Ids], names
     taken = {folded(name.name) for name in names}
     taken_short = {folded(name.short_name) for name in names}
     for cluster in sorted(asked.raw):
-        name, before = asked.raw[cluster].strip().strip('"“”').rstrip("."), result[cluster]
+        name, before = tidied(asked.raw[cluster]), result[cluster]
         if name == before.name:
             continue
         reason = why_not(name, [titles[row] for row in members[cluster]])

@@ -1,6 +1,7 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from job.backends.stories.story_state import StoryState, Today
 
 _STATE, _BEFORE = "story_state.parquet", "story_state_before.parquet"
+# clocks and time zones differ by less
+_DAY = 86_400
 
 
 class IdsStage(Stage):
@@ -29,7 +32,9 @@ class IdsStage(Stage):
     """
 
     name = "ids"
-    needs = "cluster.previous"
+    needs = "cluster.previous or store.scope = collection"
+    # 2: noise counts among a story's headlines; times in the future do not
+    version = 2
 
     def key(self, job: Job) -> list[Any]:
         times = digest(job.headlines.times)
@@ -40,11 +45,12 @@ class IdsStage(Stage):
         return ["story_ids.parquet", "story_changes.csv", _STATE]
 
     def need(self, job: Job, size: Size) -> Need:
+        whole = job.whole_collection
         return Need(
             memory=size.held + size.graph,
             disk=60 * size.headlines,
             loops=1e-5 * size.headlines,
-            remedy="set cluster.previous=null",
+            remedy="select fewer rows with store.filter" if whole else "set cluster.previous=null",
         )
 
     def applies(self, config: Config) -> bool:
@@ -53,7 +59,13 @@ class IdsStage(Stage):
     def check_offline(self, config: Config) -> str:
         if _own_state(config):
             return ""
-        return f"stories go on from '{_previous(config).run.path}'"
+        try:
+            return f"stories go on from '{_previous(config).run.path}'"
+        except BadInput:
+            # yesterday's folder may be gone: for the same headlines as before, the state is kept here
+            if not RunDir(config.run_dir).file(_BEFORE).exists():
+                raise
+            return f"stories go on from what '{config.run_dir}' began with: '{config.cluster.previous}' is not there"
 
     def run(self, job: Job) -> StageResult:
         from job.backends.stories.story_state import ALIVE, changes_table, describe, next_day
@@ -167,7 +179,15 @@ def _today(job: Job) -> "Today":
 
     headlines, clusters = job.headlines, job.clusters
     titles = headlines.column("title")
-    return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job))
+    latest = _read_at(job) + _DAY
+    return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job), latest)
+
+
+def _read_at(job: Job) -> float:
+    """When the headlines were read, seconds since 1970 UTC: noted once, so the same for a run that is resumed."""
+    marker = job.run.marker("store" if job.whole_collection else "ingest")
+    assert marker is not None
+    return datetime.strptime(marker.finished, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def _previous(config: Config) -> Job:

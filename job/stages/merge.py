@@ -1,5 +1,6 @@
 """Merge: headlines merged by average linkage of their story vectors, over the neighbor graph."""
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from job.config import Config
 from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.errors import BadInput
-from job.runtime.files import digest
+from job.runtime.files import digest, read_sealed
 from job.runtime.log import logger
 from job.runtime.needs import NO_STORIES, Need, Size
 
@@ -26,7 +27,8 @@ class MergeStage(Stage):
 
     name = "merge"
     needs = "cluster.merge_above"
-    version = 3
+    # 4: the mean of a few headlines is shrunk, versions of a headline count once
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         return [
@@ -35,6 +37,7 @@ class MergeStage(Stage):
             digest(job.headlines.times),
             job.config.cluster.k,
             job.config.stories.key(),
+            digest(background(job)),
             job.config.embed.sparse,
         ]
 
@@ -90,7 +93,8 @@ def _story_vectors(job: Job) -> Floats:
 
     headlines = job.headlines
     texts, times = headlines.table["text"], headlines.times
-    return story_vectors(job.embeddings.vectors, texts, times, shares(job), lexical_weights(job))
+    lexical, model = lexical_weights(job), background(job)
+    return story_vectors(job.embeddings.vectors, texts, times, shares(job), lexical, background=model)
 
 
 def shares(job: Job) -> "Shares":
@@ -99,6 +103,18 @@ def shares(job: Job) -> "Shares":
 
     settings = job.config.stories
     return Shares(settings.words, settings.time, settings.hours)
+
+
+def background(job: Job) -> Floats | None:
+    """The mean vector float32 [d] of the texts of the model's fingerprint (`job.stages.embed_fingerprint`), which are
+    about nothing in common; None where there is no fingerprint, as of vectors that others have embedded."""
+    try:
+        fields = read_sealed(job.run.file("embed_fingerprint.json"))
+        vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
+        mean: Floats = vectors.reshape(len(fields["tokens"]), -1).mean(axis=0)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return mean if len(mean) == job.run.stats("embed").get("dimensions") else None
 
 
 def uses_lexical_weights(job: Job) -> bool:

@@ -21,7 +21,7 @@ from job.runtime.rundir import RunDir
 from job.stages.report_map import map_points
 from job.stages.report_page import page_title, report_page
 from job.stages.report_tables import write_themes, write_topics
-from job.topics import Topic
+from job.topics import Themes, Topic
 
 
 class ReportStage(Stage):
@@ -31,7 +31,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 5
+    version = 7
 
     def __init__(self, earlier: Sequence[Stage]) -> None:
         """`earlier`: the stages before this one, in order; the report says how long they took."""
@@ -73,8 +73,8 @@ class ReportStage(Stage):
         headlines, topics = job.headlines, job.topics
         ours = _our_columns(headlines, job.clusters, topics, job.layout)
         if job.themes is not None:
-            ours = ours.append_column("theme", pa.array(job.themes.themes))
-            ours = ours.append_column("topic", pa.array(job.themes.topics))
+            for name, column in _themes(job.themes, job.assigned).items():
+                ours = ours.append_column(name, column)
         if job.config.cluster.noise == "nearest":
             ours = ours.add_column(2, "assigned", pa.array(job.assigned))
             ours = ours.add_column(3, "assigned_name", _names(topics, job.assigned))
@@ -112,6 +112,16 @@ def _our_columns(headlines: Headlines, clusters: Clusters, topics: list[Topic], 
     for axis, values in zip("xyz", layout.T, strict=False):
         columns[axis] = pa.array(np.ascontiguousarray(values))
     return pa.table(columns)
+
+
+def _themes(themes: Themes, assigned: Ints) -> dict[str, pa.Array]:
+    """Theme and topic of each headline: those of the story that it is assigned to; of one in none, its own."""
+    inside = assigned >= 0
+    found = {"theme": (themes.themes, themes.cluster_themes), "topic": (themes.topics, themes.cluster_topics)}
+    return {
+        name: pa.array(np.where(inside, np.append(of_stories, -1)[assigned], own).astype(np.int32))
+        for name, (own, of_stories) in found.items()
+    }
 
 
 def _names(topics: list[Topic], labels: Ints) -> pa.Array:

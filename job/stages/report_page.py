@@ -1,5 +1,6 @@
 """Report's page: what `report.html` is told of the run."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,24 +142,27 @@ def _quality(stats: dict[str, dict[str, Any]], job: Job) -> list[tuple[str, str]
 
 
 def hints(job: Job, stats: dict[str, dict[str, Any]]) -> list[str]:
-    """What a reader could try, from the figures of the run."""
-    found, totals, folder = [], job.totals, job.run.path
+    """What a reader could try, from the run's figures. Each ends with a command or a setting that can be pasted."""
+    found, totals = [], job.totals
+    recut = f"python -m job recut {shlex.quote(str(job.run.path))}"
     largest = max((topic.size for topic in job.topics), default=0)
     recall = stats.get("neighbors", {}).get("recall")
     if not job.merges:
-        found.append("Stories of any size, with themes: run with cluster.recipe=stories.")
+        found.append("Stories of any size, with themes: run with cluster.recipe=stories")
     if totals.noise_share > 0.4:
-        word = "merge_above=auto,0.1,0.15 or smallest_story=2" if job.merges else "min_cluster_size=3,5,10"
-        found.append(f"Many headlines are in no story: python -m job recut {folder} {word}.")
+        word = "merge_above=auto,0.1,0.15" if job.merges else "min_cluster_size=3,5,10"
+        found.append(f"Many headlines are in no story. To compare other values: {recut} {word}")
+        if job.merges:
+            found.append(f"To compare with stories of two headlines: {recut} smallest_story=2,3")
     if largest > 0.3 * max(totals.headlines, 1) and totals.headlines > 20:
         word = "merge_above=0.2,0.3,0.4" if job.merges else "selection=leaf"
-        found.append(f"One story holds {largest:,} headlines: python -m job recut {folder} {word}.")
+        found.append(f"One story holds {largest:,} headlines: {recut} {word}")
     if recall is not None and recall < job.config.neighbors.min_recall:
-        found.append("The neighbors are incomplete: set store.index=FLAT or neighbors.backend=exact.")
+        found.append("The neighbors are incomplete: set store.index=FLAT or neighbors.backend=exact")
     if job.has_input and not stats.get("ingest", {}).get("time"):
-        found.append("With times, stories are told apart better and have a history: name the column in input.time.")
+        found.append("With times, stories are told apart better and have a history: set input.time=COLUMN")
     if job.merges and not found:
-        found.append(f"Finer or coarser stories in seconds: python -m job recut {folder} merge_above=auto,0.1,0.2,0.3.")
+        found.append(f"Finer or coarser stories in seconds: {recut} merge_above=auto,0.1,0.2,0.3")
     return found
 
 

@@ -92,9 +92,15 @@ def _warnings(stories: Clusters) -> list[str]:
 
 
 def merge_level(run: RunDir, above: float | str | None) -> float:
-    """The similarity at which the tree is cut: `cluster.merge_above`, or the best level where it is `auto`."""
+    """The similarity at which the tree is cut: `cluster.merge_above`, or the best level where it is `auto`.
+
+    Raises:
+        ValueError: it is None: nothing is merged, so there is no level.
+    """
     from job.backends.stories.level import Levels
 
+    if above is None:
+        raise ValueError("cluster.merge_above is None: nothing is merged")
     return above if isinstance(above, float) else Levels.load(run.file("levels.npz")).best
 
 

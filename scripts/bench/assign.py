@@ -1,7 +1,7 @@
 """New headlines assigned to the stories of others: right where their story is there, `new` where it is not.
 
-    .venv/bin/python scripts/bench/assign.py --quick
-    .venv/bin/python scripts/bench/assign.py
+    .venv/bin/python scripts/bench/assign.py --quick --data FOLDER
+    .venv/bin/python scripts/bench/assign.py --data FOLDER
 
 Of the true stories a fifth is left out, whole (of UCI's, which split events, whole events). Of the others a random half
 of the headlines is clustered by the recipe `stories`, and the other half is assigned, together with those left out.

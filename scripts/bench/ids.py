@@ -1,7 +1,7 @@
 """Ids that stay: stories of a window of headlines beside those of the next one, which shares half of its rows.
 
-    .venv/bin/python scripts/bench/ids.py --quick
-    .venv/bin/python scripts/bench/ids.py
+    .venv/bin/python scripts/bench/ids.py --quick --data FOLDER
+    .venv/bin/python scripts/bench/ids.py --data FOLDER
 
 Each window is clustered by the recipe `stories`, MiniLM, and matched with the one before, as the stage `ids` does.
 `by time`: windows of 4,000 titles, the next one begins 2,000 later (UCI: in the order in which the stories began; nba:

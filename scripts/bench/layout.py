@@ -1,7 +1,7 @@
 """The map's layout from the existing neighbor graph, against UMAP on the vectors, which searches neighbors itself.
 
-    .venv/bin/python scripts/bench/layout.py --quick
-    .venv/bin/python scripts/bench/layout.py
+    .venv/bin/python scripts/bench/layout.py --quick --data FILE
+    .venv/bin/python scripts/bench/layout.py --data FILE
 
 All use umap-learn with the same n_neighbors, min_dist and seed on MiniLM vectors of real headlines. Above 10,000 rows
 the job's map starts from principal components: umap-learn's own start from the same graph is measured beside it.

@@ -1,8 +1,8 @@
 """Milvus: writing and the neighbor graph. Ours against the tutorial's loop, pymilvus's plain calls and exact search.
 
-    .venv/bin/python scripts/bench/milvus.py --quick
-    .venv/bin/python scripts/bench/milvus.py --rows 100000 --data FILE.parquet
-    .venv/bin/python scripts/bench/milvus.py --spread --data FILE.parquet
+    .venv/bin/python scripts/bench/milvus.py --quick --data FILE
+    .venv/bin/python scripts/bench/milvus.py --rows 100000 --data FILE
+    .venv/bin/python scripts/bench/milvus.py --spread --data FILE
 
 Real headlines, embedded once by MiniLM (384 dimensions), k = 50, on Milvus Lite (FLAT) and on the server of
 `scripts/milvus/serve.py` (IVF_FLAT), all in one run. Each measurement has its own process, so that its peak memory can

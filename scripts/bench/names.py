@@ -1,7 +1,7 @@
 """Names and keywords of stories: do they say which story it is?
 
-    .venv/bin/python scripts/bench/names.py --quick
-    .venv/bin/python scripts/bench/names.py
+    .venv/bin/python scripts/bench/names.py --quick --data FOLDER
+    .venv/bin/python scripts/bench/names.py --data FOLDER
 
 Days of UCI headlines, by true story (`story_merged`): stories that began within two days and have ten distinct titles
 or more. Each story is named from a random half of its titles, as the stage `describe` names it; `right` is the share of
@@ -37,8 +37,9 @@ from real_headlines import FOLDER, UCI_SOURCE, require
 
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import find_model
+from job.backends.text.ends import is_cut
 from job.backends.text.keywords import cluster_keywords
-from job.backends.text.names import is_cut, most_central, name_clusters
+from job.backends.text.names import most_central, name_clusters
 from job.backends.text.terms import words
 from job.backends.text.title_terms import title_terms
 from job.data import Floats, Ids

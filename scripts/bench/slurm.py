@@ -1,7 +1,7 @@
 """The batch scripts on a real Slurm of one node: is the answer that of one local run, whatever happens on the way?
 
-    .venv/bin/python scripts/bench/slurm.py --data uci_dev.parquet
-    .venv/bin/python scripts/bench/slurm.py --data uci_dev.parquet --parts preempt --rows 10000
+    .venv/bin/python scripts/bench/slurm.py --data FILE
+    .venv/bin/python scripts/bench/slurm.py --data FILE --parts preempt --rows 10000
 
 `once`: run.sbatch and the chain with two ranks. `preempt`: ten preemptions at random moments. `crash`: eight ranks of
 which two always fail. `milvus`: a server that is down in one of three starts, at random. Needs root, and

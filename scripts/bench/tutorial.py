@@ -1,7 +1,7 @@
 """Our run against the steps of the Milvus tutorial: same rows, same model, same machine, each in its own process.
 
-    .venv/bin/python scripts/bench/tutorial.py --quick
-    .venv/bin/python scripts/bench/tutorial.py --data news_data_dedup.csv --repeat 3
+    .venv/bin/python scripts/bench/tutorial.py --quick --data FILE
+    .venv/bin/python scripts/bench/tutorial.py --data FILE --repeat 3
 
 Measures wall-clock time from process start to files written, and peak memory, of `configs/tutorial.yaml` with MiniLM
 and of the tutorial: FlagEmbedding's `encode` (batches of 16, as in pymilvus's BGE-M3 function; float32, as on any CPU),

@@ -41,7 +41,7 @@ class ServerError(Exception):
 
 
 def install(cache: Path | None = None) -> Path:
-    """The folder with the server's binary and libraries, created on the first call (about a minute, 330 MB).
+    """The folder with the server's binary and libraries, created on the first call (about a minute, 250 MB).
 
     Raises:
         ServerError: the platform is not supported, or pip cannot install the package.

@@ -54,7 +54,7 @@ def submit(options: Options, links: list[str]) -> list[str]:
     """Write and submit the links, each after the one before has succeeded. Returns the job ids.
 
     Raises:
-        subprocess.CalledProcessError: sbatch refused one; those before it are cancelled.
+        subprocess.CalledProcessError: sbatch refused one; those before it are canceled.
     """
     # without the folder of its log a job fails at its start, without a word
     logs = Path(options.logs)

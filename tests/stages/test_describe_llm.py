@@ -7,74 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from jobs import headlines_of, job_of, stats_of
+from describe_llm_jobs import SUBJECTS, described, job_with, names, names_after, strike, titles_of, without_pauses
+from jobs import headlines_of
 from llm_server import LlmServer, Reply, completion, naming, serving, stories_of
 
-from job.config import Describe
-from job.context import Job
-from job.data import Clusters, Embeddings
 from job.runtime import signals
 from job.runtime.errors import Resumable
 from job.stages.describe import DescribeStage
-from job.stages.describe_llm import CACHE_FILE, LlmNames, llm_names
-from job.topics import Themes
-
-SUBJECTS = ("ferry", "tiara", "dam", "vaccine", "chip", "rocket")
-SIZE = 4
+from job.stages.describe_llm import CACHE_FILE
 
 
 @pytest.fixture
 def server() -> Iterator[LlmServer]:
     with serving() as found:
         yield found
-
-
-def titles_of(subject: str) -> list[str]:
-    ends = ("report of the day", "crews wait", "strike is near", "day of the crews")
-    return [f"The {subject} {end}" for end in ends]
-
-
-def job_with(folder: Path, server: LlmServer, stories: int = 6, **settings: Any) -> Job:
-    """Stories of four headlines each, the first half in theme 0, the others in theme 1."""
-    names = [SUBJECTS[story % 6] + ("" if story < 6 else f"{story}") for story in range(stories)]
-    texts = [title for name in names for title in titles_of(name)]
-    labels = np.repeat(np.arange(stories, dtype=np.int32), SIZE)
-    n = len(texts)
-    vectors = np.eye(n, dtype=np.float32)
-    llm = {"endpoint": server.endpoint, "model": "model-1", "timeout": 5, "parallel": 1, **settings}
-    sections: dict[str, Any] = {"cluster": {"recipe": "stories"}, "describe": {"llm": llm}}
-    job = job_of(folder, headlines_of(range(n), texts), Embeddings(np.arange(n), vectors), key="k", **sections)
-    for stage in ("cluster", "merge", "stories", "themes"):
-        if job.run.marker(stage) is None:
-            job.run.finish(stage, "k", "k", [], 0.0, {})
-    zeros = np.zeros(n, np.float32)
-    job.clusters = Clusters(labels, zeros, np.zeros(stories, np.float32), labels, zeros)
-    of_cluster = (np.arange(stories) >= stories / 2).astype(np.int32)
-    job.themes = Themes(of_cluster[labels], of_cluster[labels], of_cluster, of_cluster, np.arange(2, dtype=np.int32))
-    return job
-
-
-def described(job: Job) -> dict[str, Any]:
-    """The stage's result after it ran and its marker was written."""
-    stage = DescribeStage()
-    result = stage.run(job)
-    stats = stats_of(result)
-    job.run.finish(stage.name, stage.digest(job), result.output or "", stage.files(job), 0.0, dict(result.stats))
-    return stats
-
-
-def names(job: Job) -> list[str]:
-    from job.topics import load_topics
-
-    return [topic.name for topic in load_topics(job.run.file("topics.parquet"))]
-
-
-def strike(titles: list[str]) -> str:
-    """A name that may stand."""
-    subject = titles[0].split()[1]
-    return f"{subject.capitalize()} crews of the day"
 
 
 def test_stories_are_named_in_batches_of_one_theme_and_the_rest_of_the_answer_stays(
@@ -114,11 +61,6 @@ def test_what_was_answered_is_not_asked_for_again(tmp_path: Path, server: LlmSer
     server.reply = naming(strike)
     other = job_with(tmp_path / "run", server, model="model-2")
     assert described(other)["llm"]["cached"] == 0
-
-
-def names_after(job: Job) -> list[str]:
-    described(job)
-    return names(job)
 
 
 def test_answers_are_kept_as_they_come_and_a_stopped_run_goes_on_from_them(
@@ -226,13 +168,6 @@ def test_whatever_goes_wrong_titles_stay_and_a_later_run_asks_again(
     assert not DescribeStage().is_volatile(later)
 
 
-def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    def at_once(*values: Any) -> LlmNames:
-        return llm_names(*values, pause=0.0)
-
-    monkeypatch.setattr("job.stages.describe.llm_names", at_once)
-
-
 def test_a_bad_key_is_tried_once_and_a_dead_server_three_batches(
     tmp_path: Path, server: LlmServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,17 +202,6 @@ def test_an_answer_that_is_wrong_once_is_asked_for_once_more(tmp_path: Path, ser
     assert (stats["llm"]["named"], stats["llm"]["requests"], stats["llm"]["tokens"]) == (6, 3, 300)
 
 
-def test_the_budget_ends_the_questions(tmp_path: Path, server: LlmServer) -> None:
-    server.reply = naming(strike)
-    stats = described(job_with(tmp_path / "none", server, budget_tokens=10))
-    assert server.requests == []
-    assert stats["llm"]["kept_titles"] == {"describe.llm.budget_tokens = 10 is spent": 6}
-    # the server counts 100 tokens a request, an estimate is above 400
-    stats = described(job_with(tmp_path / "some", server, batch=1, budget_tokens=700))
-    assert 1 <= stats["llm"]["named"] < 6
-    assert stats["llm"]["tokens"] == 100 * stats["llm"]["named"] <= 700
-
-
 def test_several_requests_at_once_give_the_same_names(tmp_path: Path, server: LlmServer) -> None:
     lock, now, most = threading.Lock(), [0], [0]
 
@@ -298,46 +222,3 @@ def test_several_requests_at_once_give_the_same_names(tmp_path: Path, server: Ll
     one = job_with(tmp_path / "one", server, stories=24, batch=2, parallel=1)
     described(one)
     assert names(many) == names(one)
-
-
-def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
-    tmp_path: Path, server: LlmServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    import logging
-
-    monkeypatch.setattr(logging.getLogger("job"), "propagate", True)
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setenv("LLM_API_KEY", "s3cret-k3y")
-    monkeypatch.setenv("OPENAI_API_KEY", "0ther-s3cret")
-    server.in_turn(Reply({"error": "bad key s3cret-k3y"}, 401))
-    job = job_with(tmp_path / "run", server)
-    described(job)
-    assert server.headers[0]["authorization"] == "Bearer s3cret-k3y"
-    assert "s3cret" not in caplog.text
-    assert all(b"s3cret" not in file.read_bytes() for file in job.run.path.rglob("*") if file.is_file())
-    assert "s3cret" not in json.dumps(job.config.public())
-    monkeypatch.delenv("LLM_API_KEY")
-    described(job_with(tmp_path / "other", server))
-    assert "authorization" not in server.headers[-1], "OPENAI_API_KEY is for api.openai.com"
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"endpoint": "localhost:8000", "model": "m"},
-        {"endpoint": "ftp://host/v1", "model": "m"},
-        {"endpoint": "https://user:secret@host/v1", "model": "m"},
-        {"endpoint": "https://host/v1?key=secret", "model": "m"},
-        {"endpoint": "https://host/v1"},
-        {"model": "m"},
-    ],
-)
-def test_an_address_with_a_key_or_without_a_model_is_refused(settings: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"expected an address|set both or neither"):
-        Describe.model_validate({"llm": settings})
-
-
-def test_an_empty_section_is_off_and_a_full_address_is_understood() -> None:
-    assert Describe.model_validate({"llm": None}).llm.endpoint is None
-    full = {"endpoint": "http://localhost:8000/v1/chat/completions/", "model": "m"}
-    assert Describe.model_validate({"llm": full}).llm.endpoint == "http://localhost:8000/v1"

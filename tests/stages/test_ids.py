@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
+from job.backends.stories.story_state import StoryState
+
 # three whole runs
 pytestmark = pytest.mark.slow
 SETTINGS = (DEMO, "cluster.recipe=stories", "input.time=published", "neighbors.backend=exact", "project.n_neighbors=10")
@@ -29,7 +31,7 @@ def days(job_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path) -> None:
     answer = read_csv(days / "tue" / "headlines_clustered.csv")
     assert {"story_id", "parent"} <= answer[0].keys()
-    assert all((row["story_id"] == "") == (row["cluster"] == "-1") for row in answer)
+    assert all((row["story_id"] == "-1") == (row["cluster"] == "-1") for row in answer)
     yesterday = {row["id"]: row for row in read_csv(days / "mon" / "headlines_clustered.csv")}
     assert "story_id" not in next(iter(yesterday.values()))
     # the id is that of a headline of yesterday which was in the very story that the story goes on with
@@ -40,7 +42,7 @@ def test_a_story_of_today_has_the_id_that_it_would_have_had_yesterday(days: Path
         told_before = yesterday[topic["story_id"]]["cluster"]
         members = [row for row in answer if row["story_id"] == topic["story_id"]]
         again = [yesterday[row["id"]]["cluster"] for row in members if row["id"] in yesterday]
-        assert topic["parent"] or again.count(told_before) >= len(again) / 2
+        assert topic["parent"] != "-1" or again.count(told_before) >= len(again) / 2
         assert len({row["cluster"] for row in members}) == 1
 
 
@@ -111,10 +113,84 @@ def test_a_run_keeps_its_yesterday_wherever_its_folder_and_that_of_yesterday_go(
     assert [file.read_bytes() for file in files] == everything
 
 
-def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(days: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut off", "changed", "deleted"])
+def test_a_damaged_state_is_an_error_that_says_what_to_do(
+    job_here: Run, days: Path, tmp_path: Path, damage: str
+) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    state = run / "story_state.parquet"
+    whole = state.read_bytes()
+    if damage == "deleted":
+        state.unlink()
+    else:
+        middle = len(whole) // 2
+        state.write_bytes(
+            whole[:middle] + (b"" if damage == "cut off" else bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        )
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}")
+    again = (*words, f"run_dir={run}", f"cluster.previous={days / 'mon'}")
+    for refused in (
+        job_here("run", *again),
+        job_here("run", *words, f"run_dir={tmp_path / 'wed'}", f"cluster.previous={run}"),
+    ):
+        assert refused.returncode == 1
+        assert f"'{state}' " in refused.stderr
+        assert "Put a copy of it back, or delete it and '" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    state.write_bytes(whole)
+    assert job_here("run", *again).returncode == 0
+    # as it says: without both, the same headlines begin with new ids
+    state.unlink()
+    (run / "markers" / "ids.json").unlink()
+    assert job_here("run", *again).returncode == 0
+
+
+def test_times_later_than_a_day_after_the_reading_do_not_count(days: Path) -> None:
+    # the sample is of 2031
+    state = StoryState.load(days / "tue" / "story_state.parquet")
+    assert state is not None
+    assert {story.seen for story in state.stories} == {None}
+
+
+def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(
+    job_here: Run, days: Path, tmp_path: Path
+) -> None:
     assert not (days / "mon" / "story_changes.csv").exists()
     assert not (days / "mon" / "markers" / "ids.json").exists()
     assert "ids" not in json.loads((days / "mon" / "run.json").read_text())["stages"]
+    refused = job_here("stage", "ids", *SETTINGS, f"input.path={days / 'mon.csv'}", f"run_dir={tmp_path / 'run'}")
+    assert refused.returncode == 2
+    assert "it needs cluster.previous or store.scope = collection" in refused.stderr
+
+
+def test_no_story_is_minus_one_so_that_ids_stay_integers_in_every_reader(days: Path) -> None:
+    import pandas as pd
+
+    answer = pd.read_parquet(days / "tue" / "headlines_clustered.parquet")
+    as_csv = pd.read_csv(days / "tue" / "headlines_clustered.csv")
+    topics, changes = (pd.read_csv(days / "tue" / name) for name in ("topics.csv", "story_changes.csv"))
+    for column in (answer.story_id, answer.parent, as_csv.story_id, topics.story_id, topics.parent, changes.other):
+        assert column.dtype == "int64"
+        assert column.min() == -1
+    assert ((answer.story_id == -1) == (answer.cluster == -1)).all()
+    assert set(changes.story_id[changes.change == "born"]) <= set(answer.story_id) & set(topics.story_id)
+
+
+def test_the_same_run_goes_on_where_yesterdays_folder_is_gone(job_here: Run, days: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    yesterday = Path(shutil.copytree(days / "mon", tmp_path / "mon"))
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={yesterday}")
+    (run / "markers" / "ids.json").unlink()
+    assert job_here("run", *words).returncode == 0
+    expected = (run / "headlines_clustered.csv").read_bytes()
+    shutil.rmtree(yesterday)
+    (run / "markers" / "ids.json").unlink()
+    again = job_here("run", *words)
+    assert again.returncode == 0, again.stderr
+    assert (run / "headlines_clustered.csv").read_bytes() == expected
+    new = job_here("run", *words, f"run_dir={tmp_path / 'new'}")
+    assert new.returncode == 2
+    assert "is no run folder" in new.stderr
 
 
 def test_a_previous_run_that_is_none_or_unfinished_is_refused(job_here: Run, days: Path, tmp_path: Path) -> None:
@@ -146,7 +222,7 @@ def test_a_living_collection_keeps_its_ids_in_its_own_run_folder(job_here: Run, 
     assert done.returncode == 0, done.stderr
     tuesday, changes = ids(), (run / "story_changes.csv").read_bytes()
     assert len(tuesday) > len(monday)
-    both = [id for id in monday if monday[id] is not None and tuesday[id] is not None]
+    both = [id for id in monday if monday[id] >= 0 and tuesday[id] >= 0]
     assert sum(monday[id] == tuesday[id] for id in both) > 0.85 * len(both)
     # killed between the state and its marker, or simply again: yesterday is still monday
     (run / "markers" / "ids.json").unlink()

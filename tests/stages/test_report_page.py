@@ -1,12 +1,20 @@
-"""The report's page: what it calls the input."""
+"""The report's page: what it calls the input, and what it says to try."""
 
+import re
+import shlex
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import DEMO, Run
 from jobs import headlines_of, job_of
 
-from job.stages.report_page import page_title
+from job.config import load
+from job.context import Job
+from job.stages.report_page import hints, page_title
+from job.topics import TOPICS, TimeBins, Totals, save
 
 
 @pytest.mark.parametrize(
@@ -32,3 +40,27 @@ def test_a_page_without_a_title_is_named_after_its_headlines(
 def test_the_titles_that_pages_and_names_are_made_of_have_no_markup(tmp_path: Path) -> None:
     headlines = headlines_of([1, 2], ["O&#039;Neal in <i>Blue Chips</i>", "AT&T & R&amp;B"])
     assert job_of(tmp_path / "run", headlines).titles == ["O'Neal in Blue Chips", "AT&T & R&B"]
+
+
+@pytest.mark.parametrize("recipe", ["stories", "null"])
+def test_each_hint_ends_with_what_can_be_pasted(job_here: Run, demo: Path, tmp_path: Path, recipe: str) -> None:
+    folder = Path(shutil.copytree(demo, tmp_path / "my run"))
+    words = [f"run_dir={folder}", f"cluster.recipe={recipe}"]
+    assert job_here("run", DEMO, *words).returncode == 0
+    job, topics = Job(load(DEMO, words)), folder / "topics.parquet"
+    seen = hints(job, {"ingest": {"time": "published"}})
+    # as of a run whose clusters are too many and too large
+    totals = Totals(rows=496, headlines=496, noise_rows=250, noise_headlines=250)
+    large = [replace(topic, size=200) for topic in job.topics]
+    bins = TimeBins.load(topics)
+    save(large, TOPICS, topics, {"totals": totals, "time_bins": bins})
+    seen += hints(Job(job.config), {"neighbors": {"recall": 0.5}})
+    assert len(seen) == 6
+    for hint in seen:
+        said, is_command, command = hint.partition(": python -m job ")
+        if is_command:
+            done = job_here(*shlex.split(command))
+            assert done.returncode == 0, (hint, done.stderr)
+        else:
+            setting = re.split(r"[ :]", said)[-1]
+            assert load(DEMO, [setting.replace("COLUMN", "published")])

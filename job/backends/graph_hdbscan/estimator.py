@@ -21,7 +21,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     `cluster_selection_epsilon`.
 
     Attributes, for n points and c clusters: `labels_` int [n] (-1 noise), `probabilities_`, `outlier_scores_` (GLOSH)
-    float32 [n], `cluster_persistence_` float32 [c], `exemplars_` (a list of c arrays of row new_numbers),
+    float32 [n], `cluster_persistence_` float32 [c], `exemplars_` (a list of c arrays of row numbers),
     `condensed_tree_` and `single_linkage_tree_` (`hdbscan`'s own classes, to plot or export), `n_features_in_`.
     """
 

@@ -1,18 +1,23 @@
 """What is asked of the model, and reading its answer."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import regex
 
+from job.backends.llm.check import MOST_CHARS
+
 # to be raised with every change of what is asked: cached answers are to the old question
-VERSION = 1
+VERSION = 2
 TITLES, TITLE_CHARS = 5, 120
-# tokens of one name with its id, and of the frame
-_TOKENS_OUT, _FRAME_OUT = 40, 60
-# bytes of UTF-8 per token: low, so that estimates are high
-_BYTES_PER_TOKEN = 3
+# tokens of the frame of an answer and of one name's, with its id
+_FRAME_OUT, _ID_OUT = 60, 20
+# bytes of UTF-8 per token: low, so that estimates are high; lower in answers, which must not be cut off
+_BYTES_PER_TOKEN, _BYTES_PER_TOKEN_OUT = 3, 2
+
+_HIDDEN = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}]--[\u200c\u200d]]")
 
 _SYSTEM = (
     "You name news stories for the editor of a newspaper. You are given stories of one subject as JSON; each has an id "
@@ -41,8 +46,11 @@ SCHEMA: dict[str, Any] = {
 
 
 def shown(titles: Sequence[str]) -> list[str]:
-    """The titles as the model is shown them: at most five, shortened, without control and direction characters."""
-    clean = [regex.sub(r"[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}]", "", title)[:TITLE_CHARS] for title in titles]
+    """The titles as the model is shown them: at most five, shortened, without control and direction characters.
+
+    U+200C and U+200D stay: they part and join letters in Persian and Hindi.
+    """
+    clean = [_HIDDEN.sub("", title)[:TITLE_CHARS] for title in titles]
     return list(dict.fromkeys(clean))[:TITLES]
 
 
@@ -55,15 +63,20 @@ def messages(stories: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     ]
 
 
-def max_tokens(count: int) -> int:
-    """Of an answer with `count` names."""
-    return _FRAME_OUT + _TOKENS_OUT * count
+def max_tokens(stories: Sequence[Sequence[str]]) -> int:
+    """Of an answer with names of these stories, as long as they may be: a character of Thai is three bytes."""
+    most = [MOST_CHARS * max((_bytes_per_character(title) for title in titles), default=1.0) for titles in stories]
+    return _FRAME_OUT + sum(_ID_OUT + math.ceil(size / _BYTES_PER_TOKEN_OUT) for size in most)
 
 
-def estimate(question: Sequence[Mapping[str, str]], count: int) -> int:
+def estimate(question: Sequence[Mapping[str, str]], stories: Sequence[Sequence[str]]) -> int:
     """Tokens of the question and of its longest answer, rather too many."""
     size = sum(len(message["content"].encode()) for message in question)
-    return size // _BYTES_PER_TOKEN + max_tokens(count)
+    return size // _BYTES_PER_TOKEN + max_tokens(stories)
+
+
+def _bytes_per_character(title: str) -> float:
+    return len(title.encode()) / max(len(title), 1)
 
 
 def read(text: str, count: int) -> list[str] | None:

@@ -8,8 +8,8 @@ The contract
 - Candidates are the groups of the headline's neighbors, as in `linkage`. The most similar one that reaches the limit
   takes the headline. If that one is no story, the two together are compared with the stories among the candidates.
 - It also needs a core, as a story does: one of its neighbors in that story must be more similar than the limit asks
-  for, by `CORE` of what is missing to 1. One headline alone says less than a story's many: without that rule, half of
-  the headlines of stories that the corpus has never seen join one (scripts/bench/assign.py).
+  for, by `CORE` of what is missing to 1. One headline alone says less than a story's many: without that rule, about
+  half of the headlines of stories that the corpus has never seen join one (measured once, by hand).
 - Each headline is assigned by itself: the answer does not depend on the others, and the corpus does not change.
 
 Cost: the vectors of the rows of all candidate groups, once; memory: their means, and one block of vectors.
@@ -54,10 +54,11 @@ class Texts:
 class StoryCorpus:
     """The story vectors of a finished corpus, made again for some of its rows at a time, and those of new headlines."""
 
-    def __init__(self, corpus: Texts, shares: Shares) -> None:
+    def __init__(self, corpus: Texts, shares: Shares, background: Floats | None = None) -> None:
+        """`background` as in `StorySpace.of`."""
         self._corpus = corpus
         self._threads = usable_cores()
-        self._space = StorySpace.of(corpus.dense, corpus.times, shares)
+        self._space = StorySpace.of(corpus.dense, corpus.times, shares, background)
         self._frequencies = Frequencies.of(corpus.texts, self._threads) if corpus.lexical is None else None
 
     def vectors(self, headlines: Texts) -> Floats:

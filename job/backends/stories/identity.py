@@ -1,15 +1,16 @@
 """Ids that stay: which story of yesterday a story of today is.
 
 The contract
-- Input: of each headline the story of yesterday that last held it, and its story of today. Only headlines that have
-  both count (`shared`); noise has none.
-- X of yesterday is Y of today if the Jaccard coefficient of their shared headlines is at least `KEEP`. Greedy, the
-  largest coefficient first.
-- Of the others: where at least two stories X each have more than half of their shared headlines in one Y that is none
-  of yesterday's, the one with the most there is Y. Every other X with more than half of its headlines in Y has merged
-  into Y.
-- A Y that is still none of yesterday's, and holds at least `SPLIT` of an X: it split from X, its `parent`; of several
-  X, from the one with the most headlines in Y.
+- Input: of each headline the story of yesterday that last held it, and its story of today. Headlines that have both are
+  `shared`; noise has none.
+- Y of today holds a share of X of yesterday: of all headlines of X that are there today, in a story or not. So a few of
+  them say nothing of a story whose others are noise today.
+- X is Y if the Jaccard coefficient of their shared headlines is at least `KEEP`, and Y holds at least `HELD` of X.
+  Greedy, the largest coefficient first.
+- Of the others: where one Y that is none of yesterday's holds more than half of each of at least two stories X, the one
+  with the most headlines there is Y. Every other X of which Y holds more than half has merged into Y.
+- A Y that is still none of yesterday's, and holds at least `HELD` of an X: it split from X, its `parent`; of several X,
+  from the one with the most headlines in Y.
 - Any other Y is born. Ties: the smaller number.
 
 Sources: Spiliopoulou et al. (2006), "MONIC: modeling and monitoring cluster transitions"; Greene, Doyle, Cunningham
@@ -23,7 +24,7 @@ import numpy as np
 from job.data import Ints
 
 KEEP = 0.5
-SPLIT = 0.3
+HELD = 0.3
 MERGED = 0.5
 
 
@@ -31,7 +32,8 @@ MERGED = 0.5
 class Matched:
     """`same` int32 [today]: the story of yesterday that each story of today is, -1 = none. `parent` int32 [today]: the
     one that it split from, -1 = none. `into` int32 [yesterday]: the story of today that each merged into, -1 = none.
-    `seen` bool [yesterday]: whether any story of today holds `SPLIT` of it."""
+    `seen` bool [yesterday]: whether most of its headlines are in stories of today, and one of these holds `HELD` of
+    it."""
 
     same: Ints
     parent: Ints
@@ -49,14 +51,16 @@ def match_stories(yesterday: Ints, today: Ints, counts: tuple[int, int]) -> Matc
     keys, overlap = np.unique(x_of * max(counts[1], 1) + y_of, return_counts=True)
     x, y = keys // max(counts[1], 1), keys % max(counts[1], 1)
     of_x, of_y = np.bincount(x_of, minlength=counts[0]), np.bincount(y_of, minlength=counts[1])
+    there = np.bincount(yesterday[yesterday >= 0], minlength=counts[0])
     jaccard = overlap / (of_x[x] + of_y[y] - overlap)
-    share = overlap / of_x[x]
+    share = overlap / there[x]
+    held = share >= HELD
     same, now = np.full(counts[1], -1, np.int32), np.full(counts[0], -1, np.int32)
     # lexsort: the last key counts first
     for pair in np.lexsort((x, y, -overlap, -jaccard)):
         if jaccard[pair] < KEEP:
             break
-        if same[y[pair]] < 0 and now[x[pair]] < 0:
+        if held[pair] and same[y[pair]] < 0 and now[x[pair]] < 0:
             same[y[pair]], now[x[pair]] = x[pair], y[pair]
     mostly = np.flatnonzero((share > MERGED) & (now[x] < 0))
     entering = np.bincount(y[mostly], minlength=counts[1])
@@ -67,10 +71,10 @@ def match_stories(yesterday: Ints, today: Ints, counts: tuple[int, int]) -> Matc
     for pair in mostly:
         if now[x[pair]] < 0 and same[y[pair]] >= 0:
             into[x[pair]] = y[pair]
-    held = share >= SPLIT
     for pair in np.lexsort((x, -overlap)):
         if held[pair] and same[y[pair]] < 0 and parent[y[pair]] < 0:
             parent[y[pair]] = x[pair]
     seen = np.zeros(counts[0], bool)
     seen[x[held]] = True
+    seen &= 2 * of_x > there
     return Matched(same, parent, into, seen)

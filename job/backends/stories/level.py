@@ -5,6 +5,10 @@ on average (0 if it has none), less how similar it is to the most similar other 
 level mixes stories, which lowers the first; too high a level cuts stories in two, which raises the second. This is the
 numerator of the silhouette (Rousseeuw 1987, "Silhouettes: a graphical aid to the interpretation and validation of
 cluster analysis") with average similarities; a lone headline counts as a loss there, not as zero.
+
+Versions of a headline ("UPDATE 1-...", the same with its outlet's name) count as one headline, and are not the others
+of each other's story: otherwise a pair of them would be the best story there is, and many pairs raise the level until
+nothing else is left.
 """
 
 from dataclasses import dataclass
@@ -27,6 +31,8 @@ Doubles = npt.NDArray[np.float64]
 _LEVELS: Doubles = 0.04 * 1.1 ** np.arange(29, dtype=np.float64)
 # levels whose score is within this share of the best one's are as good
 _AS_GOOD = 0.02
+# headlines that merge above this similarity are versions of one
+_VERSIONS = 0.8
 _SAMPLE = 20_000
 _ROWS_PER_RANGE = 512
 
@@ -86,16 +92,26 @@ def score_levels(
     means, place = _leaf_means(tree, vectors, by_rank, overwrite_vectors, threads)
     sizes = np.pad(np.bincount(tree.leaves, minlength=tree.leaf_count), (0, len(tree.merges)))
     own, near = tree.leaves[rows], np.where(indices[rows] >= 0, tree.leaves[indices[rows]], -1)
-    scores, done = np.zeros(len(_LEVELS)), 0
+    done = _until(tree, _VERSIONS)
+    _merge(tree.merges, 0, done, tree.leaf_count, place, means, sizes)
+    versions = roots(tree.merges[:done, :2].astype(np.int64), tree.leaf_count)[own]
+    count = sizes[versions]
+    total = count * np.einsum("ij,ij->i", sample, means[place[versions]])
+    scores = np.zeros(len(_LEVELS))
     for level in range(len(_LEVELS) - 1, -1, -1):
-        until = int(np.searchsorted(-tree.merges[:, 2], -_LEVELS[level], side="right"))
+        until = _until(tree, _LEVELS[level])
         _merge(tree.merges, done, until, tree.leaf_count, place, means, sizes)
         done = until
         topmost = roots(tree.merges[:until, :2].astype(np.int64), tree.leaf_count)
-        kernel = partial(_margins, sample, own, near, topmost, place, means, sizes)
+        kernel = partial(_margins, sample, own, near, topmost, place, means, sizes, count, total)
         margins = map_row_ranges(kernel, len(rows), threads, _ROWS_PER_RANGE)
-        scores[level] = np.concatenate(margins).mean() if len(rows) else 0.0
+        scores[level] = np.average(np.concatenate(margins), weights=1 / count) if len(rows) else 0.0
     return Levels(_LEVELS, scores)
+
+
+def _until(tree: MergeTree, level: float) -> int:
+    """How many merges are at or above the level: the first ones."""
+    return int(np.searchsorted(-tree.merges[:, 2], -level, side="right"))
 
 
 def _leaf_means(
@@ -123,9 +139,9 @@ def _merge(merges, first, last, leaf_count, place, means, sizes):  # type: ignor
 
 
 @nb.njit(cache=True, nogil=True)
-def _margins(vectors, own, near, roots, place, means, sizes, start, stop):  # type: ignore[no-untyped-def]
+def _margins(vectors, own, near, roots, place, means, sizes, versions, total, start, stop):  # type: ignore[no-untyped-def]
     """For rows start ... stop the mean similarity to the rest of the row's story, less the largest one to another story
-    near it."""
+    near it. Of each row there are so many `versions`, to which its similarities add up to `total`."""
     result = np.empty(stop - start)
     others = np.empty(near.shape[1], np.int64)
     for i in range(start, stop):
@@ -140,8 +156,8 @@ def _margins(vectors, own, near, roots, place, means, sizes, start, stop):  # ty
                 count += 1
                 best = max(best, dot(vectors[i], means[place[other]]))
         inside = 0.0
-        if sizes[story] > 1:
-            total = dot(vectors[i], means[place[story]]) * sizes[story]
-            inside = (total - dot(vectors[i], vectors[i])) / (sizes[story] - 1)
+        if sizes[story] > versions[i]:
+            all_of_it = dot(vectors[i], means[place[story]]) * sizes[story]
+            inside = (all_of_it - total[i]) / (sizes[story] - versions[i])
         result[i - start] = inside - best if count else inside
     return result

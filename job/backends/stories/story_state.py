@@ -19,7 +19,7 @@ from job.data import Ids, Ints
 from job.runtime.files import atomic, digest
 
 RETIRE_DAYS = RETIRE_RUNS = 7
-# the clock is not the latest time: one wrong date in the future would retire everything
+# the clock is not the latest time: one date that is too late would retire everything
 CLOCK_QUANTILE = 0.99
 ALIVE, MERGED, ENDED, RETIRED = "alive", "merged", "ended", "retired"
 
@@ -92,7 +92,7 @@ class StoryState:
 @dataclass(frozen=True)
 class Today:
     """A run's stories. `ids` int64 [n], ascending; `titles`; `times` float64 [n], NaN where unknown; `labels` int32 [n]
-    of `count` stories, -1 = none; `data`: a digest of the headlines."""
+    of `count` stories, -1 = none; `data`: a digest of the headlines; `latest`: seconds, later times are wrong."""
 
     ids: Ids
     titles: Sequence[str]
@@ -100,11 +100,12 @@ class Today:
     labels: Ints
     count: int
     data: str
+    latest: float = np.inf
 
     @cached_property
     def clock(self) -> float | None:
-        """When it is, by the publication times, seconds; None without times."""
-        known = self.times[np.isfinite(self.times)]
+        """When it is, by the publication times, seconds; None without times that can be right."""
+        known = self.times[np.isfinite(self.times) & (self.times <= self.latest)]
         return float(np.quantile(known, CLOCK_QUANTILE, method="lower")) if len(known) else None
 
 
@@ -130,9 +131,14 @@ class StoryIds:
     parent: Ids
 
     def columns(self, labels: Ints) -> dict[str, pa.Array]:
-        """`story_id` and `parent` for each of these stories, null for -1."""
-        ids, parents = np.append(self.story_id, -1)[labels], np.append(self.parent, -1)[labels]
-        return {"story_id": pa.array(ids, mask=ids < 0), "parent": pa.array(parents, mask=parents < 0)}
+        """`story_id` and `parent` for each of these stories, -1 = none.
+
+        Not null: readers such as pandas make a column of integers with nulls one of floats, which hold 53 bits.
+        """
+        return {
+            "story_id": pa.array(np.append(self.story_id, -1)[labels]),
+            "parent": pa.array(np.append(self.parent, -1)[labels]),
+        }
 
     def save(self, path: Path) -> None:
         numbers = np.arange(len(self.story_id), dtype=np.int32)
@@ -245,12 +251,13 @@ def _born(today: Today, rows: npt.NDArray[np.int64], parent: int | None, used: s
 
 
 def changes_table(changes: list[Change]) -> pa.Table:
-    """The changes, one row each."""
+    """The changes, one row each; -1 = none, as in `StoryIds.columns`."""
     kinds = {"other": pa.int64(), "cluster": pa.int32()}
     names = ("change", "story_id", "other", "cluster", "headlines", "title")
     columns = {name: pa.array([getattr(one, name) for one in changes], kinds.get(name)) for name in names}
     texts = {name: columns[name].cast(pa.string()) for name in ("change", "title")}
     numbers = {name: columns[name].cast(pa.int64()) for name in ("story_id", "headlines")}
+    numbers |= {name: columns[name].fill_null(-1) for name in kinds}
     return pa.table(columns | texts | numbers)
 
 

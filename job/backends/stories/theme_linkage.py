@@ -80,6 +80,10 @@ def _merge_all(distances, size, power):  # type: ignore[no-untyped-def]
     merges = np.empty((max(m - 1, 0), 2), np.int64)
     for e in range(m - 1):
         first = np.argmin(smallest)
+        # looked for only when its bound is the smallest: of many equal distances few have to be
+        while nearest[first] < 0:
+            nearest[first], smallest[first] = _nearest_alive(distances, size, alive, power, first)
+            first = np.argmin(smallest)
         a, b = min(first, nearest[first]), max(first, nearest[first])
         merges[e, 0], merges[e, 1] = a, b
         alive[b] = False
@@ -89,14 +93,21 @@ def _merge_all(distances, size, power):  # type: ignore[no-untyped-def]
                 distances[a, j] = (size[a] * distances[a, j] + size[b] * distances[b, j]) / (size[a] + size[b])
                 distances[j, a] = distances[a, j]
         size[a] += size[b]
-        if e == m - 2:
-            break
         nearest[a], smallest[a] = _nearest_alive(distances, size, alive, power, a)
         for j in range(m):
             if alive[j] and j != a:
-                value = distances[j, a] * (size[j] * size[a] / (size[j] + size[a])) ** power
-                if nearest[j] == a or nearest[j] == b:
-                    nearest[j], smallest[j] = _nearest_alive(distances, size, alive, power, j)
-                elif value < smallest[j] or (value == smallest[j] and a < nearest[j]):
-                    nearest[j], smallest[j] = a, value
+                _note_merge(distances, size, power, nearest, smallest, j, a, b)
     return merges
+
+
+@nb.njit(cache=True, nogil=True)
+def _note_merge(distances, size, power, nearest, smallest, j, a, b):  # type: ignore[no-untyped-def]
+    """Clusters a and b are now a: the nearest of cluster j, or -1 = unknown, no nearer than `smallest[j]`."""
+    value = distances[j, a] * (size[j] * size[a] / (size[j] + size[a])) ** power
+    if value < smallest[j]:
+        nearest[j], smallest[j] = a, value
+    elif nearest[j] == a or nearest[j] == b:
+        # b was the first of equal ones, so a is before all others that are as near
+        nearest[j] = a if value == smallest[j] else -1
+    elif value == smallest[j] and a < nearest[j]:
+        nearest[j] = a

@@ -7,7 +7,7 @@ The contract
   headline, 0 ... s-1, -1 = a lone headline.
 - Groups: every story and every lone headline is a group. The 5,000 largest are clustered. Any other group joins the
   one whose centroid is nearest; centroids are centered on their mean, weighted by the root of size, and normalized.
-- Smoothing: each centroid x moves towards its 15 nearest neighbors, y <- 0.05 x + 0.95 P y, 20 times. P averages over
+- Smoothing: each centroid x moves toward its 15 nearest neighbors, y <- 0.05 x + 0.95 P y, 20 times. P averages over
   the neighbors in either direction, with weight cosine^2 * size^0.25. This is personalized PageRank of the vectors
   (Gasteiger et al. (2019), "Predict then propagate"). It makes the groups of a topic more alike, as UMAP does, but it
   needs no random numbers.
@@ -194,7 +194,7 @@ def _nearest_nodes(nodes: Floats) -> tuple[Numbers, Floats]:
 
 
 def _smooth(nodes: Floats, neighbors: Numbers, cosines: Floats, weights: Doubles) -> Doubles:
-    """The nodes after `_STEPS` steps towards their neighbors: unit vectors float64 [m, d]."""
+    """The nodes after `_STEPS` steps toward their neighbors: unit vectors float64 [m, d]."""
     from scipy.sparse import csr_array
 
     m, k = neighbors.shape

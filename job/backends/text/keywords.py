@@ -100,13 +100,26 @@ def _alphabetical(names: Sequence[str]) -> Ids:
 
 
 def _apart(ranked: Ids, counts: _Counts) -> Iterator[int]:
-    """The places whose terms neither are part of one before them, nor have one in them."""
-    kept: list[str] = []
+    """The places whose terms neither are part of one before them, nor have one in them.
+
+    Parts of a run of characters are its characters; those of a word are what its hyphens join, "rain" is none of
+    "ukrain".
+    """
+    runs: list[str] = []
+    words: list[set[str]] = []
     for place in ranked:
-        term = counts.names[counts.terms[place]]
-        if not any(term in other or other in term for other in kept):
-            kept.append(term)
-            yield int(place)
+        number = counts.terms[place]
+        term = counts.names[number]
+        if number >= counts.words:
+            if any(term in other or other in term for other in runs):
+                continue
+            runs.append(term)
+        else:
+            parts = set(term.split("-"))
+            if any(parts <= other or other <= parts for other in words):
+                continue
+            words.append(parts)
+        yield int(place)
 
 
 def _spellings(titles: TitleTerms, labels: Ints, counts: _Counts, chosen: Sequence[int]) -> dict[int, str]:

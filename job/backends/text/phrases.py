@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import permutations
 
+from job.backends.text.terms import whole_words
+
 # the share of the titles with the rarer of two words in which both stand side by side
 _TOGETHER = 0.5
 _SEPARATOR = " · "
@@ -16,11 +18,11 @@ def phrase_name(titles: Sequence[str], keywords: Sequence[str], count: int) -> s
 def phrases(titles: Sequence[str], keywords: Sequence[str]) -> list[str]:
     """The keywords, best first; those that mostly stand side by side are one phrase, at the better one's place."""
     folded = [title.casefold() for title in titles]
-    have = {word: [title for title in folded if word.casefold() in title] for word in keywords}
+    have = {word: _with(folded, word) for word in keywords}
     following: dict[str, str] = {}
     pairs = []
     for first, second in permutations(keywords, 2):
-        together = sum(f"{first} {second}".casefold() in title for title in have[first])
+        together = len(_with(have[first], f"{first} {second}"))
         if together > 1 and together >= _TOGETHER * min(len(have[first]), len(have[second])):
             pairs.append((-together, first, second))
     for _, first, second in sorted(pairs):
@@ -30,6 +32,13 @@ def phrases(titles: Sequence[str], keywords: Sequence[str]) -> list[str]:
     chains = [_chain(following, word) for word in starts]
     chains.sort(key=lambda chain: min(keywords.index(word) for word in chain))
     return [" ".join(chain) for chain in chains]
+
+
+def _with(titles: Sequence[str], words: str) -> list[str]:
+    """The case-folded titles in which the words stand, and not as a part of others."""
+    folded = words.casefold()
+    whole = whole_words(folded)
+    return [title for title in titles if folded in title and whole.search(title)]
 
 
 def _chain(following: dict[str, str], word: str) -> list[str]:

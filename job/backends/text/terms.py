@@ -15,16 +15,26 @@ from typing import Any
 
 import regex
 
+from job.backends.text.function_words import NO_SUBJECT
+from job.backends.text.stop_words import is_stop_word, stop_words
+
 _NO_SPACES = (
     r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc\p{Script=Thai}\p{Script=Lao}\p{Script=Myanmar}"
     r"\p{Script=Khmer}"
 )
-# a letter, then letters, marks and digits; apostrophes and hyphens inside
+# a letter, then letters, marks and digits; apostrophes and hyphens inside; digits before it ("49ers"); or "U.S."
 _LETTER = rf"[\p{{L}}--[{_NO_SPACES}]]"
 _INSIDE = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_NO_SPACES}]]"
-_WORD = regex.compile(rf"(?V1){_LETTER}(?:{_INSIDE}|['’\-](?={_INSIDE}))*")
+_WORD = regex.compile(
+    rf"(?V1)[A-Z](?:\.[A-Z])+(?![A-Za-z])\.?"
+    rf"|(?:(?<!\p{{Nd}})\p{{Nd}}+)?{_LETTER}(?:{_INSIDE}|['’\-](?={_INSIDE}))*"
+)
 # the same where all characters are ASCII
-_ASCII_WORD = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|['-](?=[A-Za-z0-9]))*")
+_ASCII_WORD = re.compile(
+    r"[A-Z](?:\.[A-Z])+(?![A-Za-z])\.?|(?:(?<![0-9])[0-9]+)?[A-Za-z](?:[A-Za-z0-9]|['-](?=[A-Za-z0-9]))*"
+)
+# ordinals, times and amounts are no subject
+_QUANTITY = re.compile(r"[0-9]+(?:st|nd|rd|th|s|am|pm|m|mn|bn|tn)")
 _RUN = regex.compile(rf"(?V1)[{_NO_SPACES}]+")
 _POSSESSIVE = regex.compile(r"['’][sS]?$|['’][sS](?=-)")
 _STEMMERS = {
@@ -37,7 +47,6 @@ _STEMMERS = {
     "Latin": "english",
 }
 _SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{Script={name}}})" for name in _STEMMERS))
-_LATIN_LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
 # draws out an Arabic letter: "لـ" is the particle "to" before a word that stands apart
 _TATWEEL = "\u0640"
 _LONGEST_RUN, _SPARED = 24, 0.8
@@ -65,10 +74,23 @@ def found_words(title: str) -> list[str]:
 def word(found: str) -> tuple[str, str] | None:
     """Term and spelling of one of `found_words`; None for a single letter or a stop word."""
     spelling = _POSSESSIVE.sub("", found)
-    folded = unicodedata.normalize("NFKC", spelling).casefold().replace(_TATWEEL, "")
-    if len(folded) < 2 or folded in stop_words():
+    folded = folded_word(spelling)
+    if len(folded) < 2 or folded in NO_SUBJECT or _QUANTITY.fullmatch(folded) or is_stop_word(spelling, folded):
         return None
     return _stem(folded), spelling
+
+
+def folded_word(spelling: str) -> str:
+    """A word in lower case, with straight apostrophes, without the dots of "U.S."."""
+    folded = unicodedata.normalize("NFKC", spelling).casefold()
+    return folded.replace(_TATWEEL, "").replace("’", "'").replace(".", "")
+
+
+def whole_words(text: str) -> Any:
+    """The pattern of a text that neither begins nor ends within a word; in scripts without spaces it may."""
+    before = "" if _RUN.match(text[0]) else rf"(?<!{_INSIDE})"
+    after = "" if _RUN.match(text[-1]) else rf"(?!{_INSIDE})"
+    return regex.compile(rf"(?V1){before}{regex.escape(text)}{after}")
 
 
 def runs(title: str) -> list[str]:
@@ -149,17 +171,3 @@ def _stemmer(language: str) -> Any:
     import snowballstemmer
 
     return snowballstemmer.stemmer(language)
-
-
-@cache
-def stop_words() -> frozenset[str]:
-    """Words that name no subject, case-folded: of all languages of other scripts, of Latin's those of most news.
-
-    A stop word of one language of the same script can be a subject in another, so Latin's are only a few languages'.
-    """
-    import stopwordsiso
-
-    latin = stopwordsiso.stopwords(list(_LATIN_LANGUAGES))
-    others = stopwordsiso.stopwords([language for language in stopwordsiso.langs() if language not in _LATIN_LANGUAGES])
-    kept = latin | {word for word in others if not regex.search(r"\p{Latin}", word)}
-    return frozenset(word.casefold() for word in kept)

@@ -7,7 +7,7 @@ import pytest
 
 from job.backends.llm import prompt
 from job.backends.llm.cache import NameCache
-from job.backends.llm.check import why_not
+from job.backends.llm.check import tidied, why_not
 
 TITLES = [
     "Ferry strike in Selmouth enters third day",
@@ -56,6 +56,54 @@ def test_another_may_not(name: str, reason: str) -> None:
 def test_a_title_that_is_printed_twice_is_one_title() -> None:
     titles = [*TITLES, "Bank bankrupt, withdraw money now", "Bank  bankrupt, withdraw money NOW"]
     assert why_not("Bank bankrupt, withdraw money now", titles) == "a word that its titles do not have"
+
+
+@pytest.mark.parametrize("ends", [(" - Reuters", " | Yahoo"), ("", " - The Post | World"), ("!", " – BBC")])
+def test_a_title_that_two_outlets_print_is_one_title(ends: tuple[str, str]) -> None:
+    titles = [*TITLES, *[f"Buy ZCOIN at once{end}" for end in ends]]
+    assert why_not("Buy ZCOIN at once", titles) == "a word that its titles do not have"
+
+
+def test_words_with_a_meaning_are_no_stop_words() -> None:
+    titles = ["Smith wins a prize", "A prize for Smith", "Smith: prize won"]
+    assert why_not("The prize is for Smith", titles) is None
+    for word in ("man", "fire", "bill", "war", "die", "home", "state", "uk", "AI", "US", "ai", "million", "ten"):
+        assert why_not(f"Smith: {word}", titles) == "a word that its titles do not have"
+    german = ["Der Streik der Fähren ist da", "Wie der Streik war", "Streik der Fähren"]
+    assert why_not("Die Fähren: wie war der Streik", german) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("Trade talks with the U.S.", "Trade talks with the U.S."),
+        ('Judge rules on "Blurred Lines"', 'Judge rules on "Blurred Lines"'),
+        ('"Blurred Lines" and "Happy"', '"Blurred Lines" and "Happy"'),
+        ("Big storm hits coast...", "Big storm hits coast..."),
+        ("Deal with Acme Inc.", "Deal with Acme Inc."),
+        (' "Ferry strike in Selmouth." ', "Ferry strike in Selmouth"),
+        ("“Ferry strike in Selmouth”", "Ferry strike in Selmouth"),
+        ("„Streik der Fähren“", "Streik der Fähren"),
+    ],
+)
+def test_only_what_a_model_adds_is_taken_off(given: str, name: str) -> None:
+    assert tidied(given) == name
+
+
+@pytest.mark.parametrize("title", ["تهران می\u200cخواهد گفت\u200cوگو کند", "क्\u200dया सरकार गिरेगी"])
+def test_letters_that_are_parted_or_joined_are_shown_and_may_be_repeated(title: str) -> None:
+    (shown,) = prompt.shown([title])
+    assert shown == title
+    titles = [title, f"{title} ۲", f"{title} ३"]
+    assert why_not(shown, titles) is None
+    assert why_not(shown.replace("\u200c", "").replace("\u200d", ""), titles) is None
+
+
+@pytest.mark.parametrize("title", ["x" * 120, "น้ำท่วมเชียงใหม่หนักสุดในรอบสิบปี", "दिल्ली में मेट्रो की नई लाइन"])
+def test_an_answer_has_room_for_the_longest_names_of_any_script(title: str) -> None:
+    name = (title * 9)[:80]
+    answer = json.dumps({"names": [{"id": str(i), "name": name} for i in range(12)]}, ensure_ascii=False)
+    assert prompt.max_tokens([[title]] * 12) >= len(answer.encode()) / 2.5
 
 
 @pytest.mark.parametrize("name", ["Ferry crews not on strike", "No ferry strike", "Ferry strike never in Selmouth"])
@@ -119,7 +167,7 @@ def test_headlines_are_shown_as_data_few_and_short() -> None:
 def test_an_estimate_is_above_what_tokens_are() -> None:
     question = prompt.messages([TITLES] * 12)
     words = sum(len(message["content"].split()) for message in question)
-    assert prompt.estimate(question, 12) > words * 1.3
+    assert prompt.estimate(question, [TITLES] * 12) > words * 1.3
 
 
 def test_names_are_kept_as_they_come_by_model_and_titles(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which story of yesterday a story of today is, and what is remembered from day to day."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,28 @@ def test_noise_does_not_count_and_a_story_without_shared_headlines_is_nothings()
     assert found.seen.tolist() == [True, False]
     nothing = match_stories(np.zeros(0, np.int32), np.zeros(0, np.int32), (0, 0))
     assert (len(nothing.same), len(nothing.into)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("in_y", "noise", "others", "same", "parent", "seen"),
+    [
+        (4, 6, 0, 0, -1, False),
+        (3, 7, 0, 0, -1, False),
+        (2, 8, 0, -1, -1, False),
+        (4, 6, 30, -1, 0, False),
+        (4, 2, 30, -1, 0, True),
+        (2, 2, 30, -1, -1, True),
+    ],
+)
+def test_a_storys_noise_counts_among_its_headlines(
+    in_y: int, noise: int, others: int, same: int, parent: int, seen: bool
+) -> None:
+    """Story 0 has `in_y` headlines in today's story 0, beside `others` of story 1, and the rest in small stories."""
+    rest = 10 - in_y - noise
+    yesterday = np.array([0] * 10 + [1] * (others + 90), np.int32)
+    today = np.array([0] * in_y + [-1] * noise + [2] * rest + [0] * others + [1] * 90, np.int32)
+    found = match_stories(yesterday, today, (2, 3))
+    assert (found.same[0], found.parent[0], found.seen[0], found.into[0]) == (same, parent, seen, -1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -106,6 +129,28 @@ def test_without_times_seven_runs_count() -> None:
     assert kinds(changes) == [("retired", 4, None)]
 
 
+A, B = list(range(10)), list(range(10, 20))
+
+
+@pytest.mark.parametrize("lost", [[], [9]], ids=["all noise", "one of them in another story"])
+def test_a_story_whose_headlines_are_noise_for_a_day_is_itself_the_day_after(lost: list[int]) -> None:
+    state, ids, _ = next_day(None, day({0: A, 1: B}, 0))
+    assert ids.story_id.tolist() == [0, 10]
+    state, ids, changes = next_day(state, day({0: B + lost}, 1, noise=tuple(row for row in A if row not in lost)))
+    assert (ids.story_id.tolist(), changes) == ([10], [])
+    _, ids, changes = next_day(state, day({0: A, 1: B}, 2))
+    assert ids.story_id.tolist() == [0, 10]
+    assert kinds(changes) == [("returned", 0, None)]
+
+
+def test_one_headline_does_not_make_a_story_of_others_the_one_of_yesterday() -> None:
+    state, _, _ = next_day(None, day({0: A}, 0))
+    state, ids, changes = next_day(state, day({0: [9, *range(50, 100)]}, 1, noise=tuple(A[:9])))
+    assert ids.story_id.tolist() == [9]
+    assert kinds(changes) == [("born", 9, None)]
+    assert [story.state for story in state.stories] == ["alive", "alive"]
+
+
 def test_merged_and_ended_stories_are_told_once() -> None:
     state, _, _ = next_day(None, day({0: list(range(10)), 1: list(range(10, 16)), 2: list(range(20, 30))}, 0))
     later = day({0: list(range(16)), 1: [20, 21, 22, 23, 24], 2: [25, 26, 27, 28, 29]}, 1)
@@ -124,6 +169,19 @@ def test_one_wrong_date_in_the_future_retires_nothing() -> None:
     assert next_day(state, today)[2] == []
 
 
+def test_many_times_that_are_too_late_retire_nothing() -> None:
+    at = 10_000.0
+    state, _, _ = next_day(None, day({0: list(range(200)), 1: [300, 301, 302]}, at))
+    today = day({0: list(range(200))}, at + 1)
+    today.times[:20] = (at + 30_000) * DAY
+    assert kinds(next_day(state, today)[2]) == [("retired", 300, None)]
+    today = replace(today, latest=(at + 2) * DAY)
+    assert next_day(state, today)[2] == []
+    # a day is over all the same
+    assert today.clock == pytest.approx((at + 1) * DAY, abs=200)
+    assert replace(today, latest=0).clock is None
+
+
 def test_state_and_ids_are_the_same_after_saving(tmp_path: Path) -> None:
     state, ids, changes = next_day(None, day({0: [5, 3, 9], 1: [1, 2]}, 0, noise=(7, 8)))
     state, ids, changes = next_day(state, day({0: [5, 9, 11], 1: [3, 20, 21], 2: [1, 2]}, 1))
@@ -133,7 +191,7 @@ def test_state_and_ids_are_the_same_after_saving(tmp_path: Path) -> None:
     ids.save(tmp_path / "ids.parquet")
     again = StoryIds.load(tmp_path / "ids.parquet")
     assert (again.story_id.tolist(), again.parent.tolist()) == (ids.story_id.tolist(), ids.parent.tolist())
-    assert ids.columns(np.array([1, -1], np.int32))["parent"].to_pylist() == [3, None]
+    assert ids.columns(np.array([1, -1], np.int32))["parent"].to_pylist() == [3, -1]
     assert changes_table(changes).num_rows == 1
     assert changes_table([]).schema == changes_table(changes).schema
     assert story_state.describe([]) == "nothing changed"

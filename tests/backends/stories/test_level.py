@@ -42,19 +42,43 @@ def test_loose_stories_get_a_lower_level_than_tight_ones() -> None:
     assert levels[1] < levels[0]
 
 
-def test_the_score_is_the_mean_margin() -> None:
-    vectors, _ = stories(12, 5, 1.2)
+def with_versions(vectors: np.ndarray, share: float, seed: int = 1) -> np.ndarray:
+    """The vectors, and behind them another version of this share of them."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(vectors))[: int(share * len(vectors))]
+    changed = vectors[chosen] + 0.03 * rng.normal(size=(len(chosen), vectors.shape[1])).astype(np.float32)
+    return np.concatenate([vectors, changed / np.linalg.norm(changed, axis=1, keepdims=True)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_the_score_is_the_mean_margin_of_headlines_whose_versions_count_once(share: float) -> None:
+    vectors = with_versions(stories(12, 5, 1.2)[0], share)
     tree, indices = tree_of(vectors, k=len(vectors) - 1)
     found = score_levels(tree, vectors, indices)
     products = vectors.astype(np.float64) @ vectors.T
+    versions = cut(tree, 0.8)
+    assert (len(set(versions)) < len(vectors)) == (share > 0)
+    weights = 1 / np.bincount(versions)[versions]
     for level in (3, 12, 20):
         labels = cut(tree, found.levels[level])
         margins = []
         for i in range(len(vectors)):
-            own = (labels == labels[i]) & (np.arange(len(vectors)) != i)
+            own = (labels == labels[i]) & (versions != versions[i])
             others = [products[i, labels == other].mean() for other in set(labels) - {labels[i]}]
             margins.append((products[i, own].mean() if own.any() else 0) - max(others, default=0))
-        assert found.scores[level] == pytest.approx(np.mean(margins), abs=1e-5)
+        assert found.scores[level] == pytest.approx(np.average(margins, weights=weights), abs=1e-5)
+
+
+@pytest.mark.parametrize(("share", "spread"), [(0.3, 1.8), (1.0, 1.5)])
+def test_versions_of_headlines_do_not_raise_the_level_until_stories_are_lost(share: float, spread: float) -> None:
+    vectors, story = stories(150, 3, spread, d=256)
+    plain, indices = tree_of(vectors)
+    expected = score_levels(plain, vectors, indices).best
+    more = with_versions(vectors, share)
+    tree, indices = tree_of(more)
+    found = score_levels(tree, more, indices).best
+    assert found == pytest.approx(expected, rel=0.3)
+    assert adjusted_rand_score(story, cut(tree, found)[: len(vectors)]) > 0.85
 
 
 def test_the_middle_of_levels_that_are_about_as_good_is_best() -> None:

@@ -1,5 +1,7 @@
 """Themes: two coarser levels above stories, on made-up topics whose answer is known."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -168,6 +170,46 @@ def test_linkage_takes_weights_as_copies() -> None:
     single = size_penalized_linkage(full[np.ix_(rows, rows)].copy(), np.ones(len(rows)), 0.25)
     for count in (2, 6, 15):
         assert same_partition(cut_merges(merged, count)[rows], cut_merges(single, count))
+
+
+def merged_one_by_one(distances: np.ndarray, weights: np.ndarray, power: float) -> list[tuple[int, int]]:
+    """The contract of `size_penalized_linkage`, by a look at all pairs for each merge."""
+    distances, weights, merges = distances.copy(), weights.copy(), []
+    left = list(range(len(weights)))
+    while len(left) > 1:
+        pairs = [(i, j) for i in left for j in left if i < j]
+        value = {p: distances[p] * (weights[p[0]] * weights[p[1]] / weights[list(p)].sum()) ** power for p in pairs}
+        a, b = min(pairs, key=lambda pair: (value[pair], pair))
+        mean = (weights[a] * distances[a] + weights[b] * distances[b]) / (weights[a] + weights[b])
+        distances[a] = distances[:, a] = mean
+        weights[a] += weights[b]
+        left.remove(b)
+        merges.append((a, b))
+    return merges
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_of_equal_distances_the_first_pair_merges_first(seed: int, power: float) -> None:
+    random = np.random.default_rng(seed)
+    m = int(random.integers(2, 30))
+    steps = np.triu(random.integers(1, 2 + seed, (m, m)), 1)
+    distances = (steps + steps.T) / 4
+    weights = random.integers(1, 4, m).astype(float)
+    merges = size_penalized_linkage(distances.copy(), weights, power)
+    assert [(int(a), int(b)) for a, b in merges] == merged_one_by_one(distances, weights, power)
+
+
+def test_equal_distances_take_about_as_long_as_others() -> None:
+    m = 1_000
+    points = np.random.default_rng(14).normal(size=(m, 20))
+    seconds = []
+    for distances in (squareform(pdist(points)), np.ones((m, m)), np.ones((m, m)), squareform(pdist(points))):
+        start = time.perf_counter()
+        size_penalized_linkage(distances, np.ones(m), 0.25)
+        seconds.append(time.perf_counter() - start)
+    # each merge would look at all pairs: 50 times
+    assert min(seconds[1:3]) < 10 * max(seconds[0], seconds[3])
 
 
 def test_small_themes_and_topics_join_larger_ones() -> None:

@@ -78,6 +78,45 @@ def test_the_corpus_mean_does_not_count() -> None:
     np.testing.assert_allclose(plain @ plain.T, shifted @ shifted.T, atol=1e-3)
 
 
+def around(center: np.ndarray, n: int, spread: float, d: int = 384) -> np.ndarray:
+    """Unit vectors around a center of length 1, as far from it as noise of length `spread` is long."""
+    found = center + spread * np.random.default_rng(5).normal(size=(n, d)) / np.sqrt(d)
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def alike(vectors: np.ndarray, background: np.ndarray | None) -> float:
+    """The mean similarity of two headlines, without words."""
+    n = len(vectors)
+    story = story_vectors(vectors, ["x"] * n, no_times(n), Shares(words=0.0), background=background)
+    return float((story @ story.T)[np.triu_indices(n, 1)].mean())
+
+
+EVENT, COMMON = np.eye(384)[0], np.eye(384)[1]
+
+
+@pytest.mark.parametrize("n", [2, 4, 12])
+def test_a_few_headlines_about_one_event_are_alike_and_unrelated_ones_are_not(n: int) -> None:
+    about_it = around(EVENT, n, 0.8)
+    # centered on their own mean they are as unlike as can be
+    assert alike(about_it, None) < 0
+    assert alike(about_it, around(COMMON, 5, 1.0).mean(axis=0)) > 0.3
+    # what all texts of a model have in common is no evidence
+    unrelated = around(COMMON, n, 1.2)
+    assert (unrelated @ unrelated.T)[0, 1] > 0.3
+    assert alike(unrelated, np.zeros(384, np.float32)) > 0.15
+    assert alike(unrelated, around(COMMON, 5, 1.0).mean(axis=0)) < 0.1
+
+
+def test_of_many_headlines_the_background_changes_next_to_nothing() -> None:
+    n = 2_000
+    some = around(COMMON, n, 1.2)
+    plain, shrunk = (
+        story_vectors(some, ["x"] * n, no_times(n), Shares(words=0.0), background=background)
+        for background in (None, around(EVENT, 5, 1.0).mean(axis=0))
+    )
+    np.testing.assert_allclose(plain @ plain.T, shrunk @ shrunk.T, atol=0.005)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_the_order_of_rows_and_the_threads_change_no_bit(dtype: type) -> None:
     n = 70_000
@@ -85,9 +124,12 @@ def test_the_order_of_rows_and_the_threads_change_no_bit(dtype: type) -> None:
     vectors = dense(n, 16).astype(dtype)
     texts = [f"headline {number}" for number in rng.integers(0, 5_000, n)]
     times = np.where(rng.random(n) < 0.1, np.nan, 1.7e9 + rng.random(n) * 900 * HOUR)
-    expected = story_vectors(vectors, texts, times, Shares(), threads=1)
+    background = dense(5, 16).mean(axis=0)
+    expected = story_vectors(vectors, texts, times, Shares(), threads=1, background=background)
     order = rng.permutation(n)
-    shuffled = story_vectors(vectors[order], [texts[i] for i in order], times[order], Shares(), threads=2)
+    shuffled = story_vectors(
+        vectors[order], [texts[i] for i in order], times[order], Shares(), threads=2, background=background
+    )
     np.testing.assert_array_equal(shuffled, expected[order])
 
 

@@ -148,6 +148,56 @@ def test_stop_words_of_several_languages_numbers_and_single_letters_are_not_keyw
     assert cluster_keywords([["the and der und les des el 2024 12 x volcano и в на من في"]], 9) == [["volcano"]]
 
 
+@pytest.mark.parametrize(
+    ("title", "word"),
+    [
+        ("Grenfell fire", "fire"),
+        ("Sudan war", "war"),
+        ("State bill on car tax", "car"),
+        ("Chinas AI chips", "AI"),
+        ("Strike in the UK", "UK"),
+        ("EU and US on trade", "EU"),
+        ("EU and US on trade", "US"),
+        ("UN aid", "UN"),
+        ("WHO warns of flu", "WHO"),
+        ("Iran warns U.S. again", "U.S."),
+        ("Men at sea", "sea"),
+        ("Война и мир в России", "война"),
+        ("76ers beat 49ers", "76ers"),
+        ("Telcos sell 5G", "5G"),
+    ],
+)
+def test_what_a_headline_is_about_is_no_stop_word(title: str, word: str) -> None:
+    assert word.casefold() in [found.casefold() for found in cluster_keywords([[title]], 9)[0]]
+
+
+def test_a_function_word_of_one_language_is_a_stop_word_in_its_own_titles_alone() -> None:
+    german = ["Der Streik der Fähren war lang", "Wie lang war der Streik", "Der Streik war lang"]
+    english = ["The war in Sudan", "Sudan war", "War in the north of Sudan"]
+    french = ["Le ferry et son capitaine", "Son ferry coule et le capitaine part"]
+    found = cluster_keywords([german, english, french], 9)
+    assert "war" not in found[0] and "war" in [word.casefold() for word in found[1]]
+    assert not any(word.casefold() == "son" for word in found[2])
+
+
+def test_dots_and_apostrophes_make_no_other_word() -> None:
+    assert cluster_keywords([["U.S. tariffs", "US tariffs", "US tariffs"]], 9) == [["tariffs", "US"]]
+    assert cluster_keywords([["O’Neal wins", "O'Neal wins", "O'Neal wins"]], 9) == [["O'Neal", "wins"]]
+    titles = ["I’m sure they don’t strike", "I'm sure we don't strike", "They’re sure you’ll strike"]
+    assert cluster_keywords([titles], 9) == [["strike", "sure"]]
+
+
+def test_ordinals_times_and_amounts_are_no_keywords() -> None:
+    assert cluster_keywords([["1st 2nd 3rd 4th 1980s 10am 5pm 20m 3bn volcano"]], 9) == [["volcano"]]
+    assert cluster_keywords([["9" * 50_000 + " volcano"]], 9) == [["volcano"]]
+
+
+def test_a_word_within_the_letters_of_another_is_a_word_of_its_own() -> None:
+    titles = ["Rain hits Ukraine", "Rain in Ukraine", "Ukraine: more rain"]
+    assert {"Ukraine", "Rain"} <= set(cluster_keywords([titles], 3)[0])
+    assert cluster_keywords([["Covid-19 spreads", "Covid-19 here", "Covid kills"]], 1) == [["Covid-19"]]
+
+
 def test_upper_and_lower_case_are_one_word_and_compounds_stay_whole() -> None:
     assert cluster_keywords([["Volcano VOLCANO volcano"]], 9) == [["volcano"]]
     assert cluster_keywords([["Volcano erupts", "Volcano", "volcano"]], 1) == [["Volcano"]]

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from job.backends.text.names import (
-    NAME_CHARS,
-    SHORT_CHARS,
-    clip,
-    is_cut,
-    name_clusters,
-    recurring_tails,
-    without_tail,
-)
+from job.backends.text.ends import clip, is_cut
+from job.backends.text.names import NAME_CHARS, SHORT_CHARS, name_clusters
 from job.backends.text.phrases import phrase_name, phrases
+from job.backends.text.tails import recurring_tails, without_tail
 
 
 def fan(n: int) -> np.ndarray:
@@ -67,6 +61,48 @@ def test_a_tail_is_removed_where_it_recurs_or_is_the_source() -> None:
     assert without_tail("Something happened | World | BBC", frozenset({"world"}), "BBC") == "Something happened"
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        *("report", "Report", "Sources", "UN", "WHO", "CEO", "for now", "Again", "except boring", "As It Happens"),
+        *("2014", "2014)", "21 more"),
+    ],
+)
+def test_what_says_who_says_so_or_since_when_is_no_outlet(tail: str) -> None:
+    titles = [f"Something happened in place {i} - {tail}" for i in range(9)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == titles[0]
+
+
+@pytest.mark.parametrize("tail", ["Reuters", "THE DAILY POST", "Le Monde", "france24.com", "新华网", "Вести", "live"])
+def test_an_outlet_may_be_of_any_script(tail: str) -> None:
+    titles = [f"Something happened in place {i} - {tail}" for i in range(9)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == "Something happened in place 0"
+
+
+def test_a_name_that_stands_in_many_titles_is_no_outlet() -> None:
+    titles = [f"Deal {i} is close, says Kremlin – Putin" for i in range(6)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == "Deal 0 is close, says Kremlin"
+    titles += [f"Putin visits place {i}" for i in range(20)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == titles[0]
+
+
+def test_of_many_titles_more_end_in_an_outlet() -> None:
+    titles = [f"Something happened in place {i} - Post" for i in range(7)]
+    assert recurring_tails([*titles, *["Other"] * 50_000]) == {"post"}
+    assert recurring_tails([*titles, *["Other"] * 80_000]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "title", ["Singer of a band (1963 - Post)", 'Minister calls talks "close - Post', "Minister: ‘It is near - Post"]
+)
+def test_no_bracket_or_quote_is_cut_through(title: str) -> None:
+    tails = frozenset({"post"})
+    assert (
+        without_tail("Minister's talks are close (again) - Post", tails, "Post") == "Minister's talks are close (again)"
+    )
+    assert without_tail(title, tails, "Post") == title
+
+
 def test_a_tail_is_kept_where_nothing_would_be_left() -> None:
     assert without_tail("Live - BBC", frozenset(), "BBC") == "Live - BBC"
 
@@ -102,8 +138,51 @@ def test_a_long_title_is_clipped_between_characters_without_an_ellipsis(text: st
 def test_clipping_ends_at_a_clause_or_a_word() -> None:
     title = "Ferry strike in Selmouth goes on for a third day: the operator threatens to go to court over the picket"
     assert clip(title, SHORT_CHARS) == "Ferry strike in Selmouth goes on for a third day"
-    assert clip("Ferry strike in Selmouth goes on for a third day because nobody gives in", 60).endswith("because")
+    assert clip("Ferry strike in Selmouth goes on for a third day because nobody gives in", 60).endswith("third day")
     assert clip(title, NAME_CHARS) == title
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        (
+            "Stocks fall after Fed official hints at faster rate rises in the U.S.",
+            "Stocks fall after Fed official hints",
+        ),
+        ("Coach killed alongside Kobe Bryant in 'crash was avoidable'", "Coach killed alongside Kobe Bryant"),
+        ("Seven dead after a ferry in Selmouth (pictured above) sinks", "Seven dead after a ferry in Selmouth"),
+        ("Why the U.S. will not pay for the dam any longer, and what", "Why the U.S. will not pay for the dam"),
+        ("Minister calls it 'done' at last night's talks on the dam", "Minister calls it 'done' at last night's talks"),
+        (
+            "'A ferry is no place for a strike of this length', they say",
+            "'A ferry is no place for a strike of this length'",
+        ),
+        ("Selmouth’s prime minister calls crews an ‘arrogant lot’", "Selmouth’s prime minister calls crews"),
+        ("Streik der Fähren in Selmouth geht weiter wegen der Regierung", "Streik der Fähren in Selmouth geht weiter"),
+        ("Ferries stand still. Crews want more money, and others too", "Ferries stand still. Crews want more money"),
+        ("Ferry crews of Selmouth vs. Operator: who has which rights", "Ferry crews of Selmouth vs. Operator"),
+        ("How the cheap, fast new ferry changes all of Selmouth's port", "How the cheap, fast new ferry changes"),
+    ],
+)
+def test_a_clipped_title_is_no_stump(title: str, name: str) -> None:
+    assert clip(title, len(name) + 8) == name
+
+
+@pytest.mark.parametrize("title", ["RomneyÃ¢â‚¬â„¢s touch pays off", "Obamaâ€™s touch pays off", "GrÃ¶ÃŸe zählt"])
+def test_a_damaged_title_is_passed_over(title: str) -> None:
+    assert named([title, "Romney's touch", "Other", "Another"])[0] == "Romney's touch"
+    assert named([title])[0] == title
+    french = "L’été « très chaud » à Orléans et à São João, «\xa0été\xa0»"
+    assert named([french, "Other", "Another"])[0] == french
+
+
+def test_the_short_name_is_of_the_same_event_as_the_name() -> None:
+    titles = ["Ferry crews walk off the job in Selmouth", "Talks fail", "Ferry crews strike", "Dam breaks"]
+    assert named(titles) == ("Ferry crews walk off the job in Selmouth", "Ferry crews strike")
+    long = "Ferry crews of Selmouth walk off the job: the operator has threatened to go to court"
+    assert named([long, "Talks fail", "Dam breaks", "The Selmouth ferry"])[1] == "The Selmouth ferry"
+    assert named([long, "Talks fail", "Dam breaks"]) == (long, "Ferry crews of Selmouth walk off the job")
+    assert named(["神舟二十号载人飞船成功发射升空", "台风登陆", "神舟二十号发射"])[1] == "神舟二十号发射"
 
 
 def test_keywords_side_by_side_are_one_phrase() -> None:
@@ -111,6 +190,13 @@ def test_keywords_side_by_side_are_one_phrase() -> None:
     assert phrases(titles, ["plane", "Airlines", "Malaysia", "MH370"]) == ["plane", "Malaysia Airlines", "MH370"]
     assert phrase_name(titles, ["Airlines", "Malaysia", "MH370", "plane"], 2) == "Malaysia Airlines · MH370"
     assert phrase_name(titles, [], 3) == ""
+
+
+def test_a_word_within_another_makes_no_phrase() -> None:
+    titles = ["Smart museum opens", "A smart museum", "Art at the museum", "Museum shows art"]
+    assert phrases(titles, ["art", "museum"]) == ["art", "museum"]
+    assert phrases(["Art museum opens", "An art museum", *titles], ["art", "museum"]) == ["art museum"]
+    assert phrases(["AI技術 大賞", "新AI技術 大賞"], ["技術", "大賞"]) == ["技術 大賞"]
 
 
 def test_words_in_a_circle_are_still_named_once() -> None:
