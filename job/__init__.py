@@ -24,9 +24,13 @@ def load(path: str | Path, *settings: str) -> "Config":
 
     Raises:
         job.runtime.errors.BadInput: all errors at once, one per line.
+        TypeError: settings that are no texts.
     """
     from job.config import load
 
+    for word in settings:
+        if not isinstance(word, str):
+            raise TypeError(f"job.load(path, 'key=value', ...): settings are texts of their own, not a {_type(word)}")
     return load(Path(path), list(settings))
 
 
@@ -35,21 +39,31 @@ def run(config: "Config", force: bool = False) -> "Result":
 
     `force`: also where memory or disk will not suffice, as estimated.
 
-    Of several ranks the first returns when the run is done, the others when their share is: there, ask for tables after
-    the launch only.
+    Warnings go to stderr, unless logging is set up. Of several ranks the first returns when the run is done, the others
+    when their share is: there, ask for tables after the launch only.
 
     In a thread other than the main one, stop signals are not handled: they end the process, and the same call again
     continues the run.
 
     Raises:
         job.runtime.errors.JobError: see there for what each kind means.
+        TypeError: `config` is no configuration.
     """
+    from job.config import Config
     from job.pipeline import run
     from job.result import Result
+    from job.runtime.log import warnings_to_stderr
     from job.runtime.ranks import resolve_ranks
 
-    run(config, force=force)
+    if not isinstance(config, Config):
+        raise TypeError(f"job.run(config): expected what job.load(path) returns, not a {_type(config)}")
+    with warnings_to_stderr():
+        run(config, force=force)
     return Result(config.run_dir, finished=resolve_ranks(config.ranks.rank, config.ranks.world).rank == 0)
+
+
+def _type(value: object) -> str:
+    return type(value).__name__
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from job.backends.tables.answer_rows import AnswerRows
 from job.data import ROWS
 from job.rows import Rows
 
@@ -33,3 +34,13 @@ def test_a_headlines_source_is_that_of_its_first_row_that_has_one(tmp_path: Path
 def test_without_rows_or_headlines_nothing_breaks(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path, [], [], [1])) == 0
     assert rows_of(tmp_path, [5], ["a"], []).headlines.tolist() == [-1]
+
+
+def test_columns_of_the_input_with_our_names_in_any_case_are_renamed(tmp_path: Path) -> None:
+    own = {"ID": ["a"], "id": [1], "Cluster": ["c"], "title": ["A"]}
+    pq.write_table(pa.table(own), tmp_path / "input.parquet")
+    rows_of(tmp_path, [7], [None], [7])
+    ours = pa.table({"id": pa.array([7], pa.int64()), "cluster": [0]})
+    answer = AnswerRows(tmp_path, ours)
+    assert answer.schema.names == ["input_ID", "input_input_id", "input_Cluster", "title", "id", "cluster"]
+    assert next(iter(answer)).to_pylist()[0]["input_input_id"] == 1

@@ -209,6 +209,7 @@ def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job_here: Run, de
     ("words", "said"),
     [
         (["new.csv", "--output", "out.txt"], "--output 'out.txt': the name must end in .csv, .jsonl, .parquet"),
+        (["new.csv", "more.csv"], "'more.csv': assign takes one NEW, a file or a glob in quotes"),
         (["new.csv", "cluster.merge_above=0.5"], "'cluster.merge_above=0.5': assign takes device"),
         (["nowhere.csv"], "input.path = 'nowhere.csv': no such file"),
         (["new.csv", "input.title=headline"], "input.title = 'headline': no such column"),

@@ -139,3 +139,32 @@ def test_a_signal_of_an_earlier_run_does_not_stop_a_later_one_in_a_thread(job: R
     thread.start()
     thread.join()
     assert found == [None]
+
+
+WARNED = """
+import logging, sys
+import job
+if sys.argv[3:]:
+    logging.basicConfig(format="mine: %(message)s")
+try:
+    job.run(job.load(sys.argv[1], f"run_dir={sys.argv[2]}/run", f"input.path={sys.argv[2]}/news.csv"))
+except job.runtime.errors.BadInput as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("words", "start"), [((), ""), (("logging",), "mine: ")])
+def test_warnings_are_shown_once(tmp_path: Path, words: tuple[str, ...], start: str) -> None:
+    (tmp_path / "news.csv").write_text("title,n\n,1\n")
+    done = python(WARNED, DEMO, tmp_path, *words)
+    assert "no usable row" in done.stdout, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "no column 'description'" in line]
+    assert line.startswith("mine: ingest: ") if start else " WARNING ingest: " in line
+    assert "run: stopped" not in done.stderr or start
+
+
+def test_what_is_no_configuration_is_an_error_that_says_what_is_one() -> None:
+    with pytest.raises(TypeError, match=r"expected what job.load\(path\) returns, not a str"):
+        package.run("run.yaml")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"settings are texts of their own, not a list"):
+        package.load(DEMO, ["run_dir=x"])  # type: ignore[arg-type]

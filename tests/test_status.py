@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, ROOT, Run, clean_environment
 
-from job.runtime.errors import JobError, Resumable
+from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.holders import holders
 from job.runtime.ranks import Ranks
 from job.runtime.rundir import RunDir
@@ -78,6 +78,29 @@ def test_watching_ends_with_a_failure_but_not_with_a_stop(copy: Path) -> None:
         assert _is_over(overview(run, [name for name in NAMES if run.marker(name)] + ["report"])) is over
 
 
+@pytest.mark.parametrize(("error", "code"), [(None, 0), (JobError("no disk"), 1), (BadInput("no title"), 2)])
+def test_watching_ends_with_the_code_of_the_run(job: Run, copy: Path, error: JobError | None, code: int) -> None:
+    if error is not None:
+        with pytest.raises(JobError), RunDir(copy).locked():
+            raise error
+    done = job("status", copy, "--watch")
+    assert done.returncode == code, done.stderr
+    assert "not running" in done.stdout
+    if error is not None:
+        assert f"error: the run failed: {error}" in done.stderr
+    assert job("status", copy).returncode == 0
+
+
+def test_watching_says_once_that_it_waits(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "job", "status", str(tmp_path / "nothing"), "--watch"]
+    with subprocess.Popen(words, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        line = watching.stderr.readline()
+        watching.kill()
+        assert "there is no run in" in line and "waiting for it" in line
+        assert watching.stderr.read() == ""
+
+
 # ---- requeue
 
 
@@ -139,3 +162,10 @@ def test_a_failure_before_the_run_folder_was_locked_is_not_started_again(requeue
     done = requeue(2)
     assert done.returncode == 1
     assert "exit code 2, before any process had the run folder" in done.stderr
+
+
+def test_a_run_that_has_ended_is_not_started_again_and_that_is_no_error(requeue: Run, tmp_path: Path) -> None:
+    ended(tmp_path, 0, None)
+    done = requeue(0)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not started again: exit code 0, the run in" in done.stdout

@@ -31,7 +31,11 @@ class AssignCommand(Command):
         parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
         parser.add_argument("new", type=Path, metavar="NEW", help="a file of headlines, with the columns of the run's")
         parser.add_argument(
-            "settings", nargs="*", metavar="key=value", help=f"over the run's: device, or of {', '.join(_SECTIONS)}"
+            "settings",
+            nargs="*",
+            default=[],
+            metavar="key=value",
+            help=f"over the run's: device, or of {', '.join(_SECTIONS)}",
         )
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help=".csv, .jsonl or .parquet; default: NEW_assigned.csv, here"
@@ -50,7 +54,10 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
         BadInput: no finished run, a setting that is not the input's or the model's, or an input that `run` refuses too.
     """
     for word in words or []:
-        key = word.partition("=")[0].strip()
+        key, equals, _ = word.partition("=")
+        key = key.strip()
+        if not equals:
+            raise BadInput(f"'{word}': assign takes one NEW, a file or a glob in quotes, such as 'news/*.csv'")
         if key != "device" and key.partition(".")[0] not in _SECTIONS:
             raise BadInput(
                 f"'{word}': assign takes device, and settings of {', '.join(_SECTIONS)}; it clusters nothing"

@@ -32,8 +32,9 @@ class Command(ABC):
 def add_config(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The arguments CONFIG and key=value."""
     parser.add_argument("config", type=Path, nargs="?" if optional else None, help="a YAML file, as in configs/")
+    # with a default, argparse does not call them required
     parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="over the file's, as in cluster.min_cluster_size=5"
+        "settings", nargs="*", default=[], metavar="key=value", help="over the file's, as in cluster.min_cluster_size=5"
     )
 
 

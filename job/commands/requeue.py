@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from job.commands.command import Command, add_config, load_config
 from job.runtime import ownership
-from job.runtime.errors import EXIT_RESUMABLE, JobError, Resumable
+from job.runtime.errors import EXIT_DONE, EXIT_RESUMABLE, JobError, Resumable
 from job.runtime.holders import Holder, how_it_ended
 from job.runtime.ranks import launch
 from job.runtime.restarts import FRUITLESS, note_stop
@@ -27,13 +27,15 @@ class RequeueCommand(Command):
         add_config(parser)
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
-        yield from ()
         run = RunDir(load_config(arguments).run_dir)
         ended = _of_this_start(run)
         wrong = [one for one in ended if one.ended is not None and one.ended["code"] not in (0, EXIT_RESUMABLE)]
         causes = [one for one in wrong if not one.because_of_others] or wrong
         if causes:
             raise JobError(f"not started again: {_list(causes)}. Mend the cause, then submit the same job again")
+        if arguments.code == EXIT_DONE:
+            yield f"not started again: exit code 0, the run in '{run.path}' has ended"
+            return
         if arguments.code != EXIT_RESUMABLE and arguments.code < _SIGNALED:
             raise JobError(
                 f"not started again: exit code {arguments.code}, before any process had the run folder: the lines "

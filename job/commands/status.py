@@ -10,7 +10,8 @@ from typing import Any
 
 from job.commands.command import Command
 from job.runtime import ownership
-from job.runtime.errors import BadInput
+from job.runtime.errors import BadInput, JobError
+from job.runtime.log import logger
 from job.runtime.rundir import RunDir
 
 _WATCH_SECONDS = 5.0
@@ -26,20 +27,30 @@ class StatusCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("run_dir", type=Path)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-        parser.add_argument("--watch", action="store_true", help="again every 5 s, until all is done or one failed")
+        parser.add_argument(
+            "--watch",
+            action="store_true",
+            help="again every 5 s, until all is done, or one failed: then with its exit code",
+        )
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
         from job.runtime.overview import overview
 
-        run, watch = RunDir(arguments.run_dir), arguments.watch
+        run, watch, waits = RunDir(arguments.run_dir), arguments.watch, False
         while True:
             stages = _stages(run, watch)
-            if stages is not None:
+            if stages is None:
+                if not waits:
+                    logger.info("status: there is no run in '%s' yet: waiting for it", run.path)
+                waits = True
+            else:
                 found = overview(run, stages)
                 if watch and not arguments.json and sys.stdout.isatty():
                     sys.stdout.write(_CLEAR)
                 yield json.dumps(found) if arguments.json else "\n".join(_lines(found))
                 if not watch or _is_over(found):
+                    if watch:
+                        _end(found)
                     return
             sys.stdout.flush()
             time.sleep(_WATCH_SECONDS)
@@ -64,6 +75,15 @@ def _is_over(found: dict[str, Any]) -> bool:
     """Whether nothing runs, and nothing will by itself: all is done, or a process failed."""
     done = all(stage["state"].startswith("done") for stage in found["stages"])
     return not found["running"] and (done or any(one["state"] == "failed" for one in found["processes"]))
+
+
+def _end(found: dict[str, Any]) -> None:
+    """Raise an error with the exit code of the process that failed first by rank, if one did."""
+    failed = [one for one in found["processes"] if one["state"] == "failed"]
+    if failed:
+        error = JobError(f"the run failed{f': {message}' if (message := failed[0]['message']) else ''}")
+        error.exit_code = failed[0]["code"]
+        raise error
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -10,10 +10,11 @@ Nothing heavy is imported. `configs/*.yaml` repeat the keys with their trade-off
 """
 
 from job.config.describe import Describe, Llm
+from job.config.input import Input
 from job.config.load import load, put_environment, resolve
 from job.config.recipes import RECIPES
 from job.config.schema import REDUCE_NEIGHBORS, SPARE_HITS, Config
-from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Store, Stories
+from job.config.sections import Cluster, Embed, Neighbors, Project, RanksConfig, Report, Store, Stories
 
 __all__ = [
     "RECIPES",

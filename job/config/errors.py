@@ -10,24 +10,28 @@ from job.runtime.secrets import without_secrets
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """All errors, one per line: path, value, what is wrong, and the valid keys where one is unknown."""
-    lines: dict[str, None] = {}
+    lines: dict[str, dict[str, None]] = {}
     for item in error.errors(include_url=False):
-        lines[_line(item, model)] = None
-    return f"{source}: {len(lines)} error{'s' if len(lines) > 1 else ''}\n" + "\n".join(f"  {line}" for line in lines)
+        where, what = _line(item, model)
+        # of a value of a union, each branch has its own error
+        lines.setdefault(where, {})[what] = None
+    text = "\n".join(f"  {where}{', or '.join(what)}" for where, what in lines.items())
+    return f"{source}: {len(lines)} error{'s' if len(lines) > 1 else ''}\n{text}"
 
 
-def _line(item: Any, model: type[BaseModel]) -> str:
+def _line(item: Any, model: type[BaseModel]) -> tuple[str, str]:
+    """Where the error is, with the value, and what is wrong."""
     location = _location(item["loc"], model)
     path = ".".join(location)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         # its value may be a secret under a wrong name
-        return f"{path}: unknown key; {_nearest(location, model)}"
+        return f"{path}: ", f"unknown key; {_nearest(location, model)}"
     if item["type"] == "missing":
-        return f"{path}: missing; give it in the file or as {path}=VALUE"
+        return f"{path}: ", f"missing; give it in the file or as {path}=VALUE"
     if not location or isinstance(item["input"], dict):
-        return f"{path}: {message}" if path else message
-    return f"{path} = {_shown(location, item['input'], model)}: {message[0].lower()}{message[1:]}"
+        return f"{path}: " if path else "", message
+    return f"{path} = {_shown(location, item['input'], model)}: ", f"{message[0].lower()}{message[1:]}"
 
 
 def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:

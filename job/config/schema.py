@@ -6,8 +6,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from job.config.describe import Describe
+from job.config.input import Input
 from job.config.recipes import expand
-from job.config.sections import Cluster, Embed, Input, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
+from job.config.sections import Cluster, Embed, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
 from job.runtime.secrets import without_secrets
 
 # UMAP's n_neighbors where it reduces vectors for clustering, as BERTopic has it

@@ -27,39 +27,6 @@ class Section(BaseModel):
         return self.model_dump(mode="json", include=names)
 
 
-class Input(Section):
-    """What is read. `path`: a file, a glob, or a list of either; None where only a collection is clustered.
-
-    `max_line_mb`: a line, or a value of Parquet, of more than so many million characters is a reject. `time`: the
-    column of publication times, as evidence that headlines belong together; `auto`: the first of the usual names that
-    the input has; None: times are not used. `source`: the column of who published it, for the tables and the names;
-    likewise. The content of the files is part of the key, not where they lie.
-    """
-
-    path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
-    title: Name = "title"
-    description: Name | None = "description"
-    time: Name | None = None
-    source: Name | None = "auto"
-    encoding: Name = "utf-8"
-    max_line_mb: int = Field(default=16, ge=1, le=2_000)
-    deduplicate: bool = True
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)
-        except LookupError:
-            raise ValueError("Python knows no such encoding; utf-8, utf-16, latin-1 and cp1252 are common") from None
-        return value
-
-    @property
-    def paths(self) -> list[str]:
-        return [self.path] if isinstance(self.path, str) else self.path or []
-
-
 class Embed(Section):
     """Which model, and how. `token_budget`: tokens per batch; None: 16,384 on a GPU, 4,096 on a CPU.
 

@@ -40,15 +40,41 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
+class _ForPeople(_Printable):
+    """Names the level from WARNING on."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        level = f"{record.levelname} " if record.levelno >= logging.WARNING else ""
+        return f"{self.formatTime(record, '%H:%M:%S')} {level}{record.message}"
+
+
+def _stderr() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: not getattr(record, "file_only", False))
+    handler.setFormatter(_ForPeople())
+    return handler
+
+
 def to_stderr() -> None:
     """Send the job's log to stderr, except messages marked `FILE_ONLY`; libraries log only critical messages."""
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda record: not getattr(record, "file_only", False))
-    handler.setFormatter(_Printable("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [_stderr()]
     quiet_libraries()
+
+
+@contextmanager
+def warnings_to_stderr() -> Iterator[None]:
+    """Within this block, send warnings to stderr, unless whoever uses the job as a library has set up logging."""
+    handler = None if logger.hasHandlers() else _stderr()
+    if handler is not None:
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        if handler is not None:
+            logger.removeHandler(handler)
 
 
 def quiet_libraries() -> None:

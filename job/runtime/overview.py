@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from job.runtime.holders import Holder
@@ -18,9 +18,9 @@ _LOG_TAIL = 4096
 def overview(run: RunDir, stages: Iterable[str]) -> dict[str, Any]:
     """The state of these stages and of the last processes, as JSON values.
 
-    `stages`: name, state (`done`, `files missing`, `not done` and the like), of finished ones finished, seconds and
-    rows, of those in shards also shards. `processes`: rank, world, process, host, since, state (`running`, `done`,
-    `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
+    `stages`: name, state (`done`, `files missing`, `files changed`, `not done` and the like), of finished ones
+    finished, seconds and rows, of those in shards also shards. `processes`: rank, world, process, host, since, state
+    (`running`, `done`, `stopped`, `failed`, `died`), code, message and log. `running`: whether one runs.
     """
     last = _last_launch(run.holders())
     processes = [_process(holder, run) for holder in last]
@@ -70,7 +70,7 @@ def _stage(run: RunDir, name: str, start: float) -> dict[str, Any]:
     marker = run.marker(name)
     if marker is not None:
         try:
-            state = "files missing" if run.problems(marker, content=False) else "done"
+            state = _state_of_files(run.problems(marker, content=False))
         except PermissionError:
             state = "done, by its marker: its files may not be read"
         rows = marker.stats.get("rows")
@@ -78,6 +78,12 @@ def _stage(run: RunDir, name: str, start: float) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "state": "not done"}
     shards = progress(run.file(SHARD_FOLDERS[name])) if name in SHARD_FOLDERS else None
     return found | ({"shards": _shards(shards, start)} if shards else {})
+
+
+def _state_of_files(problems: Mapping[str, str]) -> str:
+    if not problems:
+        return "done"
+    return "files missing" if "is missing" in problems.values() else "files changed"
 
 
 def _shards(found: dict[str, Any], start: float) -> dict[str, Any]:

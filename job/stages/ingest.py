@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import pyarrow.parquet as pq
 
 from job.backends.tables import Block, Reject, Source, shown
 from job.backends.tables import sources as publishers
-from job.backends.tables import times as publication
 from job.backends.tables.csv_answer import without_formula
 from job.backends.tables.source import as_strings
+from job.backends.tables.times import Times
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
@@ -27,22 +26,10 @@ from job.runtime.files import atomic, digest
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
-from job.stages.ingest_columns import Columns, find_columns, open_sources
+from job.stages.ingest_columns import Columns, column_of, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
+from job.stages.ingest_notes import Tally, column_notes, time_notes, warnings
 from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table
-
-# more than this share of the usable rows are worth a warning
-_FEW = 0.02
-
-
-@dataclass
-class _Tally:
-    rows: int = 0
-    rejects: Counter[str] = field(default_factory=Counter)
-    first_reject: str = ""
-    times: publication.Times = field(default_factory=publication.Times)
-    decoded_twice: int = 0
-    first_decoded_twice: str = ""
 
 
 class IngestStage(Stage):
@@ -53,7 +40,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 8
+    version = 9
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
@@ -87,7 +74,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
     """Read the input files into the run folder. `run_dir`: whose files are no input; None: the run folder's."""
     sources = open_sources(config, run_dir or run.path)
     columns = find_columns(config, sources)
-    tally = _Tally()
+    tally = Tally(times=Times(config.time_format, lambda: _all_times(sources, columns)))
     texts = _read(sources, columns, config.deduplicate, run, tally)
     if not tally.rows:
         why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
@@ -96,60 +83,42 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
     logger.info("ingest: %s rows, %s distinct headlines, %s rejects", tally.rows, len(headlines), rejected)
+    names = {key: column_of(key, columns) for key in ("title", "description", "time", "source")}
+    fallbacks = time_notes(tally, names["time"] or "")
+    if config.description is not None and names["description"] is None:
+        # logged where it was found
+        fallbacks.insert(0, "no description column: only titles are used")
     return StageResult(
         tally.rows,
         digest(headlines.ids),
-        fallbacks=_fallbacks(config, columns, tally),
-        warnings=_warnings(tally),
+        fallbacks=fallbacks,
+        warnings=[*column_notes(tally, names), *warnings(tally)],
         stats={
             "files": [str(source.path) for source in sources],
             "headlines": len(headlines),
             "copies": tally.rows - len(headlines),
             "rejects": rejected,
             "reject_reasons": dict(tally.rejects),
-            "title": columns.title,
-            "description": columns.description,
-            "time": columns.time,
-            "source": columns.source,
-            **({"rows_without_time": tally.times.unusable} if columns.time else {}),
+            **names,
+            **({"rows_without_time": tally.rows_without_time} if names["time"] else {}),
         },
     )
 
 
-def _fallbacks(config: Input, columns: Columns, tally: _Tally) -> list[str]:
-    times, found = tally.times, []
-    if times.without_zone:
-        of_column = f"{times.without_zone:,} times of column '{columns.time}'"
-        found.append(f"input.time: {of_column} name no known zone: taken as UTC")
-    if columns.time and times.unusable:
-        example = f", such as '{times.example}'" if times.example else ""
-        found.append(f"input.time: {times.unusable:,} rows have no usable time in column '{columns.time}'{example}")
-    for one in found:
-        logger.warning("ingest: %s", one)
-    if config.description is not None and columns.description is None:
-        # logged where it was found
-        found.insert(0, "no description column: only titles are used")
-    return found
+def _all_times(sources: list[Source], columns: list[Columns]) -> Iterator[pa.Array]:
+    """The files' columns of times, read by themselves."""
+    for source, mine in zip(sources, columns, strict=True):
+        if mine.time is not None:
+            for item in source.blocks():
+                if isinstance(item, Block):
+                    yield item.table[mine.time].combine_chunks()
 
 
-def _warnings(tally: _Tally) -> list[str]:
-    """What to say where more than a few rows could not be used, or are not what they were."""
-    rejected, twice, found = sum(tally.rejects.values()), tally.decoded_twice, []
-    if rejected > _FEW * tally.rows:
-        rows = f"{rejected:,} of {rejected + tally.rows:,} rows"
-        found.append(f"{rows} could not be used: see rejects.csv; the first: {tally.first_reject}")
-    if twice > _FEW * tally.rows:
-        example = " ".join(tally.first_decoded_twice.split())[:80]
-        found.append(
-            f"{twice:,} of {tally.rows:,} titles are UTF-8 once read as another encoding, such as '{example}': "
-            "their words are not found; mend the file, for example with ftfy"
-        )
-    return found
-
-
-def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDir, tally: _Tally) -> list[pa.Table]:
+def _read(
+    sources: list[Source], columns: list[Columns], deduplicate: bool, run: RunDir, tally: Tally
+) -> list[pa.Table]:
     """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`."""
-    schema = _common_schema(sources)
+    schema = _common_schema(sources, columns)
     texts: list[pa.Table] = []
     seen: Counter[str] | None = None if deduplicate else Counter()
     with ExitStack() as stack:
@@ -168,31 +137,34 @@ def _read(sources: list[Source], columns: Columns, deduplicate: bool, run: RunDi
         for number, source in enumerate(sources):
             # of a million rejects, all name the same file
             name, cell = shown(source.path), without_formula(shown(source.path))
-            for item in _checked(source, columns, tally, seen):
+            for item in _checked(source, columns[number], tally, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
                     rejects.writerow([cell, item.row, item.line or "", reason])
-                    tally.rejects[reason.split(":")[0]] += 1
-                    tally.first_reject = tally.first_reject or f"{name}, row {item.row}: {item.reason}"
+                    tally.reject(name, item, reason)
                     continue
                 block, clean, names = item
                 tally.rows += len(block.rows)
+                if columns[number].time is None:
+                    tally.untimed[name] += len(block.rows)
+                if columns[number].source is None:
+                    tally.unnamed[name] += len(block.rows)
                 texts.append(clean)
                 files = np.full(len(block.rows), number, np.int32)
                 rows_out.write_table(pa.table([clean["id"], files, block.rows, clean["time"], names], schema=ROWS))
-                input_out.write_table(_widen(block.table, schema))
+                input_out.write_table(_widen(block.table.rename_columns(columns[number].common), schema))
                 signals.check()
     return texts
 
 
-def _common_schema(sources: list[Source]) -> pa.Schema:
+def _common_schema(sources: list[Source], columns: list[Columns]) -> pa.Schema:
     """All files' columns; a column whose type differs between files becomes text."""
     fields: dict[str, pa.Field] = {}
-    for source in sources:
-        for item in source.schema:
-            known = fields.setdefault(item.name, pa.field(item.name, item.type))
+    for source, mine in zip(sources, columns, strict=True):
+        for item, name in zip(source.schema, mine.common, strict=True):
+            known = fields.setdefault(name, pa.field(name, item.type))
             if known.type != item.type:
-                fields[item.name] = pa.field(item.name, pa.string())
+                fields[name] = pa.field(name, pa.string())
     return pa.schema(fields.values())
 
 
@@ -210,7 +182,7 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, columns: Columns, tally: _Tally, seen: Counter[str] | None
+    source: Source, columns: Columns, tally: Tally, seen: Counter[str] | None
 ) -> Iterator[tuple[Block, pa.Table, pa.Array] | Reject]:
     """Each block of the source with its cleaned texts (id, title, description, text, time) and its rows' publishers;
     and the rejects."""
@@ -234,13 +206,13 @@ def _checked(
         tally.decoded_twice += len(twice)
         tally.first_decoded_twice = tally.first_decoded_twice or next(iter(twice), "")
         descriptions = pa.array([""] * len(titles), pa.string())
-        if columns.description in table.column_names:
+        if columns.description is not None:
             descriptions = clean_text(table[columns.description].combine_chunks())
             descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
-        if columns.time in table.column_names:
+        if columns.time is not None:
             times = tally.times.parse(table[columns.time].combine_chunks())
         names = pa.nulls(len(titles), pa.string())
-        if columns.source in table.column_names:
+        if columns.source is not None:
             names = publishers.source_names(table[columns.source].combine_chunks())
         yield block, texts_table(titles, descriptions, times, seen), names

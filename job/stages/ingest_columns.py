@@ -1,8 +1,8 @@
 """Which columns of the input ingest reads."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job.backends.tables import MEGA, Source, find_files, open_source, shown
@@ -23,6 +23,8 @@ _DESCRIPTIONS = (
     *("summary", "abstract", "short_description", "snippet", "excerpt", "lead", "lead_paragraph", "subtitle"),
     *("teaser", "trail_text", "standfirst"),
 )
+# what `run` and `assign` write beside the input's own
+_OURS = {"id", "cluster", "cluster_name", "probability"}
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
 # the file is not trusted, and a user may paste the command that a message names
@@ -31,12 +33,19 @@ _FOR_A_SHELL = re.compile(r"[A-Za-z0-9_.\[\]]+")
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns that are read; None where the input has none."""
+    """The names of a file's columns that are read; None where it has none. `common`: the names of all its columns in
+    the input as a whole, where a column that is read has the same spelling in all files."""
 
     title: str
     description: str | None
     time: str | None
     source: str | None
+    common: tuple[str, ...]
+
+
+def column_of(key: str, columns: Sequence[Columns]) -> str | None:
+    """The column that `input.KEY` names, as the first file that has it spells it; None where none has it."""
+    return next((name for mine in columns if (name := getattr(mine, key)) is not None), None)
 
 
 def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
@@ -49,86 +58,104 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
 
     others = [name for name in (config.time, config.source) if name not in (None, "auto")]
 
-    def opened(texts: Iterable[str]) -> list[Source]:
+    def opened(path: Path, texts: list[str]) -> Source:
         limit = config.max_line_mb * MEGA
-        return [open_source(path, config.format, config.encoding, set(texts), limit, others) for path in files]
+        return open_source(path, config.format, config.encoding, set(texts), limit, others)
 
     wanted = [name for name in (config.title, config.description) if name]
-    sources = opened(wanted)
-    spelled = [_spelled(name, sources) for name in wanted]
-    if spelled != wanted:
-        sources = opened(spelled)
-    _in_all(sources, "title", config.title, _TITLES)
+    sources = []
+    for path in files:
+        source = opened(path, wanted)
+        spelled = [find_column(name, source.schema.names) or name for name in wanted]
+        sources.append(source if spelled == wanted else opened(path, spelled))
+        _named(sources[-1], "title", config.title, _TITLES)
+        for name, problem in sources[-1].never_text.items():
+            raise BadInput(f"input.path: '{shown(path)}': {problem}{_set_inner(config, sources[-1], name)}")
     return sources
 
 
-def find_columns(config: Input, sources: list[Source]) -> Columns:
-    """The columns that are read.
+def _set_inner(config: Input, source: Source, column: str) -> str:
+    inner = first_within(column, source.texts_within)
+    key = "title" if find_column(config.title, [column]) else "description"
+    return f"; no row has text there itself: set input.{key}={inner}" if inner else "; no row has text there"
+
+
+def find_columns(config: Input, sources: list[Source]) -> list[Columns]:
+    """The columns that are read of each file.
 
     Raises:
         BadInput: a file lacks a column that the configuration names.
     """
-    title, description = _in_all(sources, "title", config.title, _TITLES), _description(config, sources)
-    for key, wanted, found in (("title", config.title, title), ("description", config.description, description)):
-        if found not in (wanted, None):
-            logger.info("ingest: input.%s = %s: column '%s'", key, wanted, found)
-    # the object that has the title is the whole row: `_source` is no publisher
-    names = [name for name in _names(sources) if not title.startswith(f"{name}.")]
-    time = _usual(config, "time", sources, names, publication.USUAL_NAMES)
-    return Columns(title, description, time, _usual(config, "source", sources, names, publishers.USUAL_NAMES))
+    found = []
+    for source in sources:
+        title = _named(source, "title", config.title, _TITLES)
+        # the object that has the title is the whole row: `_source` is no publisher
+        names = [name for name in source.schema.names if not title.startswith(f"{name}.")]
+        time = _usual(config, "time", source, names, publication.USUAL_NAMES)
+        publisher = _usual(config, "source", source, names, publishers.USUAL_NAMES)
+        found.append(Columns(title, _description(config, source), time, publisher, tuple(source.schema.names)))
+    for key, wanted in (("title", config.title), ("description", config.description)):
+        if (name := column_of(key, found)) not in (wanted, None):
+            logger.info("ingest: input.%s = %s: column '%s'", key, wanted, name)
+    for key in ("time", "source"):
+        if sources and getattr(config, key) == "auto":
+            usual = dict.fromkeys(f"column '{name}'" for mine in found if (name := getattr(mine, key)))
+            logger.info("ingest: input.%s = auto: %s", key, ", ".join(usual) or "no column of a usual name")
+    _note_descriptions(config, sources, found)
+    for source in sources:
+        if {*source.schema.names} >= _OURS:
+            logger.warning(
+                "ingest: '%s' has the columns of an answer of this job: if it is no news, leave it out of input.path",
+                shown(source.path),
+            )
+    return [replace(mine, common=_common(mine, found)) for mine in found]
 
 
-def _names(sources: list[Source]) -> list[str]:
-    return [name for source in sources for name in source.schema.names]
+def _common(mine: Columns, columns: Sequence[Columns]) -> tuple[str, ...]:
+    """The names of a file's columns, those that are read in the spelling of the first file that has them."""
+    names = list(mine.common)
+    for key in ("title", "description", "time", "source"):
+        own, first = getattr(mine, key), column_of(key, columns)
+        if own and first and first not in names and find_column(own, [first]):
+            names[mine.common.index(own)] = first
+    return tuple(names)
 
 
-def _spelled(name: str, sources: list[Source]) -> str:
-    """The name as the files spell it."""
-    return find_column(name, _names(sources)) or name
-
-
-def _without(sources: list[Source], name: str) -> list[Source]:
-    return [source for source in sources if name not in source.schema.names]
-
-
-def _in_all(sources: list[Source], key: str, wanted: str, usual: Sequence[str] = ()) -> str:
-    """The column that `input.KEY` names, as the files spell it.
+def _named(source: Source, key: str, wanted: str, usual: Sequence[str] = ()) -> str:
+    """The column that `input.KEY` names, as the file spells it.
 
     Raises:
-        BadInput: a file lacks it; of `usual` names, one that is there is what the message says to set.
+        BadInput: the file lacks it; of `usual` names, one that is there is what the message says to set.
     """
-    name = _spelled(wanted, sources)
-    without = _without(sources, name)
-    if without:
-        raise BadInput(_no_column(without[0], key, wanted, usual))
+    name = find_column(wanted, source.schema.names)
+    if name is None:
+        raise BadInput(_no_column(source, key, wanted, usual))
     return name
 
 
-def _description(config: Input, sources: list[Source]) -> str | None:
-    """The description column; None where no file has the default one: then only titles are used."""
-    if config.description is None:
-        return None
-    if config.description != Input.model_fields["description"].default:
-        return _in_all(sources, "description", config.description)
-    name = _spelled(config.description, sources)
-    without = _without(sources, name)
-    if not without:
-        return name
-    likely = _likely(without[0], name, _DESCRIPTIONS)
+def _description(config: Input, source: Source) -> str | None:
+    """The description column; None where the file does not have the default one: then only its titles are used."""
+    if config.description is None or config.description == Input.model_fields["description"].default:
+        return find_column(config.description or "", source.schema.names) if config.description else None
+    return _named(source, "description", config.description)
+
+
+def _note_descriptions(config: Input, sources: Sequence[Source], columns: Sequence[Columns]) -> None:
+    without = [source for source, mine in zip(sources, columns, strict=True) if mine.description is None]
+    if config.description is None or not without:
+        return
+    likely = _likely(without[0], config.description, _DESCRIPTIONS)
     hint = f"; if '{likely}' is one, set input.description={likely}" if likely else ""
-    path = shown(without[0].path)
-    logger.warning("ingest: no column 'description' in %s: only its titles are used%s", path, hint)
-    return name if len(without) < len(sources) else None
+    path = shown(without[0].path) + (f" and {len(without) - 1:,} more" if len(without) > 1 else "")
+    logger.warning("ingest: no column 'description' in %s: only titles are used there%s", path, hint)
 
 
-def _usual(config: Input, key: str, sources: list[Source], names: Sequence[str], usual: Sequence[str]) -> str | None:
+def _usual(config: Input, key: str, source: Source, names: Sequence[str], usual: Sequence[str]) -> str | None:
     """The column that `input.KEY` names; with `auto` that of `names` with the first of the usual names, or None."""
     wanted: str | None = getattr(config, key)
     if wanted != "auto":
-        return wanted and _in_all(sources, key, wanted)
-    found = first_usual(usual, names)
-    logger.info("ingest: input.%s = auto: %s", key, f"column '{found}'" if found else "no column of a usual name")
-    return found
+        return wanted and _named(source, key, wanted)
+    return first_usual(usual, names)
 
 
 def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:
@@ -146,6 +173,12 @@ def _first_ending(name: str, usual: Sequence[str], texts: Sequence[str]) -> str 
     return ends.get(first_usual((name, *usual), ends) or "")
 
 
+def _is_turned(source: Source) -> bool:
+    """Whether an object holds a table in another form of pandas: rows by their number, or columns, index and data."""
+    names = source.schema.names
+    return (bool(source.texts_within) and all(map(str.isdigit, names))) or {*names} == {"columns", "index", "data"}
+
+
 def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -> str:
     names = ", ".join(source.schema.names)
     has = repr(names)
@@ -156,6 +189,10 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
         rows = array_around(in_array)
         action += f"; if its rows are in '{rows}', write each on a line of its own"
         action += f": jq -c '.{rows}[]'" if _FOR_A_SHELL.fullmatch(rows) else ""
+    if _is_turned(source):
+        action = "these are no rows one after the other: with pandas, write to_json(orient='records')"
+    if "\ufffd" in names:
+        action = f"its header is in another encoding: set input.encoding=cp1252, or what it is; then {action}"
     if any(len(name) > _LONGEST_NAME for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

@@ -13,9 +13,11 @@ from job.context import Job
 from job.runtime.files import atomic
 
 NO_STORY = "(no story)"
+# characters of a title and of a keyword: many readers refuse a line of more than 2 MB
+_TITLE, _KEYWORD = 1_000, 80
 _TOPICS = (
     *("cluster", "rows", "headlines", "name", "keywords", "sources", "first_seen", "last_seen", "growth"),
-    *("theme", "topic", "theme_name", "exemplar_ids", "exemplars"),
+    *("theme", "topic", "theme_name", "exemplar_ids", "exemplars", "topic_name"),
 )
 _THEMES = ("level", "number", "theme", "name", "keywords", "clusters", "size")
 
@@ -24,17 +26,19 @@ def write_topics(job: Job) -> None:
     """One line per cluster, largest first, then one with cluster -1: headlines in none.
 
     The column `rows` adds up to the rows of the answer, less those that `store.filter` left out; `headlines` to the
-    distinct headlines. Times are UTC. What is not known is empty.
+    distinct headlines. Times are UTC. What is not known is empty. Long titles and keywords are cut.
     """
     ids, titles, totals = job.headlines.ids, job.headlines.column("title"), job.totals
-    themes = {row.number: row.name for row in job.theme_names if row.level == "theme"}
+    themes, topics = (
+        {row.number: row.name for row in job.theme_names if row.level == level} for level in ("theme", "topic")
+    )
     lines: list[list[Any]] = [
         [
             topic.cluster,
             topic.rows,
             topic.size,
-            topic.name,
-            ", ".join(topic.keywords),
+            _cut(topic.name, _TITLE),
+            _keywords(topic.keywords),
             topic.sources,
             _iso(topic.first_seen),
             _iso(topic.last_seen),
@@ -43,7 +47,8 @@ def write_topics(job: Job) -> None:
             topic.topic,
             themes.get(-1 if topic.theme is None else topic.theme),
             " ".join(str(ids[row]) for row in topic.exemplars),
-            " | ".join(titles[row] for row in topic.exemplars),
+            " | ".join(_cut(titles[row], _TITLE) for row in topic.exemplars),
+            topics.get(-1 if topic.topic is None else topic.topic),
         ]
         for topic in job.topics
     ]
@@ -65,14 +70,22 @@ def write_themes(job: Job) -> None:
             row.level,
             row.number,
             row.parent if row.parent >= 0 else row.number,
-            row.name,
-            ", ".join(row.keywords),
+            _cut(row.name, _TITLE),
+            _keywords(row.keywords),
             row.clusters,
             row.size,
         ]
         for row in job.theme_names
     ]
     _write(job.run.file("themes.csv"), _THEMES, lines)
+
+
+def _keywords(keywords: Iterable[str]) -> str:
+    return ", ".join(_cut(word, _KEYWORD) for word in keywords)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _write(path: Path, header: Iterable[str], lines: Iterable[list[Any]]) -> None:

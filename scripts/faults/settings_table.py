@@ -77,6 +77,7 @@ def _input_rows(base: Path) -> dict[str, Row]:
         "input.title": _row("input.title=story", ALL),
         "input.description": _row("input.description=null", ALL),
         "input.time": _row("input.time=null", ("ingest", *FROM_MERGE)),
+        "input.time_format": _row("input.time_format=%Y-%m-%dT%H:%M:%S%z", ROWS),
         "input.source": _row("input.source=language", ROWS),
         "input.max_line_mb": _row("input.max_line_mb=3", ROWS),
         "input.encoding": _row("input.encoding=latin-1", ALL),

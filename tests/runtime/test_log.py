@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from job.runtime.log import logger, printable, to_file
+from job.runtime.log import FILE_ONLY, logger, printable, to_file, to_stderr
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,20 @@ def test_a_log_that_cannot_be_written_is_said_once_and_stops_nothing(capsys: pyt
     said = capsys.readouterr().err
     assert said.count("log: '/dev/full' cannot be written (No space left on device)") == 1
     assert "Traceback" not in said
+
+
+def test_a_line_for_people_names_the_level_from_warning_on(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (logger.level, logger.propagate, logger.handlers[:])
+    to_stderr()
+    try:
+        logger.info("one")
+        logger.warning("two")
+        logger.error("three")
+        logger.error("four", extra=FILE_ONLY)
+    finally:
+        logger.level, logger.propagate, logger.handlers[:] = before
+    assert [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
+        "one",
+        "WARNING two",
+        "ERROR three",
+    ]

@@ -62,6 +62,17 @@ def test_the_rate_counts_from_the_start_in_whatever_time_zone_it_is_read(
     assert rates == [2.5, 2.5, 2.5]
 
 
+def test_files_that_are_missing_or_have_another_size(run: RunDir) -> None:
+    for name in ("a.txt", "b.txt"):
+        run.file(name).write_text("x")
+    run.finish("store", "key", "out", ["a.txt", "b.txt"], 1.0, {})
+    states = []
+    for change in (lambda: None, lambda: run.file("a.txt").write_text("xy"), run.file("b.txt").unlink):
+        change()
+        states.append(overview(run, ["store"])["stages"][0]["state"])
+    assert states == ["done", "files changed", "files missing"]
+
+
 def test_shards_of_other_settings_are_not_counted(run: RunDir) -> None:
     Shards(run.file("embeddings"), "other key", 60, 10).to_make()
     assert overview(run, STAGES)["stages"][1]["shards"]["done"] == 0

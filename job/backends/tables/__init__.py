@@ -4,7 +4,8 @@ The contract: `open_source` reads the head of a file and names its columns; `blo
 of the file exactly once, either in a `Block` or as a `Reject` with its reason. Records are numbered from 1,
 the header not counted. A file that cannot be read as a whole raises `BadInput`. One block is in memory at a time.
 
-Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share.
+Each format has a file of its own (csv_source, jsonl_source, parquet_source); source.py holds what they share. added.py
+has the columns that folders name.
 `find_files` says which files are read.
 `csv_answer` writes the answer as CSV.
 """
@@ -12,25 +13,16 @@ Each format has a file of its own (csv_source, jsonl_source, parquet_source); so
 from collections.abc import Collection
 from pathlib import Path
 
+from job.backends.tables.added import with_added
 from job.backends.tables.csv_source import CsvSource
 from job.backends.tables.files import find_files
 from job.backends.tables.jsonl_source import JsonlSource
+from job.backends.tables.kinds import FORMATS, format_of_name, other_kind
 from job.backends.tables.parquet_source import ParquetSource
 from job.backends.tables.source import MEGA, Block, Reject, Source, reading, shown
 from job.runtime.errors import BadInput
 
 __all__ = ["MEGA", "Block", "Reject", "Source", "find_files", "open_source", "reading", "shown"]
-
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 
 
 def open_source(
@@ -48,24 +40,25 @@ def open_source(
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
     """
-    if format == "auto":
-        format = _format_of(path)
     with reading(path):
+        problem = other_kind(path, format)
+        if problem:
+            raise BadInput(f"input.path: '{shown(path)}' {problem}")
+        if format == "auto":
+            format = _format_of(path)
         if format == "parquet":
-            return ParquetSource(path, text_columns, line_limit, others)
+            parquet = ParquetSource(path, text_columns, line_limit, others)
+            return with_added(parquet, parquet.index)
         if format == "jsonl":
-            return JsonlSource(path, encoding, text_columns, line_limit, others)
-        return CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit)
+            return with_added(JsonlSource(path, encoding, text_columns, line_limit, others))
+        return with_added(CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit))
 
 
 def _format_of(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    format = _FORMATS.get(suffixes[-1]) if suffixes else None
+    format = format_of_name(path)
     if format is None:
         raise BadInput(
-            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(_FORMATS)} (with or without .gz): "
+            f"input.path: '{shown(path)}' has none of the suffixes {', '.join(FORMATS)} (with or without .gz): "
             "set input.format to csv, tsv, jsonl or parquet"
         )
     return format

@@ -137,13 +137,14 @@ class AnswerRows:
 
 
 def _renamed(names: list[str], ours: set[str]) -> list[str]:
-    """The input's column names; one that is also ours becomes `input_NAME`."""
-    taken = set(names) | ours
+    """The input's column names; one that is also ours becomes `input_NAME`, whatever its case: to SQL, `ID` is `id`."""
+    ours = {name.casefold() for name in ours}
+    taken = {name.casefold() for name in names} | ours
     result = []
     for name in names:
         new = name
-        while new in ours or (new != name and new in taken):
+        while new.casefold() in ours or (new != name and new.casefold() in taken):
             new = f"input_{new}"
-        taken.add(new)
+        taken.add(new.casefold())
         result.append(new)
     return result

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from job.backends.tables.source import Lines, too_long
+from job.backends.tables.source import too_long
 
 MAX_RECORD_LINES = 10_000
 _MAX_RECORD_CHARS = 64_000_000
 _UNKNOWN = -1
-_UNCLOSED_REASON = "a quote that opens here is never closed"
+NEVER_CLOSED = "a quote that opens here is never closed"
 
 csv.field_size_limit(sys.maxsize)
 
@@ -30,7 +30,7 @@ class _AheadOfRecord:
     `taken`: how many lines the record has so far.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Iterable[str | None]) -> None:
         self._lines = iter(lines)
         self._read: dict[int, str | None] = {}
         self.first = 1
@@ -89,7 +89,7 @@ class CsvRecords:
     """The records of a CSV file that are not blank, header first: line number, fields, and the reason of rejection
     ("" if none). `width`: the number of fields of a record; the header may have any."""
 
-    def __init__(self, lines: Lines, delimiter: str, width: int, line_limit: int) -> None:
+    def __init__(self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int) -> None:
         self._ahead = _AheadOfRecord(lines)
         self._delimiter, self._width, self._line_limit = delimiter, width, line_limit
         self._is_header = True
@@ -140,7 +140,7 @@ class CsvRecords:
                 return escaped, ""
             # a field that starts with a quoted word and continues: only the strict reader rejects it
             fields = next(self._reader([line], strict=False))
-            reason = _UNCLOSED_REASON if fields[-1].endswith(("\n", "\r")) else ""
+            reason = NEVER_CLOSED if fields[-1].endswith(("\n", "\r")) else ""
         return fields, (self._misfit(len(fields)) if fields else "") or reason
 
     def _escaped(self, line: str) -> list[str]:
@@ -158,7 +158,7 @@ class CsvRecords:
         """As `_carefully`, of a record whose first line leaves a quote open."""
         closed = self._closed_after(start, len(line))
         if closed is None:
-            return [], _UNCLOSED_REASON
+            return [], NEVER_CLOSED
         # the last field of the first line is the open one
         reason = self._misfit(len(next(self._reader([line], strict=False))) - 1 + closed)
         if reason:

@@ -1,6 +1,7 @@
 """Reads CSV and TSV with Python's `csv`: pyarrow rejects a whole file for one bad byte, quote or field count."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,8 @@ from job.backends.tables.source import (
 )
 from job.runtime.errors import BadInput
 
+_SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+
 
 class CsvSource:
     """A CSV or TSV file with a header. All columns are text, unchanged."""
@@ -32,25 +35,37 @@ class CsvSource:
         self.path = path
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
+        self._has_separator = False
         with open_bytes(path) as raw:
-            header = next((line for line in self._lines(raw) if line is None or line.strip()), "")
+            header = self._first_line(raw)
+        if header is not None and (separator := _SEPARATOR.fullmatch(header)):
+            # Excel's own first line
+            self._has_separator, delimiter = True, separator[1]
+            with open_bytes(path) as raw:
+                header = self._first_line(raw)
         if header is None:
             raise BadInput(f"input.path: '{shown(path)}': its header is {too_long(line_limit)}")
         if not header:
             raise BadInput(f"input.path: '{shown(path)}' is empty: expected a header line with the column names")
-        if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding=utf-16")
+        if utf_16 := _utf_16(header, encoding):
+            raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding={utf_16}")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
         with open_bytes(path) as raw:
             _, names, reason = next(self._parsed(raw, 0), (0, [], "only delimiters"))
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
-        names = [name.encode("utf-8", "replace").decode() for name in names]
+        names = [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
         self.texts_within: Sequence[str] = ()
+        self.never_text: Mapping[str, str] = {}
 
-    def _lines(self, raw: IO[bytes]) -> Lines:
-        return Lines(as_text(raw, self._encoding, ""), self._line_limit)
+    def _lines(self, raw: IO[bytes]) -> Iterable[str | None]:
+        lines = Lines(as_text(raw, self._encoding, ""), self._line_limit)
+        return _without_separator(lines) if self._has_separator else lines
+
+    def _first_line(self, raw: IO[bytes]) -> str | None:
+        """The first line that is not blank; None where it is too long, "" where there is none."""
+        return next((line for line in self._lines(raw) if line is None or line.strip()), "")
 
     def blocks(self) -> Iterator[Block | Reject]:
         records: list[list[str]] = []
@@ -87,3 +102,21 @@ class CsvSource:
 
     def _parsed(self, raw: IO[bytes], width: int) -> Iterator[tuple[int, list[str], str]]:
         return iter(CsvRecords(self._lines(raw), self._delimiter, width, self._line_limit))
+
+
+def _without_separator(lines: Lines) -> Iterator[str | None]:
+    """The lines with a blank one in place of the first that is not blank, so that their numbers stay."""
+    is_before = True
+    for line in lines:
+        is_blank = line is not None and not line.strip()
+        yield line if is_blank or not is_before else "\n"
+        is_before = is_before and is_blank
+
+
+def _utf_16(header: str, encoding: str) -> str:
+    """The name of the encoding of a header that is UTF-16 and was read in `encoding`; "" for any other header."""
+    if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
+        return "utf-16"
+    if "\0" not in header:
+        return ""
+    return "utf-16-le" if header.encode(encoding, "surrogateescape").index(b"\0") % 2 else "utf-16-be"

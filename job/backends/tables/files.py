@@ -3,26 +3,33 @@
 import errno
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
+from job.backends.tables.kinds import format_of_name
 from job.backends.tables.source import shown
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
+
+_FOLDERS_LOOKED_INTO = 1_000
+_MARK = re.compile(r"(?:^|/)_")
 
 
 def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool = True) -> list[Path]:
     """The files that paths and globs name, globs expanded in sorted order; one of several names is taken once.
 
-    Files within `run_dir` are no input: a run would read its own answer. `log`: say what is left out.
+    Files that a wildcard finds with a "_" in front are left out. Files within `run_dir` are no input: a run would read
+    its own answer. `log`: say what is left out.
 
     Raises:
         BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
     """
     found: dict[tuple[int, int], Path] = {}
     for pattern in patterns:
-        here = _matches(pattern)
+        here = _matches(pattern, log)
         inside = [path for path in here if run_dir is not None and _is_within(path, run_dir)]
         if inside and (len(inside) == len(here) or Path(pattern).exists()):
             raise BadInput(
@@ -41,20 +48,20 @@ def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool =
     return list(found.values())
 
 
-def _matches(pattern: str) -> list[Path]:
+def _matches(pattern: str, log: bool) -> list[Path]:
     """The files that a path or glob names."""
     if "\0" in pattern:
         raise BadInput(f"input.path = {pattern!r}: a path holds no NUL; give a file or a glob such as 'news/*.csv'")
     try:
         here = [Path(pattern)] if Path(pattern).exists() else []
-        here = [Path(name) for name in sorted(_expanded(pattern)) if not _is_loop(name)] or here
+        here = [Path(name) for name in _data(pattern, log) if not _is_loop(name)] or here
         if not here:
             raise BadInput(f"input.path = '{shown(pattern)}': no such file; give a file or a glob such as 'news/*.csv'")
         for path in here:
             kind = path.stat().st_mode
             if stat.S_ISDIR(kind):
-                folder = shown(path)
-                raise BadInput(f"input.path = '{folder}' is a folder: name the files in it, such as '{folder}/*.csv'")
+                files = _such_as(path if path == Path(pattern) else path.parent)
+                raise BadInput(f"input.path = '{shown(path)}' is a folder: name the files in it, such as {files}")
             if not stat.S_ISREG(kind):
                 raise BadInput(f"input.path = '{shown(path)}' is no regular file: copy what it gives into a file first")
     except OSError as error:
@@ -80,6 +87,33 @@ def _expanded(pattern: str) -> Iterator[str]:
         for folder in _folders(top, seen):
             inside = _expanded(f"{glob.escape(folder)}/{tail or '*'}")
             yield from (name for name in inside if tail or not Path(name).is_dir())
+
+
+def _data(pattern: str, log: bool) -> list[str]:
+    """What the glob matches, without what a wildcard found with a "_" in front: so Spark and Hive name what is no data,
+    as `_SUCCESS` and `_delta_log/`. All, where there is nothing else."""
+    found = sorted(_expanded(pattern))
+    wildcard = re.search(r"[*?[]", pattern)
+    if wildcard is None or _MARK.search(pattern):
+        return found
+    fixed = len(pattern[: wildcard.start()].rpartition("/")[0])
+    data = [name for name in found if not _MARK.search(name[fixed:])]
+    if data and len(data) < len(found) and log:
+        left = f"{len(found) - len(data):,} files of names with _ in front are left out"
+        logger.warning("ingest: input.path = '%s': %s", shown(pattern), left)
+    return data or found
+
+
+def _such_as(folder: Path) -> str:
+    """A pattern for the files in a folder that can be read."""
+    for place, _, names in islice(os.walk(folder), _FOLDERS_LOOKED_INTO):
+        for name in sorted(names):
+            if not name.startswith((".", "_")) and format_of_name(Path(name)):
+                suffixes = Path(name).suffixes
+                suffix = "".join(suffixes[-2:] if suffixes[-1].lower() == ".gz" else suffixes[-1:])
+                inner = "" if Path(place) == folder else "**/"
+                return f"'{shown(folder)}/{inner}*{suffix}'"
+    return f"'{shown(folder)}/*.csv'"
 
 
 def _folders(top: str, seen: set[tuple[int, int]]) -> Iterator[str]:

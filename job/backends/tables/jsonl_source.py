@@ -6,7 +6,7 @@ array, as in `{"status": "ok", "articles": [...]}`, is left out.
 
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,15 @@ class JsonlSource:
         kinds: dict[str, set[str]] = {}
         first_reason = ""
         within: dict[str, None] = {}
+        no_text: dict[str, str] = {}
         for place, (line, value, reason) in enumerate(self._objects()):
             if isinstance(value, dict):
                 if place < _FOR_MESSAGES:
                     within |= dict.fromkeys(texts_within(value))
                 for key, item in value.items():
                     kinds.setdefault(key, set()).add(_json_type(item))
+                    if key in text_columns and key not in no_text and (problem := _no_text(key, item)):
+                        no_text[key] = problem
             elif not first_reason:
                 first_reason = f"line {line}: {reason or self._type_problem(value)}"
         if not kinds:
@@ -83,6 +86,9 @@ class JsonlSource:
                 f"input.path: '{shown(path)}' {problem}: expected one JSON object per line, or an array of them"
             )
         self.texts_within: Sequence[str] = tuple(within)
+        self.never_text: Mapping[str, str] = {
+            key: problem for key, problem in no_text.items() if "string" not in kinds[key]
+        }
         self.schema = pa.schema([(k, pa.string() if k in text_columns else _arrow_type(v)) for k, v in kinds.items()])
 
     def _find_arrays(self) -> set[Keys] | None:
@@ -174,11 +180,7 @@ class JsonlSource:
     def _type_problem(self, value: Any) -> str:
         if not isinstance(value, dict):
             return f"a JSON {_json_type(value)} where an object is expected"
-        for name in self._text_columns:
-            if not isinstance(item := value.get(name), str | None):
-                problem = not_text(name, f"of type {_json_type(item)}", texts_within({name: item}))
-                return f"'{name}' {problem}{_COLUMNS if _holds_columns(item) else ''}"
-        return ""
+        return next(filter(None, (_no_text(name, value.get(name)) for name in self._text_columns)), "")
 
     def _block(self, values: list[dict[str, Any]], rows: list[int], lines: list[int]) -> Block:
         # by what is there, not by row and column: every line may have keys of its own
@@ -194,6 +196,14 @@ class JsonlSource:
             for field in self.schema
         ]
         return Block(pa.Table.from_arrays(columns, schema=self.schema), rows, lines)
+
+
+def _no_text(name: str, item: Any) -> str:
+    """What is wrong with the value of a text column; "" where nothing is."""
+    if isinstance(item, str | None):
+        return ""
+    problem = not_text(name, f"of type {_json_type(item)}", texts_within({name: item}))
+    return f"'{name}' {problem}{_COLUMNS if _holds_columns(item) else ''}"
 
 
 def _checked(value: Any, text: str) -> tuple[Any, str]:

@@ -1,6 +1,6 @@
 """Reads Parquet with pyarrow, one batch of rows at a time."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from job.backends.tables.added import Index, pandas_index
 from job.backends.tables.parquet_pages import MOST_ROWS, portions
 from job.backends.tables.source import (
     Block,
@@ -31,13 +32,16 @@ _BUFFER_BYTES = 1_048_576
 class ParquetSource:
     """A Parquet file. Columns keep their types, but dictionaries and views become their plain kinds; the text columns
     become plain strings. A row with a value of more than `cell_limit` characters (bytes, where it is no text) is a
-    reject. In memory are a page of each column and the rows of a batch, however many bytes the file unpacks to."""
+    reject. In memory are a page of each column and the rows of a batch, however many bytes the file unpacks to.
+
+    `index`: that of pandas which is in the file's metadata alone."""
 
     def __init__(self, path: Path, text_columns: set[str], cell_limit: int, others: Collection[str] = ()) -> None:
         self.path, self._cell_limit = path, cell_limit
         self._state = file_state(path)
         with open_seekable(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
+        self.index: Index | None = pandas_index(schema)
         own = [field.with_name(name) for field, name in zip(schema, unique(schema.names), strict=True)]
         self._names = [field.name for field in own]
         inside = fields_within(pa.schema(own))
@@ -58,6 +62,8 @@ class ParquetSource:
                 field = field.with_type(pa.timestamp(field.type.unit, "UTC"))
             fields.append(field)
         self.schema = pa.schema(fields)
+        # those are refused above
+        self.never_text: Mapping[str, str] = {}
 
     def blocks(self) -> Iterator[Block | Reject]:
         row = 1

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +45,13 @@ class Block:
 
 
 class Source(Protocol):
-    """An input file whose columns are known. `texts_within`: names of texts within objects, for messages."""
+    """An input file whose columns are known. `texts_within`: names of texts within objects, for messages.
+    `never_text`: text columns that are no text in any row, each with what is wrong."""
 
     path: Path
     schema: pa.Schema
     texts_within: Sequence[str]
+    never_text: Mapping[str, str]
 
     def blocks(self) -> Iterator[Block | Reject]:
         """Every record exactly once, in a block or as a reject."""

@@ -3,14 +3,15 @@
 import email.utils
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from job.backends.tables.dates import SERIAL, Habits, is_number, is_serial, read_dates, seconds_of_serial
 from job.backends.tables.source import as_strings
 
 # `input.time: auto` takes the first of these that the input has
@@ -37,42 +38,82 @@ _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 
 @dataclass
 class Times:
-    """A parser that counts. `without_zone`: times taken as UTC because they name no zone that is known. `unusable`:
-    rows without a time that can be read; `example` is one of their texts."""
+    """A parser that counts. `format`: of `strptime`, in which texts are read; None: in the usual forms. `column`: all
+    of the column, which tells whether the day or the month comes first and whether numbers are Excel's; None: what is
+    parsed at once.
 
+    `without_zone`: times taken as UTC because they name no zone that is known. `serial`: numbers read as Excel's.
+    `unusable`: rows without a time that can be read; `example` is one of their texts. `undecided`: those of them whose
+    day may be the month; `undecided_example` likewise.
+    """
+
+    format: str | None = None
+    column: Callable[[], Iterable[pa.Array]] | None = None
     without_zone: int = 0
+    serial: int = 0
     unusable: int = 0
-    example: str = field(default="")
+    example: str = ""
+    undecided: int = 0
+    undecided_example: str = ""
+
+    def __post_init__(self) -> None:
+        self._habits: Habits | None = None
+        self._part: pa.Array = pa.nulls(0)
 
     def parse(self, column: pa.Array) -> npt.NDArray[np.float64]:
         """Seconds since 1970 UTC, float64 [n], NaN where there is no usable time; adds to the counts.
 
         Read are Arrow timestamps and dates; numbers, as dates where their digits are one (20140310), otherwise as
-        epoch seconds, milliseconds, microseconds or nanoseconds, told by their size; and text: ISO 8601, RFC 2822 and
-        what is like it, with AM and PM, or a number. Years before 1 and after 9999 are no usable times.
+        epoch seconds, milliseconds, microseconds or nanoseconds, told by their size, or as Excel's days; and text:
+        ISO 8601, RFC 2822 and what is like it, other dates (`dates.py`), with AM and PM, or a number. Years before 1
+        and after 9999 are no usable times.
         """
+        self._part = column
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
             if getattr(column.type, "tz", None) is None:
                 self.without_zone += len(column) - column.null_count
             seconds = _from_arrow(column)
-        elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        elif is_number(column.type) and not self.format:
             values = column.cast(pa.float64(), safe=False).fill_null(math.nan)
             seconds = np.array([self._from_number(value) for value in values.to_pylist()], np.float64)
         else:
-            seconds = np.array([self._from_text(value) for value in as_strings(column).to_pylist()], np.float64)
+            seconds = self._from_texts(as_strings(column))
         # later stages write times as dates
         seconds[~((seconds >= _FIRST) & (seconds <= _LAST))] = math.nan
         self.unusable += int(np.isnan(seconds).sum())
         return seconds
 
-    def _from_text(self, value: Any) -> float:
-        text = str(value).strip() if value is not None else ""
+    def _from_texts(self, texts: pa.Array) -> npt.NDArray[np.float64]:
+        if self.format:
+            return np.array([self._from_text(text) for text in texts.to_pylist()], np.float64)
+        dates = read_dates(texts)
+        seconds, read = dates.seconds, ~np.isnan(dates.seconds)
+        if dates.either.any():
+            day_first = self._of_column().day_first
+            if day_first is None:
+                seconds[dates.either] = math.nan
+                self.undecided += int(dates.either.sum())
+                self.undecided_example = (
+                    self.undecided_example or texts[int(dates.either.argmax())].as_py().strip()[:40]
+                )
+            elif not day_first:
+                seconds[dates.either] = dates.exchanged[dates.either]
+        self.without_zone += int((~np.isnan(seconds) & ~dates.zone).sum())
+        rest = np.flatnonzero(~read)
+        seconds[rest] = [self._from_text(text) for text in texts.take(pa.array(rest)).to_pylist()]
+        return seconds
+
+    def _from_text(self, value: str | None) -> float:
+        text = value.strip() if value is not None else ""
         if not text:
             return math.nan
-        if _NUMBER.fullmatch(text):
+        if self.format:
+            found = _from_format(text, self.format)
+        elif _NUMBER.fullmatch(text) or SERIAL.fullmatch(text):
             return self._from_number(float(text))
-        text = _TWELVE_HOURS.sub(_of_24_hours, text)
-        found = _from_iso(text) or _from_rfc(text)
+        else:
+            in_24_hours = _TWELVE_HOURS.sub(_of_24_hours, text)
+            found = _from_iso(in_24_hours) or _from_rfc(in_24_hours)
         if found is None:
             self.example = self.example or text[:40]
             return math.nan
@@ -82,16 +123,32 @@ class Times:
         found = _from_calendar(value)
         if found is not None:
             return self._seconds(found)
+        if is_serial(np.array([value])).all() and self._of_column().serial:
+            self.serial += 1
+            self.without_zone += 1
+            return seconds_of_serial(value)
         seconds = _from_epoch(value)
         if math.isnan(seconds) and not math.isnan(value):
             self.example = self.example or f"{value:.16g}"
         return seconds
+
+    def _of_column(self) -> Habits:
+        if self._habits is None:
+            self._habits = Habits.of(self.column() if self.column else [self._part])
+        return self._habits
 
     def _seconds(self, found: datetime) -> float:
         if found.tzinfo is None:
             self.without_zone += 1
             found = found.replace(tzinfo=UTC)
         return found.timestamp()
+
+
+def _from_format(text: str, format: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, format)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _from_arrow(column: pa.Array) -> npt.NDArray[np.float64]:

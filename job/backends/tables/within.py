@@ -7,6 +7,8 @@ import pyarrow as pa
 
 # objects in each other
 _DEEPEST = 3
+# how feeds, WordPress and converters from XML name the text itself, beside its type and language
+_CONTENT = ("value", "rendered", "#text", "$t", "_text", "text")
 # characters of a name
 _LONGEST = 100
 
@@ -43,8 +45,10 @@ def can_be_named(name: str) -> bool:
 
 
 def first_within(column: str, texts: Iterable[str]) -> str | None:
-    """The first of the texts that lies within this column, and in no array."""
-    return next((name for name in texts if name.startswith(f"{column}.") and not array_around(name)), None)
+    """The text that lies within this column, and in no array: of several, one of a usual name, else the first."""
+    inside = [name for name in texts if name.startswith(f"{column}.") and not array_around(name)]
+    usual = (name for key in _CONTENT for name in inside if name == f"{column}.{key}")
+    return next(usual, inside[0] if inside else None)
 
 
 def array_around(text: str) -> str:

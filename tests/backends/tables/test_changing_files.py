@@ -109,9 +109,10 @@ def test_ingest_leaves_nothing_of_a_file_that_changes(tmp_path: Path) -> None:
     run.path.mkdir()
     sources = ingest.open_sources(Input(path=str(path)))
     assert len(sources) == 1
+    columns = ingest.find_columns(Input(), sources)
     grow(path)
     with pytest.raises(BadInput, match="changed while it was read"):
-        ingest._read(sources, ingest.Columns("title", None, None, None), True, run, ingest._Tally())
+        ingest._read(sources, columns, True, run, ingest.Tally())
     assert list(run.path.iterdir()) == []
 
 

@@ -62,3 +62,26 @@ def test_a_named_file_in_the_run_folder_is_refused_and_one_of_a_glob_left_out(fo
         assert "lies in run_dir = 'run', where the run writes its own files: move the input out of it" in said
     assert find("**/*.csv", run_dir=run) == ["a.csv", "b.csv"]
     assert find("run/topics.csv", run_dir=folder / "other") == ["run/topics.csv"]
+
+
+def test_what_begins_with_an_underscore_is_left_out_unless_it_is_named(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = folder / "out"
+    (inner / "_delta_log").mkdir(parents=True)
+    for name in ("_SUCCESS", ".part.csv.crc", "part.csv", "_delta_log/0.csv"):
+        (inner / name).touch()
+    assert find("out/*.csv", "out/**/*.csv", "out/**") == ["out/part.csv"]
+    assert "input.path = 'out/**': 2 files of names with _ in front are left out" in caplog.text
+    assert find("out/_S*", "out/_delta_log/*") == ["out/_SUCCESS", "out/_delta_log/0.csv"]
+
+
+def test_a_folder_is_answered_with_the_suffix_that_is_there(folder: Path) -> None:
+    assert refused(".").endswith("such as './*.csv'")
+    for name, pattern in (("a/x.jsonl.gz", "*.jsonl.gz"), ("b/day=1/x.Parquet", "**/*.Parquet"), ("c/x.txt", "*.csv")):
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        (path.parent / "_SUCCESS.csv").touch()
+        assert refused(name[0]).endswith(f"such as '{name[0]}/{pattern}'")
+    assert refused("b/*").endswith("'b/day=1' is a folder: name the files in it, such as 'b/**/*.Parquet'")
