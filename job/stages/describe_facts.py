@@ -74,7 +74,7 @@ def time_bins(times: npt.NDArray[np.float64]) -> TimeBins | None:
     Dates without a time of day have bins of a day or more.
 
     `times` float64 [r], seconds, NaN = unknown. Single times far from all others do not stretch the bins: where the
-    outermost hundredth makes the span four times as long, it is left out.
+    outermost hundredth makes the span four times as long, and four days or hours at least, it is left out.
     """
     known = np.sort(times[np.isfinite(times)])
     if not len(known):
@@ -82,9 +82,10 @@ def time_bins(times: npt.NDArray[np.float64]) -> TimeBins | None:
     cut = max(1, int(_OUTER * len(known)))
     low, high = known[0], known[-1]
     inner = known[cut:-cut]
-    if len(inner) > 1 and inner[-1] > inner[0] and high - low > _STRETCH * (inner[-1] - inner[0]):
-        low, high = inner[0], inner[-1]
     least = _DAY if (known % _DAY == 0).all() else 0.0
+    # all others may be of one moment
+    if len(inner) > 1 and high - low > _STRETCH * max(inner[-1] - inner[0], least or _HOUR):
+        low, high = inner[0], inner[-1]
     width = next((w for w in _WIDTHS if w >= least and _bins(low, high, w) <= MAX_BINS), 0.0)
     if not width:
         width = _WIDTHS[-1] * (1 + (high - low) // (_WIDTHS[-1] * (MAX_BINS - 1)))

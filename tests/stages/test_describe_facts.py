@@ -84,6 +84,19 @@ def test_a_wrong_time_far_from_all_others_does_not_stretch_the_bins() -> None:
     assert facts.columns["first_seen"] == [86_400.0]
 
 
+def test_a_wrong_date_does_not_stretch_the_bins_where_all_others_are_of_one_date() -> None:
+    bins = time_bins(np.array([0.0] + 300 * [START]))
+    assert bins is not None
+    assert (bins.start, bins.width, bins.count, bins.outside) == (START, DAY, 1, 1)
+    moments = time_bins(np.array([0.0] + 300 * [START + 30_000]))
+    assert moments is not None
+    assert (moments.start, moments.count, moments.outside) == (START + 30_000, 1, 1)
+    # three days are near
+    near = time_bins(np.array([START - 3 * DAY] + 300 * [START]))
+    assert near is not None
+    assert (near.count, near.outside) == (4, 0)
+
+
 def test_growth_is_measured_against_all_rows_and_needs_evidence() -> None:
     # 243 rows; the last two bins hold 103 of them, the last one 53
     counts = np.array([[10] * 8, [0] * 6 + [40, 40], [40, 40] + [0] * 6, [0] * 7 + [3]])

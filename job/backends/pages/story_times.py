@@ -9,13 +9,14 @@ from job.topics import TimeBins
 
 MAX_BINS = 48
 _STRETCH = 4.0
+_HOUR, _DAY = 3_600.0, 86_400.0
 
 
 def map_bins(points: MapPoints) -> TimeBins | None:
     """`points.bins`, or 48 equal bins over the times; None where there are no times, or one time only.
 
     Single times far from all others do not stretch the bins: where the outermost hundredth makes the span four times
-    as long, it is left out.
+    as long, and four days or hours at least, it is left out.
     """
     if points.bins is not None or points.times is None:
         return points.bins
@@ -24,8 +25,11 @@ def map_bins(points: MapPoints) -> TimeBins | None:
         return None
     cut = 1 + len(known) // 100
     inner = known[cut:-cut] if len(known) > 2 * cut else known
-    if known[-1] - known[0] > _STRETCH * (inner[-1] - inner[0]) > 0:
+    least = _DAY if (known % _DAY == 0).all() else _HOUR
+    if len(inner) > 1 and known[-1] - known[0] > _STRETCH * max(inner[-1] - inner[0], least):
         known = inner
+        if known[0] == known[-1]:
+            return None
     return TimeBins(float(known[0]), float(known[-1] - known[0]) / (MAX_BINS - 1), MAX_BINS)
 
 

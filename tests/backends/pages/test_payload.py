@@ -103,11 +103,18 @@ def test_one_wrong_time_does_not_stretch_the_bins() -> None:
     assert last == times.max()
 
 
-@pytest.mark.parametrize("times", [None, np.full(240, np.nan), np.full(240, 5.0)])
+@pytest.mark.parametrize(
+    "times", [None, np.full(240, np.nan), np.full(240, 5.0), np.where(np.arange(240) == 7, 0.0, 1.7e9)]
+)
 def test_without_several_times_there_are_no_bins(times: Any) -> None:
     payload = pack(points(times=times), PLENTY)
     assert payload.about["bins"] is payload.about["period"] is None
     assert all("counts" not in story for story in stories(payload))
+
+
+def test_a_few_times_far_apart_are_all_in_the_bins() -> None:
+    about = pack(points(3, groups=0, times=1.7e9 + 86_400.0 * np.array([0, 2, 9])), PLENTY).about
+    assert about["period"] == (1.7e9, 1.7e9 + 9 * 86_400)
 
 
 def test_a_name_on_the_map_is_never_a_cut_one() -> None:
