@@ -5,17 +5,19 @@ import numpy as np
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.text.markup import without_markup
 from job.context import Job
+from job.stages.report_growing import growing_topics
 from job.topics import Topic
 
 
 def map_points(job: Job) -> MapPoints:
     """The answer as points of a map: each headline in the story in which a reader sees it."""
     headlines, rows = job.headlines, job.rows
+    growing = {topic.cluster for topic in growing_topics(job.topics)}
     times, sources = headlines.times, rows.first_source_numbers(len(headlines))
     return MapPoints(
         layout=job.layout,
         labels=job.assigned,
-        stories=[_story(topic) for topic in job.topics],
+        stories=[_story(topic, topic.cluster in growing) for topic in job.topics],
         titles=job.titles,
         descriptions=[text and without_markup(text) for text in headlines.column("description")],
         copies=headlines.table["copies"].to_numpy(),
@@ -27,7 +29,7 @@ def map_points(job: Job) -> MapPoints:
     )
 
 
-def _story(topic: Topic) -> MapStory:
+def _story(topic: Topic, growing: bool) -> MapStory:
     return MapStory(
         number=topic.cluster,
         name=topic.name,
@@ -39,6 +41,7 @@ def _story(topic: Topic) -> MapStory:
         last_seen=topic.last_seen,
         counts=topic.counts,
         growth=topic.growth,
+        growing=growing,
         theme=-1 if topic.theme is None else topic.theme,
         topic=-1 if topic.topic is None else topic.topic,
     )

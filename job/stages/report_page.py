@@ -12,12 +12,12 @@ from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
 from job.backends.tables import shown
 from job.backends.text.markup import without_markup
 from job.context import Job, Stage
+from job.stages.report_growing import growing_topics
 from job.topics import TimeBins, Topic
 
 _STORIES = 150
-_ODD = 5
-# what is called growing in the page (as in the map's list.js)
-_GROWS, _FEW_ROWS = 1.25, 5
+# in a list of the page's top
+_BRIEF = 5
 
 
 def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
@@ -25,7 +25,8 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     topics, bins = job.topics, job.time_bins
     titles, sources = job.titles, job.rows.first_sources(len(job.headlines))
     times = job.headlines.times
-    growing = _growing(topics)
+    growing = growing_topics(topics)
+    grown = {topic.cluster for topic in growing}
 
     def line(row: int) -> Line:
         source = sources[row]
@@ -34,18 +35,19 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
         )
 
     themes = [row for row in job.theme_names if row.level == "theme"]
+
+    def story(topic: Topic) -> ReportStory:
+        return _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in grown)
+
     markers = {stage.name: job.run.marker(stage.name) for stage in stages if stage.applies(job.config)}
     done = {name: marker for name, marker in markers.items() if marker is not None}
     stats = {name: dict(marker.stats) for name, marker in done.items()}
     return ReportPage(
         title=page_title(job),
         facts=_facts(job, len(topics)),
-        stories=[
-            _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in growing)
-            for topic in topics[:_STORIES]
-        ],
+        stories=[story(topic) for topic in topics[:_STORIES]],
         story_count=len(topics),
-        growing=[number for number in growing if number < _STORIES],
+        growing=[story(topic) for topic in growing[:_BRIEF]],
         odd=[line(row) for row in _odd(job)],
         themes=[ReportTheme(row.name, row.keywords, row.clusters, row.size) for row in themes],
         total_counts=_counts(job, bins) if bins else None,
@@ -85,19 +87,13 @@ def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool
     )
 
 
-def _growing(topics: list[Topic]) -> list[int]:
-    """The numbers of the growing stories, fastest first."""
-    found = [topic for topic in topics if topic.rows >= _FEW_ROWS and (topic.growth or 0) >= _GROWS]
-    return [topic.cluster for topic in sorted(found, key=lambda topic: (-(topic.growth or 0), topic.cluster))]
-
-
 def _odd(job: Job) -> list[int]:
     """Of the headlines in no story, those whose nearest neighbor is farthest."""
     lone = np.flatnonzero(job.assigned < 0)
     if not len(lone) or not job.graph.distances.shape[1]:
-        return [int(row) for row in lone[:_ODD]]
+        return [int(row) for row in lone[:_BRIEF]]
     nearest = job.graph.distances[lone, 0]
-    return [int(row) for row in lone[np.argsort(-nearest, kind="stable")[:_ODD]]]
+    return [int(row) for row in lone[np.argsort(-nearest, kind="stable")[:_BRIEF]]]
 
 
 def _counts(job: Job, bins: TimeBins) -> list[int]:

@@ -150,6 +150,7 @@ def _stories(points: MapPoints, stories: list[MapStory], labels: Ints, hues: Int
             "last": story.last_seen,
             "counts": list(story.counts) if story.counts is not None else None,
             "growth": story.growth,
+            "growing": story.growing or None,
             "theme": story.theme,
             "topic": story.topic,
         }

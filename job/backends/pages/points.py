@@ -16,8 +16,8 @@ class MapStory:
 
     `short_name`: for the map itself; None: `name`. `rows`: input rows, copies counted. `sources`: how many publish it.
     `first_seen`, `last_seen`: seconds since 1970 UTC. `counts`: rows in each of `MapPoints.bins`. `growth`: above 1
-    where the last rows are denser than the mean. What is None is computed from the points, or left out where they do
-    not have it. `theme`, `topic`: -1 = none.
+    where the last rows are denser than the mean; `growing`: whether the page says so. What is None is computed from the
+    points, or left out where they do not have it. `theme`, `topic`: -1 = none.
     """
 
     number: int
@@ -30,6 +30,7 @@ class MapStory:
     last_seen: float | None = None
     counts: Sequence[int] | None = None
     growth: float | None = None
+    growing: bool = False
     theme: int = -1
     topic: int = -1
 

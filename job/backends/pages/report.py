@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from job.backends.pages.document import as_json, document, static
 from job.backends.pages.plain import plain
 
 _TITLE_CHARS = 200
+_GROWING = '<p class="meta">Still reported at the end, with clearly more late rows than stories have on average.</p>'
 _SPARK_WIDTH, _SPARK_HEIGHT = 132, 26
 
 
@@ -56,7 +57,7 @@ class ReportTheme:
 class ReportPage:
     """Everything that the page says. `facts`: label and value. `bins`: start and width of the time bins, in seconds.
 
-    `stories`: largest first, of `story_count`; `largest`, `growing`: indices into them. `odd`: headlines that resemble
+    `stories`: largest first, of `story_count`; `growing`: fastest first, not only of those. `odd`: headlines that resemble
     no other. `stages`: name, seconds, rows per second. `hints`: what to try.
     """
 
@@ -64,7 +65,7 @@ class ReportPage:
     facts: Sequence[tuple[str, str]]
     stories: Sequence[ReportStory]
     story_count: int
-    growing: Sequence[int]
+    growing: Sequence[ReportStory]
     odd: Sequence[Line]
     themes: Sequence[ReportTheme]
     total_counts: Sequence[int] | None
@@ -102,19 +103,24 @@ def _body(page: ReportPage) -> str:
 
 
 def _glance(page: ReportPage) -> str:
-    largest = [_brief(story) for story in page.stories[:5]]
-    columns = [("Largest", largest or ["<li class='none'>No story was found.</li>"])]
+    below = {story.number for story in page.stories}
+    largest = [_brief(story, below) for story in page.stories[:5]]
+    columns = [("Largest", "", largest or ["<li class='none'>No story was found.</li>"])]
     if page.bins:
-        growing = [_brief(page.stories[i]) for i in page.growing[:5]]
-        columns.append(("Growing", growing or ["<li class='none'>No story is growing.</li>"]))
+        growing = [_brief(story, below) for story in page.growing[:5]]
+        columns.append(("Growing", _GROWING, growing or ["<li class='none'>No story is growing.</li>"]))
     odd = [f"<li>{_text(line.title)}{_meta(line)}</li>" for line in page.odd[:5]]
-    columns.append(("Like no other headline", odd or ["<li class='none'>Every headline is in a story.</li>"]))
-    lists = (f"<div><h2>{name}</h2><ol>{''.join(items)}</ol></div>" for name, items in columns)
+    columns.append(("Like no other headline", "", odd or ["<li class='none'>Every headline is in a story.</li>"]))
+    lists = (f"<div><h2>{name}</h2>{note}<ol>{''.join(items)}</ol></div>" for name, note, items in columns)
     return f'<section class="glance">{"".join(lists)}</section>'
 
 
-def _brief(story: ReportStory) -> str:
-    return f'<li><a href="#story-{story.number}">{_text(story.name)}</a><span class="meta">{_sizes(story)}</span></li>'
+def _brief(story: ReportStory, below: Container[int]) -> str:
+    """A line of the page's top. `below`: the numbers of the stories that the page has further down."""
+    name = _text(story.name)
+    if story.number in below:
+        name = f'<a href="#story-{story.number}">{name}</a>'
+    return f'<li>{name}<span class="meta">{_sizes(story)}</span></li>'
 
 
 def _sizes(story: ReportStory) -> str:

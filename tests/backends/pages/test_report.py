@@ -1,5 +1,6 @@
 """The report's page: what it says, and that a headline in it is never more than text."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def page(**changes: Any) -> ReportPage:
         "facts": [("Headlines", "1,234"), ("Stories", "8")],
         "stories": stories,
         "story_count": 12,
-        "growing": [2],
+        "growing": [stories[2]],
         "odd": quotes[3:6],
         "themes": [ReportTheme(HOSTILE[2], [HOSTILE[3]], 3, 44)],
         "total_counts": [3, 40, 20, 60],
@@ -72,6 +73,16 @@ def test_it_says_what_it_was_given(tmp_path: Path) -> None:
     assert text.count('class="growing"') == 1
     for markup in ("<img src=x", "<script>document", "<b>bold", "<a href='https"):
         assert markup not in text
+
+
+def test_a_growing_story_is_named_at_the_top_though_it_is_too_small_for_the_list(tmp_path: Path) -> None:
+    given = page()
+    small = replace(given.stories[0], number=900, name="A small fast story", growing=True)
+    write_report(replace(given, growing=[given.stories[2], small]), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "A small fast story" in text and "story-900" not in text
+    assert text.count('href="#story-2"') == 2
+    assert "Still reported at the end" in text
 
 
 def test_without_times_themes_and_stories_it_still_reads(tmp_path: Path) -> None:

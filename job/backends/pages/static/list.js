@@ -4,14 +4,13 @@ const PAGE = 60;
 const SORTS = {
   largest: { label: "Largest", of: (story, state) => state.sizeOf(story) },
   newest: { label: "Newest", of: (story) => story.last },
-  growing: { label: "Growing", of: (story) => story.growth },
+  // those that are called growing first
+  growing: {
+    label: "Growing",
+    of: (story) => (Number.isFinite(story.growth) ? story.growth + (story.growing ? 1e6 : 0) : NaN),
+    note: "Growing: still reported at the end, with clearly more late rows than stories have on average.",
+  },
 };
-// what is called growing (as in the report's page): late rows against those of all stories, and some rows
-const [GROWS, FEW_ROWS] = [1.25, 5];
-
-function grows(story) {
-  return story.growth >= GROWS && story.rows >= FEW_ROWS;
-}
 
 function makeList({ data, state, open, find }) {
   const [list, sorts] = [byId("list"), byId("sorts")];
@@ -32,13 +31,14 @@ function makeList({ data, state, open, find }) {
   }
 
   function draw() {
-    const value = (story) => SORTS[sort].of(story, state) ?? -Infinity;
+    const value = (story) => finite(SORTS[sort].of(story, state));
     const stories = data.stories.filter((story) => state.sizeOf(story) > 0);
     stories.sort((a, b) => value(b) - value(a) || state.sizeOf(b) - state.sizeOf(a) || a.number - b.number);
     items = [...stories.map((story) => () => storyItem(data, state, story, open)), ...loneItems(data, state, find)];
     drawn = 0;
     list.replaceChildren();
     list.scrollTop = 0;
+    if (SORTS[sort].note) list.append(el("li", { class: "meta note" }, SORTS[sort].note));
     more();
     if (!items.length) list.append(el("li", { class: "none" }, state.shown ? "No headline is left" : "There are no stories"));
   }
@@ -62,12 +62,14 @@ function makeList({ data, state, open, find }) {
   draw();
 }
 
+const finite = (value) => (Number.isFinite(value) ? value : -Infinity);
+
 function storyItem(data, state, story, open) {
   const facts = [counted(state.sizeOf(story), "headline")];
   if (story.sources) facts.push(counted(story.sources, "source"));
   const when = daysOf(data, story);
   if (when) facts.push(when);
-  const growth = grows(story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
+  const growth = story.growing ? [" ", el("span", { class: "growth" }, "growing")] : [];
   const text = el(
     "span",
     { class: "about" },

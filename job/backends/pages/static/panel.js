@@ -61,7 +61,7 @@ function headOf(data, story) {
   const parts = [foreign(story.name, "h2")];
   const theme = data.themes.find((item) => item.level === "theme" && item.number === story.theme);
   if (theme) parts.push(el("p", { class: "theme" }, foreign(theme.name)));
-  const growth = grows(story) ? [" ", el("span", { class: "growth" }, "growing")] : [];
+  const growth = story.growing ? [" ", el("span", { class: "growth" }, "growing")] : [];
   if (facts.length) parts.push(el("p", { class: "meta" }, facts.join(" · "), ...growth));
   if (story.counts && story.counts.length > 1) parts.push(timeline(data, story));
   if (story.keywords && story.keywords.length) {
