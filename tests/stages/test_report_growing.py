@@ -36,7 +36,7 @@ def test_the_fastest_is_first_and_one_stray_row_at_the_end_does_not_decide() -> 
     fast = 9 * [0] + [30] + 10 * [0]
     slower = 9 * [2] + [30] + 10 * [0]
     assert growing([busy, slower, fast]) == [2, 1]
-    assert growing([busy[:-1] + [1], slower, fast]) == [2, 1]
+    assert growing([[*busy[:-1], 1], slower, fast]) == [2, 1]
 
 
 def test_without_times_or_topics_none_is_growing() -> None:

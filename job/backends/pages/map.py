@@ -17,6 +17,7 @@ _SCRIPTS = (
     "highlight.js",
     "labels.js",
     "nearest.js",
+    "tooltip.js",
     "pointer.js",
     "search.js",
     "sparkline.js",

@@ -57,8 +57,8 @@ class ReportTheme:
 class ReportPage:
     """Everything that the page says. `facts`: label and value. `bins`: start and width of the time bins, in seconds.
 
-    `stories`: largest first, of `story_count`; `growing`: fastest first, not only of those. `odd`: headlines that resemble
-    no other. `stages`: name, seconds, rows per second. `hints`: what to try.
+    `stories`: largest first, of `story_count`; `growing`: fastest first, not only of those. `odd`: headlines that
+    resemble no other. `stages`: name, seconds, rows per second. `hints`: what to try.
     """
 
     title: str

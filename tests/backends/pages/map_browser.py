@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from browser import CHROMIUM, Page
@@ -68,6 +69,22 @@ def ranges(page: Page) -> list[float]:
         "(l => [...l.xaxis.range, ...l.yaxis.range])(document.getElementById('plot')._fullLayout)"
     )
     return found
+
+
+def on_screen(page: Page, layout: Any, row: int) -> tuple[float, float]:
+    """Where the point of a row lies in a map of two dimensions. `layout` float32 [n, 2]."""
+    left, top, right, bottom = box(page, "#map")
+    x0, x1, y0, y1 = ranges(page)
+    x, y = ((layout[row] - layout.min(axis=0)) / (layout.max(axis=0) - layout.min(axis=0))).tolist()
+    return left + (x - x0) / (x1 - x0) * (right - left), top + (y1 - y) / (y1 - y0) * (bottom - top)
+
+
+def tap(page: Page, x: float, y: float) -> None:
+    """A finger that trembles by a pixel."""
+    page.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+    page.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": x + 1, "y": y}])
+    page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    page.settle(0.4)
 
 
 def pixels(page: Page, color: tuple[int, int, int]) -> int:

@@ -2,6 +2,8 @@
 
 // of the points' places, which go from 0 to 1; below is room for the buttons
 const [HOME_X, HOME_Y] = [[-0.05, 1.05], [-0.1, 1.05]];
+// of what the screen shows
+const LARGEST = 4;
 
 function flatView(plot, data) {
   const view = { flat: true, width: 1, height: 1, x0: HOME_X[0], x1: HOME_X[1], y0: HOME_Y[0], y1: HOME_Y[1] };
@@ -31,13 +33,17 @@ function flatView(plot, data) {
 
   const go = (x0, x1, y0, y1) => Plotly.relayout(plot, { "xaxis.range": [x0, x1], "yaxis.range": [y0, y1] });
   view.home = () => go(...HOME_X, ...HOME_Y);
-  view.zoomBy = (factor) => {
+  // around the place (px, py) of the screen, which stays there, or around its middle
+  view.zoomBy = (factor, px, py) => {
     view.refresh();
-    const [x, y] = [(view.x0 + view.x1) / 2, (view.y0 + view.y1) / 2];
-    const w = Math.min(Math.max((view.x1 - view.x0) / factor, smallest), 4) / 2;
-    const h = Math.min(Math.max((view.y1 - view.y0) / factor, smallest), 4) / 2;
-    return go(x - w, x + w, y - h, y + h);
+    const [right, down] = [(px ?? view.width / 2) / view.width, (py ?? view.height / 2) / view.height];
+    const [width, height] = [view.x1 - view.x0, view.y1 - view.y0];
+    const [w, h] = [width, height].map((span) => Math.min(Math.max(span / factor, smallest), LARGEST));
+    const [x0, y1] = [view.x0 + right * (width - w), view.y1 - down * (height - h)];
+    return go(x0, x0 + w, y1 - h, y1);
   };
+  // whether the map cannot be zoomed further in, or out
+  view.ends = (inward) => (inward ? view.x1 - view.x0 <= smallest : view.x1 - view.x0 >= LARGEST);
   view.panBy = (right, up) => {
     view.refresh();
     const [dx, dy] = [(view.x1 - view.x0) * right, (view.y1 - view.y0) * up];

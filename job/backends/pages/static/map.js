@@ -15,7 +15,7 @@ async function start() {
   let moved = () => {};
   makeBrush(parts);
   const view = (parts.view = viewOf(plot, data));
-  parts.nearest = makeNearest(data, view, state);
+  Object.assign(parts, makeNearest(data, view, state));
   parts.highlight = makeHighlight(byId("highlight"), plot, data, view, state);
   parts.labels = makeLabels(byId("labels"), data, view, state, () => obstaclesOn(map));
   if (view.flat) {
@@ -75,7 +75,7 @@ function actions(parts) {
     find: async (row) => {
       await view.flyTo([row]);
       view.refresh();
-      parts.tip.show(row);
+      if (state.visible(row)) parts.tip.show(row);
     },
   };
 }

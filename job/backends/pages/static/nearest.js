@@ -1,11 +1,10 @@
-// The point under the pointer. In two dimensions by a grid over the points, so that a move over a blank spot costs
-// nothing; in three by looking at all of them.
+// The points in a part of the screen, and the one under the pointer. In two dimensions by a grid over the points, so that
+// a move over a blank spot costs nothing; in three by looking at all of them.
 
 function makeNearest(data, view, state) {
   const side = Math.max(1, Math.min(1024, Math.round(Math.sqrt(data.n / 2))));
   const cell = (value) => Math.min(side - 1, Math.max(0, Math.floor(value * side)));
   const place = [0, 0];
-  const visible = (row) => (state.shown ? state.shown[row] : state.noise || row < data.noiseStart);
   let starts = null;
   let rows = null;
 
@@ -19,33 +18,33 @@ function makeNearest(data, view, state) {
     for (let row = 0; row < data.n; row++) rows[next[cellOf(row)]++] = row;
   }
 
-  function flat(px, py, radius) {
+  // Calls `visit` with each row that is left in this box of the screen, and its place.
+  function inBox({ left, top, right, bottom }, visit) {
+    const look = (row) => {
+      if (!state.visible(row) || !view.place(data.x[row], data.y[row], data.z && data.z[row], place)) return;
+      const [x, y] = place;
+      if (x >= left && x <= right && y >= top && y <= bottom) visit(row, x, y);
+    };
+    if (!view.flat) {
+      for (let row = 0; row < data.n; row++) look(row);
+      return;
+    }
     if (!starts) build();
     const [sx, sy] = [(view.x1 - view.x0) / view.width, (view.y1 - view.y0) / view.height];
-    const [x, y] = [view.x0 + px * sx, view.y1 - py * sy];
-    let best = -1;
-    let least = radius * radius;
-    for (let j = cell(y - radius * sy); j <= cell(y + radius * sy); j++) {
-      const row0 = j * side;
-      for (let k = starts[row0 + cell(x - radius * sx)]; k < starts[row0 + cell(x + radius * sx) + 1]; k++) {
-        const row = rows[k];
-        const [dx, dy] = [(data.x[row] - x) / sx, (data.y[row] - y) / sy];
-        const d = dx * dx + dy * dy;
-        if (d < least && visible(row)) [best, least] = [row, d];
-      }
+    const [first, last] = [cell(view.x0 + left * sx), cell(view.x0 + right * sx)];
+    for (let j = cell(view.y1 - bottom * sy); j <= cell(view.y1 - top * sy); j++) {
+      for (let k = starts[j * side + first]; k < starts[j * side + last + 1]; k++) look(rows[k]);
     }
-    return best;
   }
 
-  function deep(px, py, radius) {
+  function nearest(px, py, radius) {
     let best = -1;
     let least = radius * radius;
-    for (let row = 0; row < data.n; row++) {
-      if (!visible(row) || !view.place(data.x[row], data.y[row], data.z[row], place)) continue;
-      const d = (place[0] - px) ** 2 + (place[1] - py) ** 2;
+    inBox({ left: px - radius, top: py - radius, right: px + radius, bottom: py + radius }, (row, x, y) => {
+      const d = (x - px) ** 2 + (y - py) ** 2;
       if (d < least) [best, least] = [row, d];
-    }
+    });
     return best;
   }
-  return view.flat ? flat : deep;
+  return { nearest, inBox };
 }

@@ -1,12 +1,15 @@
 // The map in three dimensions: the same functions as the flat view's, by the camera of Plotly's scene.
 
+// of the camera from what it looks at
+const [NEAREST, FARTHEST] = [0.02, 6];
+
 function spaceView(plot, data) {
   const view = { flat: false, width: 1, height: 1, matrix: null };
-  const eye = { x: 1.0, y: 1.0, z: 0.7 };
+  const [eye, up] = [{ x: 1.0, y: 1.0, z: 0.7 }, { x: 0, y: 0, z: 1 }];
 
   view.layout = () => {
     const axis = { visible: false, showspikes: false, range: [0, 1] };
-    const camera = { eye, center: { x: 0, y: 0, z: 0 } };
+    const camera = { eye, up, center: { x: 0, y: 0, z: 0 } };
     return { scene: { xaxis: axis, yaxis: { ...axis }, zaxis: { ...axis }, aspectmode: "cube", camera } };
   };
   view.trace = (rows) => ({
@@ -39,19 +42,29 @@ function spaceView(plot, data) {
     return { x: at.x - center.x, y: at.y - center.y, z: at.z - center.z };
   };
   view.zoom = () => length(eye) / length(from());
-  const go = (center, away) => {
+  // a drag tilts the camera: `upright` turns it back
+  const go = (center, away, upright = false) => {
     const at = { x: center.x + away.x, y: center.y + away.y, z: center.z + away.z };
-    return Plotly.relayout(plot, { "scene.camera.center": center, "scene.camera.eye": at });
+    const changes = { "scene.camera.center": center, "scene.camera.eye": at };
+    return Plotly.relayout(plot, upright ? { ...changes, "scene.camera.up": up } : changes);
   };
   const scaled = (v, by) => ({ x: v.x * by, y: v.y * by, z: v.z * by });
-  view.home = () => go({ x: 0, y: 0, z: 0 }, eye);
-  view.zoomBy = (factor) => go(camera().center, scaled(from(), 1 / factor));
-  // arrow keys turn the scene: a step to the right is a tenth of a turn
-  view.panBy = (right, up) => {
-    const { x, y, z } = from();
-    const angle = right * 2;
-    const turned = { x: x * Math.cos(angle) - y * Math.sin(angle), y: x * Math.sin(angle) + y * Math.cos(angle) };
-    return go(camera().center, { ...turned, z: z + up });
+  view.home = () => go({ x: 0, y: 0, z: 0 }, eye, true);
+  view.zoomBy = (factor) => {
+    const away = from();
+    const to = Math.min(Math.max(length(away) / factor, NEAREST), FARTHEST);
+    return go(camera().center, scaled(away, to / length(away)));
+  };
+  // whether the camera cannot go nearer, or farther
+  view.ends = (inward) => (inward ? length(from()) <= NEAREST : length(from()) >= FARTHEST);
+  // arrow keys turn the scene at the same distance, up to its poles
+  view.panBy = (right, upward) => {
+    const away = from();
+    const distance = length(away);
+    const around = Math.atan2(away.y, away.x) + 2 * right;
+    const down = Math.min(Math.max(Math.acos(away.z / distance) - 2 * upward, 0.05), Math.PI - 0.05);
+    const [flat, z] = [distance * Math.sin(down), distance * Math.cos(down)];
+    return go(camera().center, { x: flat * Math.cos(around), y: flat * Math.sin(around), z }, true);
   };
   view.flyTo = (rows) => {
     const at = [data.x, data.y, data.z].map((values) => middle(values, rows));

@@ -12,6 +12,8 @@ function makeState(data) {
     if ("hits" in changes || "range" in changes || "noise" in changes) filter(data, state);
     listeners.forEach((listener) => listener(changes));
   };
+  // whether a row is left: a point can be pointed at, and its text shown
+  state.visible = (row) => (state.shown ? state.shown[row] > 0 : state.noise || row < data.noiseStart);
   state.sizeOf = (story) => (state.perStory ? state.perStory[story.number] : story.size);
   filter(data, state);
   return state;
