@@ -18,9 +18,11 @@ import numpy.typing as npt
 from job.backends.pages.plain import plain
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.pages.story_times import map_bins, with_times
-from job.data import Ids, Ints
+from job.data import Floats, Ids, Ints
 
 HUES = 10
+# neighbors of a theme that its hue is compared with
+_NEAR = 40
 TITLE_CHARS, DESCRIPTION_CHARS, NAME_CHARS, SOURCE_CHARS = 400, 300, 400, 80
 # texts that a page has even where its points alone exceed the limit
 MIN_TEXTS = 1_000
@@ -91,19 +93,47 @@ def _order(points: MapPoints, hues: Ints) -> Ids:
 
 
 def _story_hues(points: MapPoints) -> Ints:
-    """The hue of each story, int32 [c + 1]: that of its theme, or by number; the last one serves noise's label -1."""
-    numbers = [story.theme if story.theme >= 0 else story.number for story in points.stories]
-    return np.array([*(number % HUES for number in numbers), 0], np.int32)
+    """The hue of each story, int32 [c + 1]: that of its theme, or its own; the last one serves noise's label -1."""
+    groups = [("theme", s.theme) if s.theme >= 0 else ("story", s.number) for s in points.stories]
+    names = sorted(set(groups), key=lambda group: (group[0] == "story", group[1]))
+    if not names:
+        return np.zeros(1, np.int32)
+    numbers = {group: number for number, group in enumerate(names)}
+    group_of = np.array([numbers[group] for group in groups])
+    inside = points.labels >= 0
+    members = group_of[points.labels[inside]]
+    sizes = np.maximum(np.bincount(members, minlength=len(names)), 1)
+    places = np.stack([np.bincount(members, axis, len(names)) / sizes for axis in points.layout[inside].T], axis=1)
+    return np.append(spread_hues(places)[group_of], 0).astype(np.int32)
+
+
+def spread_hues(places: Floats) -> Ints:
+    """A hue for each place float [g, 2 or 3], int32 [g]: each of the first `HUES` has its own, and each later one that
+    of which the nearest place before it is farthest."""
+    from scipy.spatial import cKDTree
+
+    nearest = cKDTree(places).query(places, min(_NEAR, len(places)))[1].reshape(len(places), -1)
+    hues, used = np.full(len(places), -1, np.int32), np.zeros(HUES, np.int64)
+    for place, others in enumerate(nearest):
+        # how many other places are nearer than the first one of a hue
+        rank = np.full(HUES, len(places))
+        for at in reversed(range(len(others))):
+            if hues[others[at]] >= 0:
+                rank[hues[others[at]]] = at
+        hue = int(np.lexsort((used, -rank))[0])
+        hues[place] = hue
+        used[hue] += 1
+    return hues
 
 
 def _columns(points: MapPoints, order: Ids) -> tuple[Columns, dict[str, float] | None]:
     """The columns of whole numbers, and what times are measured in: seconds = `start` + (value - 1) `unit`."""
     columns: Columns = []
     for axis, values in zip("xyz", points.layout[order].T.astype(np.float64), strict=False):
-        low = values.min(initial=np.inf)
-        span = max(values.max(initial=-np.inf) - low, 1e-12)
-        steps = 256**_PLACE_BYTES - 1
-        columns.append((axis, _PLACE_BYTES, np.round((values - low) / span * steps).astype(np.int64)))
+        low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+        # where all lie on a line, it is in the middle
+        shares = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+        columns.append((axis, _PLACE_BYTES, np.round(shares * (256**_PLACE_BYTES - 1)).astype(np.int64)))
     if (points.copies > 1).any():
         columns.append(("copies", _NUMBER_BYTES, points.copies[order].astype(np.int64)))
     if points.sources is not None:

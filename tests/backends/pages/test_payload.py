@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from map_points import hostile, points
 
-from job.backends.pages.payload import MIN_TEXTS, Payload, pack, stratified_sample
+from job.backends.pages.payload import HUES, MIN_TEXTS, Payload, pack, spread_hues, stratified_sample
 from job.backends.pages.points import MapStory
 from job.runtime.errors import JobError
 
@@ -171,6 +171,33 @@ def test_next_to_nothing_is_a_map(n: int) -> None:
     payload = pack(points(n, groups=0), PLENTY)
     assert payload.about["points"] == n == payload.about["noise"]
     assert len(columns(payload)["x"]) == n
+
+
+def test_headlines_on_a_line_lie_in_the_middle_of_the_map() -> None:
+    layout = np.array([[3, 1], [3, 2], [3, 4]], np.float32)
+    found = columns(pack(points(3, groups=0, layout=layout), PLENTY))
+    assert set(found["x"]) == {round(0.5 * (256**3 - 1))}
+    assert (found["y"].min(), found["y"].max()) == (0, 256**3 - 1)
+
+
+def test_neighbors_have_different_colors_and_each_of_the_first_has_its_own() -> None:
+    rng = np.random.default_rng(3)
+    assert list(spread_hues(rng.random((1, 3)))) == [0]
+    for count in (HUES, 60, 700):
+        places = rng.random((count, 2))
+        hues = spread_hues(places)
+        assert len(set(hues[:HUES])) == min(count, HUES)
+        distances = np.hypot(*(places[:, None] - places[None]).T) + np.eye(count) * 9
+        nearest = np.argsort(distances, axis=1)[:, :3]
+        assert (hues[nearest] != hues[:, None]).all()
+        assert np.bincount(hues).max() <= max(1, 0.2 * count)
+
+
+def test_the_stories_of_a_theme_have_its_color() -> None:
+    found = stories(pack(points(600, groups=30), PLENTY))
+    assert [story["hue"] for story in found] == [number % 3 for number in range(30)]
+    apart = stories(pack(points(600, groups=30, stories=[MapStory(s, "name") for s in range(30)]), PLENTY))
+    assert {story["hue"] for story in apart} == set(range(HUES))
 
 
 def test_columns_that_do_not_fit_are_refused() -> None:
