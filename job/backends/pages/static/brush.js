@@ -73,7 +73,7 @@ function makeBrush({ data, state }) {
   choose(null);
 }
 
-// A drag makes a range, moves one that it starts in, or moves an end that it starts on; a click clears it.
+// A drag makes a range, moves one that it starts in, or moves an end that it starts on; a click beside the ends clears it.
 function watchDrags(track, at, current, choose, count) {
   let drag = null;
   track.addEventListener("pointerdown", (event) => {
@@ -82,8 +82,10 @@ function watchDrags(track, at, current, choose, count) {
     const from = at(event);
     const near = (12 / track.clientWidth) * count;
     const whole = last - first >= count;
+    const handle = event.target.closest(".handle");
     let kind = "new";
-    if (!whole && Math.abs(from - first) < near) kind = "first";
+    if (handle) kind = handle.classList.contains("first") ? "first" : "last";
+    else if (!whole && Math.abs(from - first) < near) kind = "first";
     else if (!whole && Math.abs(from - last) < near) kind = "last";
     else if (!whole && from > first && from < last) kind = "move";
     drag = { kind, from, first, last, moved: false };
@@ -105,7 +107,7 @@ function watchDrags(track, at, current, choose, count) {
   });
   for (const end of ["pointerup", "pointercancel"]) {
     track.addEventListener(end, () => {
-      if (drag && !drag.moved) choose(null);
+      if (drag && !drag.moved && (drag.kind === "new" || drag.kind === "move")) choose(null);
       drag = null;
     });
   }
