@@ -21,6 +21,7 @@ _SCRIPTS = (
     "pointer.js",
     "search.js",
     "sparkline.js",
+    "rove.js",
     "list.js",
     "panel.js",
     "brush.js",

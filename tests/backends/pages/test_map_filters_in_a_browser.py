@@ -1,9 +1,24 @@
 """The map in a real browser: the search, the list, a story's panel, the time line."""
 
 import numpy as np
-from map_browser import NOISE, Open, box, click, in_a_browser, is_quiet, pixels, ranges, search, slow, texts
+import pytest
+from map_browser import (
+    NOISE,
+    Open,
+    box,
+    click,
+    in_a_browser,
+    is_quiet,
+    on_screen,
+    pixels,
+    ranges,
+    search,
+    slow,
+    texts,
+)
 from map_points import points
 
+from job.backends.pages.points import MapStory
 from job.topics import TimeBins
 
 pytestmark = in_a_browser
@@ -83,7 +98,8 @@ def test_the_brush_leaves_only_headlines_of_its_range(opened: Open) -> None:
     left, top, right, bottom = box(page, ".track")
     y = (top + bottom) / 2
     found = "parseInt(document.getElementById('found').textContent)"
-    page.drag((left + 2, y), (left + (right - left) / 3, y))
+    # beside the handle of its start
+    page.drag((left + 8, y), (left + (right - left) / 3, y))
     page.wait(f"{found} >= 70 && {found} <= 90")
     assert texts(page, "#brush button") == ["All times"]
     click(page, "#list .story")
@@ -94,6 +110,100 @@ def test_the_brush_leaves_only_headlines_of_its_range(opened: Open) -> None:
     page.press("PageDown", 34)
     page.wait(f"{found} < 240")
     assert is_quiet(page)
+
+
+def test_each_end_of_the_time_line_is_dragged_from_the_start_and_a_click_on_it_keeps_the_range(opened: Open) -> None:
+    page = opened(points())
+    left, top, right, bottom = box(page, ".track")
+    y, third = (top + bottom) / 2, (right - left) / 3
+    window = "(s => [s.left, s.width].map(parseFloat))(document.querySelector('.window').style)"
+    page.drag((left + 1, y), (left + third, y))
+    page.settle(0.3)
+    assert page.evaluate(window) == pytest.approx([100 / 3, 200 / 3], abs=2.2)
+    click(page, ".handle.first")
+    assert page.evaluate(window) == pytest.approx([100 / 3, 200 / 3], abs=2.2)
+    page.drag((right - 1, y), (right - third, y))
+    page.settle(0.3)
+    assert page.evaluate(window) == pytest.approx([100 / 3, 100 / 3], abs=4.2)
+    page.click((left + right) / 2, y)
+    page.settle(0.3)
+    assert texts(page, "#brush button") == []
+
+
+def test_what_a_time_range_or_the_switch_leaves_is_in_the_list(opened: Open) -> None:
+    # one story that ends before the noise begins
+    shown = points(
+        40, groups=1, times=1.714e9 + np.arange(40) * 3_600.0, labels=np.array([0] * 36 + [-1] * 4, np.int32)
+    )
+    page = opened(shown)
+    assert texts(page, "#list .row") == []
+    left, top, right, bottom = box(page, ".track")
+    page.drag((right - 1, (top + bottom) / 2), (left + (right - left) * 0.5, (top + bottom) / 2))
+    page.settle(0.3)
+    (text,) = texts(page, "#list .story .meta")
+    assert text.split("\n")[0].endswith(" of 36 headlines")
+    assert texts(page, "#list .sparkline") == []
+    click(page, "#brush button")
+    page.drag((left + 1, (top + bottom) / 2), (right - (right - left) * 0.08, (top + bottom) / 2))
+    page.settle(0.3)
+    assert texts(page, "#list .heading") == ["In no story"]
+    assert len(texts(page, "#list .row")) == int(texts(page, "#found")[0].split()[0]) > 0
+    click(page, "#noise")
+    assert texts(page, "#list .row") == [] and texts(page, "#list .none") == ["No headline is left"]
+    click(page, "#noise")
+    assert len(texts(page, "#list .row")) > 0
+
+
+def test_the_list_is_one_stop_of_the_tab_key_and_names_a_story_as_the_map_does(opened: Open) -> None:
+    stories = [
+        MapStory(s, f"The whole long name of story {s}", short_name=f"Story {s}", growth=2.0 - s / 10, growing=s == 5)
+        for s in range(12)
+    ]
+    page = opened(points(stories=stories))
+    assert all(name.startswith("Story ") for name in texts(page, ".of-story:not(.off)"))
+    assert all(name.startswith("Story ") for name in texts(page, ".story-name"))
+    assert texts(page, "#list .note") == []
+    click(page, "[data-sort=growing]")
+    assert texts(page, ".story-name")[:3] == ["Story 5", "Story 0", "Story 1"]
+    assert texts(page, "#list .growth") == ["growing"]
+    assert "late rows" in texts(page, "#list .note")[0]
+    page.press("Tab", 9)
+    for key, wanted in (("End", "Story 11"), ("ArrowUp", "Story 10"), ("Home", "Story 5"), ("ArrowDown", "Story 0")):
+        if key == "End":
+            assert page.evaluate("document.activeElement.innerText").startswith("Story 5")
+        page.press(key)
+        assert page.evaluate("document.activeElement.innerText").startswith(wanted)
+    page.press("Tab", 9)
+    assert page.evaluate("document.activeElement.id") == "map"
+    click(page, "#list .story")
+    assert texts(page, "#panel h2") == ["The whole long name of story 5"]
+    assert texts(page, "#panel .short") == ["On the map: Story 5"]
+
+
+def test_a_part_in_quotes_is_searched_as_it_stands_and_the_map_goes_to_what_is_found(opened: Open) -> None:
+    shown = points(titles=[f"He said “row {row} is {row % 7}” today" for row in range(240)], descriptions=[None] * 240)
+    page = opened(shown)
+    for words, count in (('"row 3 is"', 1), ("“row 3 is”", 1), ("«row 3 is 3» said", 1), ('"is row"', 0)):
+        search(page, words)
+        assert texts(page, "#found") == ["1 headline in 1 story" if count else "Nothing found"], words
+    # a quote that is not closed yet
+    search(page, 'said "row 3')
+    assert int(texts(page, "#found")[0].split()[0]) > 20
+    search(page, '"row 101 is"')
+    home = ranges(page)
+    x, y = on_screen(page, shown.layout, 101)
+    outer = box(page, "#map")
+    assert outer[0] < x < outer[2] and outer[1] < y < outer[3]
+    # far away from it
+    page.evaluate("document.getElementById('map').focus()")
+    for _ in range(8):
+        page.press("ArrowRight", 39)
+    page.settle(0.4)
+    assert ranges(page)[0] > home[1]
+    search(page, '"row 102 is"')
+    page.settle(0.4)
+    x, y = on_screen(page, shown.layout, 102)
+    assert outer[0] < x < outer[2] and outer[1] < y < outer[3]
 
 
 @slow

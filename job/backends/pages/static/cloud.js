@@ -6,7 +6,13 @@ const NOISE_COLOR = "#8f949c";
 
 const pointSize = (n) => (n < 1500 ? 8 : n < 8000 ? 6 : n < 40000 ? 4.5 : 3);
 
-const viewOf = (plot, data) => (data.z && data.n ? spaceView(plot, data) : flatView(plot, data));
+function hasWebGL() {
+  const canvas = document.createElement("canvas");
+  return Boolean(canvas.getContext("webgl2") || canvas.getContext("webgl"));
+}
+
+// Without WebGL, points of three dimensions are shown by two of them.
+const viewOf = (plot, data, webgl) => (data.z && data.n && webgl ? spaceView(plot, data) : flatView(plot, data));
 
 // Plotly lies in the page as text, because reading it takes a second: the first picture stands before it runs.
 function runPlotly() {
@@ -17,8 +23,8 @@ function runPlotly() {
   document.head.append(script);
 }
 
-// Draws the points; `moved` is called whenever the view changes.
-async function drawCloud(plot, data, view, moved) {
+// Draws the points; `moved` is called whenever the view changes. Without WebGL Plotly draws none, and only moves the view.
+async function drawCloud(plot, data, view, webgl, moved) {
   const size = pointSize(data.n) * (view.flat ? 1 : 0.5);
   const traces = [];
   let start = 0;
@@ -27,7 +33,7 @@ async function drawCloud(plot, data, view, moved) {
     const marker = { color: noise ? NOISE_COLOR : COLORS[hue], size: noise ? size * 0.75 : size };
     marker.opacity = noise ? 0.4 : data.n < 8000 ? 0.8 : 0.65;
     marker.line = { width: 0 };
-    if (count) traces.push({ ...view.trace([start, start + count]), mode: "markers", marker, hoverinfo: "skip" });
+    if (count && webgl) traces.push({ ...view.trace([start, start + count]), mode: "markers", marker, hoverinfo: "skip" });
     start += count;
   });
   const layout = {
@@ -61,5 +67,5 @@ async function drawCloud(plot, data, view, moved) {
     if (width !== plot.clientWidth || height !== plot.clientHeight) Plotly.Plots.resize(plot);
   });
   new ResizeObserver(resize).observe(plot);
-  view.showNoise = (on) => (data.about.noise ? Plotly.restyle(plot, { visible: on }, [traces.length - 1]) : null);
+  view.showNoise = (on) => (data.about.noise && webgl ? Plotly.restyle(plot, { visible: on }, [traces.length - 1]) : null);
 }

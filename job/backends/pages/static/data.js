@@ -83,4 +83,6 @@ function titleOf(data, row) {
 const descriptionOf = (data, row) => (data.descriptions ? data.descriptions[row] : "");
 const sourceOf = (data, row) => (data.source && data.source[row] > 0 ? data.sources[data.source[row] - 1] : "");
 const timeOf = (data, row) => (data.seconds ? data.seconds[row] : NaN);
-const nameOf = (data, row) => (data.labels[row] < 0 ? "" : data.stories[data.labels[row]].name);
+// A story's name on the map, in the list and with a headline; its panel has the whole name too.
+const shortName = (story) => story.label || story.name;
+const nameOf = (data, row) => (data.labels[row] < 0 ? "" : shortName(data.stories[data.labels[row]]));

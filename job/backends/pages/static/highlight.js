@@ -11,11 +11,11 @@ function makeHighlight(canvas, plot, data, view, state) {
 
   // Calls `visit` with each row that is left, in sight, and its place.
   function eachPoint(visit) {
-    const { shown, story } = state;
+    const { story } = state;
     const [start, end] = story < 0 ? [0, data.n] : rangeOf(data.stories[story]);
     const place = [0, 0];
     for (let row = start; row < end; row++) {
-      if (shown && !shown[row]) continue;
+      if (!state.visible(row)) continue;
       if (!view.place(data.x[row], data.y[row], data.z && data.z[row], place)) continue;
       const [x, y] = place;
       if (x > -9 && y > -9 && x < view.width + 9 && y < view.height + 9) visit(row, x, y);
@@ -55,7 +55,7 @@ function makeHighlight(canvas, plot, data, view, state) {
     context.putImageData(image, 0, 0);
   }
 
-  // `all`: before Plotly draws them, all points are here.
+  // `all`: where Plotly does not draw them, or not yet, all points are here.
   return function draw(all = false) {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [Math.round(view.width * scale), Math.round(view.height * scale)];

@@ -1,6 +1,6 @@
 // The keyboard: what the mouse does on the map, and a way to the search from everywhere.
 
-function watchKeys({ map, view, state, close, home }) {
+function watchKeys({ map, view, state, tip, close, home }) {
   const query = byId("query");
   map.addEventListener("keydown", (event) => {
     if (event.target !== map || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -19,12 +19,14 @@ function watchKeys({ map, view, state, close, home }) {
     action();
   });
   document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/" && document.activeElement !== query) {
       event.preventDefault();
       query.focus();
       query.select();
     } else if (event.key === "Escape") {
-      if (state.story >= 0) close();
+      if (tip.isShown()) tip.hide();
+      else if (state.story >= 0) close();
       else if (query.value) {
         query.value = "";
         query.dispatchEvent(new Event("input"));

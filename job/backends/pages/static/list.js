@@ -12,8 +12,9 @@ const SORTS = {
   },
 };
 
-function makeList({ data, state, open, find }) {
+function makeList({ data, state, open, find }, ready) {
   const [list, sorts] = [byId("list"), byId("sorts")];
+  const added = rove(list);
   let [sort, items, drawn] = ["largest", [], 0];
 
   for (const [key, { label, of }] of Object.entries(SORTS)) {
@@ -46,47 +47,45 @@ function makeList({ data, state, open, find }) {
   function more() {
     list.append(...items.slice(drawn, drawn + PAGE).map((item) => item()));
     drawn += PAGE;
+    added();
   }
   list.addEventListener("scroll", () => {
     if (drawn < items.length && list.scrollTop + list.clientHeight > list.scrollHeight - 600) more();
   });
-  list.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const buttons = [...list.querySelectorAll("button")];
-    const next = step && buttons[buttons.indexOf(document.activeElement) + step];
-    if (!next) return;
-    event.preventDefault();
-    next.focus();
-  });
-  state.onChange((changes) => ("hits" in changes || "range" in changes) && draw());
+  state.onChange((changes) => ("hits" in changes || "range" in changes || "noise" in changes) && draw());
   draw();
+  // headlines in no story have no text before
+  ready.then(() => state.shown && draw());
 }
 
 const finite = (value) => (Number.isFinite(value) ? value : -Infinity);
 
 function storyItem(data, state, story, open) {
-  const facts = [counted(state.sizeOf(story), "headline")];
-  if (story.sources) facts.push(counted(story.sources, "source"));
-  const when = daysOf(data, story);
+  const size = state.sizeOf(story);
+  // what is known of a whole story does not hold for the part of it that a search or a time range leaves
+  const whole = size === story.size;
+  const facts = [whole ? counted(size, "headline") : `${number(size)} of ${counted(story.size, "headline")}`];
+  if (whole && story.sources) facts.push(counted(story.sources, "source"));
+  const when = whole && daysOf(data, story);
   if (when) facts.push(when);
   const growth = story.growing ? [" ", el("span", { class: "growth" }, "growing")] : [];
   const text = el(
     "span",
     { class: "about" },
-    foreign(story.name, "span", { class: "story-name" }),
+    foreign(shortName(story), "span", { class: "story-name" }),
     el("span", { class: "meta" }, facts.join(" · "), ...growth),
   );
   const dot = el("span", { class: "dot", "aria-hidden": "true" });
   dot.style.background = COLORS[story.hue];
-  const line = story.counts && story.counts.length > 1 ? [sparkline(story.counts, 64, 26)] : [];
-  const button = el("button", { type: "button", class: "story", click: () => open(story.number, true) }, dot, text, ...line);
+  const line = whole && story.counts && story.counts.length > 1 ? [sparkline(story.counts, 64, 26)] : [];
+  const button = el("button", { type: "button", class: "story", tabindex: -1, click: () => open(story.number, true) }, dot, text, ...line);
   button.dataset.story = story.number;
   return el("li", {}, button);
 }
 
-// Headlines in no story that the search found: at most 200, below the stories.
+// Headlines in no story that a search or a time range leaves: at most 200, below the stories.
 function loneItems(data, state, find) {
-  if (!state.hits || !state.noise) return [];
+  if (!state.shown || !state.noise) return [];
   const rows = [];
   for (let row = data.noiseStart; row < data.n && rows.length < 200; row++) {
     if (state.shown[row] && titleOf(data, row) !== null) rows.push(row);
@@ -98,5 +97,5 @@ function loneItems(data, state, find) {
 function headlineButton(data, row, find) {
   const title = titleOf(data, row);
   const text = title === null ? el("span", { class: "none" }, missingText(data)) : foreign(title, "span", { class: "headline" });
-  return el("button", { type: "button", class: "row", click: () => find(row) }, text, factsOf(data, row));
+  return el("button", { type: "button", class: "row", tabindex: -1, click: () => find(row) }, text, factsOf(data, row));
 }

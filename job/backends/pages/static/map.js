@@ -5,7 +5,8 @@ async function start() {
   const { about } = data;
   byId("title").textContent = about.title;
   byId("facts").textContent = factsOfMap(data);
-  const note = sampleNote(about);
+  const webgl = hasWebGL();
+  const note = [sampleNote(about), webgl ? "" : withoutWebGL(data)].filter(Boolean).join(" ");
   byId("sample").hidden = !note;
   byId("sample").textContent = note;
 
@@ -14,7 +15,7 @@ async function start() {
   const parts = { data, state, map, plot };
   let moved = () => {};
   makeBrush(parts);
-  const view = (parts.view = viewOf(plot, data));
+  const view = (parts.view = viewOf(plot, data, webgl));
   Object.assign(parts, makeNearest(data, view, state));
   parts.highlight = makeHighlight(byId("highlight"), plot, data, view, state);
   parts.labels = makeLabels(byId("labels"), data, view, state, () => obstaclesOn(map));
@@ -27,12 +28,12 @@ async function start() {
     performance.mark("map-drawn");
   }
   runPlotly();
-  await drawCloud(plot, data, view, () => moved());
+  await drawCloud(plot, data, view, webgl, () => moved());
   Object.assign(parts, actions(parts));
   const tip = watchPointer(parts);
   moved = () => {
     view.refresh();
-    parts.highlight();
+    parts.highlight(!webgl);
     parts.labels();
     tip.moved();
   };
@@ -42,7 +43,7 @@ async function start() {
   byId("loading").remove();
 
   const ready = painted().then(() => performance.mark("map-live")).then(() => loadTexts(data));
-  makeList(parts);
+  makeList(parts, ready);
   parts.focusPanel = makePanel(parts, ready);
   watchSearch(parts, ready);
   watchTools(parts);
@@ -115,6 +116,9 @@ function sampleNote(about) {
   }
   return about.descriptions ? "" : "To keep the file small, it has the titles without their descriptions.";
 }
+
+const withoutWebGL = (data) =>
+  `This browser has no WebGL, or it is switched off: the map is drawn more slowly${data.z ? ", and in two of its three dimensions" : ""}.`;
 
 start().catch((error) => {
   const text = error instanceof ReferenceError ? "This browser is too old for the map: it needs one of 2023 or later." : `The map could not be drawn: ${error.message}`;

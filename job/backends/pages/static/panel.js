@@ -22,16 +22,22 @@ function makePanel({ data, state, close, find }, ready) {
   function headlinesOf(story) {
     const list = el("ol", { class: "headlines" });
     let next = story.start;
-    const more = el("button", { type: "button", class: "more", click: add }, "More headlines");
+    const settle = rove(list);
+    const more = el("button", { type: "button", class: "more", click: () => add().focus() }, "More headlines");
     const inside = (row) => !state.shown || state.shown[row];
+    // Returns the first of the added buttons.
     function add() {
       const end = story.start + story.size;
+      const before = list.children.length;
       for (let added = 0; next < end && added < HEADLINES; next++) {
         if (!inside(next)) continue;
         list.append(el("li", {}, headlineButton(data, next, find)));
         added++;
       }
+      while (next < end && !inside(next)) next++;
       more.hidden = next >= end;
+      settle();
+      return list.children[before]?.firstElementChild;
     }
     add();
     const count = state.sizeOf(story);
@@ -59,6 +65,7 @@ function headOf(data, story) {
   const when = period(story.first, story.last);
   if (when) facts.push(when);
   const parts = [foreign(story.name, "h2")];
+  if (shortName(story) !== story.name) parts.push(el("p", { class: "short" }, "On the map: ", foreign(shortName(story))));
   const theme = data.themes.find((item) => item.level === "theme" && item.number === story.theme);
   if (theme) parts.push(el("p", { class: "theme" }, foreign(theme.name)));
   const growth = story.growing ? [" ", el("span", { class: "growth" }, "growing")] : [];

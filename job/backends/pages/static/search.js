@@ -1,13 +1,17 @@
-// The search: every word must stand in a headline's title, its description or its story's name.
+// The search: every word, and every part in quotes, must stand in a headline's title, its description or its story's name.
 
+// double quotes: texts have no weight on them, and a query has parts in them
+const QUOTES = "\"“”„‟«»〝〞〟＂";
+const EVERY_QUOTE = new RegExp(`[${QUOTES}]`, "g");
+const PARTS = new RegExp(`[${QUOTES}]([^${QUOTES}]*)[${QUOTES}]|[^\\s${QUOTES}]+`, "g");
 // what normalization takes for letters of their own
 const PLAIN = { ß: "ss", ł: "l", ø: "o", đ: "d", ı: "i", æ: "ae", œ: "oe" };
 
-// Lower case, without accents, and without the vowel points of Hebrew and Arabic: what is typed on any keyboard finds
+// Lower case, without quotes, accents, and without the vowel points of Hebrew and Arabic: what is typed on any keyboard finds
 // what is written in any way. Other marks make another letter, as those of Kana and of Indian scripts.
 function folded(text) {
-  if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
-  const plain = text.replace(/[‘’ʼ]/g, "'").replace(/[‐-―]/g, "-");
+  if (/^[\x00-\x7f]*$/.test(text)) return text.replaceAll('"', "").toLowerCase();
+  const plain = text.replace(EVERY_QUOTE, "").replace(/[‘’ʼ]/g, "'").replace(/[‐-―]/g, "-");
   const letters = plain.normalize("NFKD").replace(/[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]/g, "");
   return letters.normalize("NFKC").toLowerCase().replace(/[ßłøđıæœ]/g, (letter) => PLAIN[letter]);
 }
@@ -30,9 +34,15 @@ function makeHaystack(data) {
 
 const storyText = (story) => folded([story.name, story.label || "", ...(story.keywords || [])].join(" "));
 
-// Of each row whether all words of `query` are found; null where there is no word.
+// The words of a query, and its parts in quotes, each with single spaces. A quote that is not closed yet is left out.
+function partsOf(query) {
+  const parts = Array.from(query.matchAll(PARTS), ([word, quoted]) => folded(quoted ?? word));
+  return parts.flatMap((part) => part.split(/\s+/).filter(Boolean).join(" ") || []);
+}
+
+// Of each row whether all parts of `query` are found; null where there is none.
 function search(data, haystack, query) {
-  const words = folded(query).split(/\s+/).filter(Boolean);
+  const words = partsOf(query);
   if (!words.length) return null;
   let hits = null;
   for (const word of words) {
@@ -71,13 +81,20 @@ function lineAt(starts, at, from) {
   return starts[high] <= at ? high : low;
 }
 
-function watchSearch({ data, state }, ready) {
+function watchSearch({ data, state, view, inBox, drawer }, ready) {
   const field = byId("query");
   let haystack = null;
   const run = () => {
     haystack = haystack || makeHaystack(data);
     state.change({ hits: search(data, haystack, field.value), story: NOISE });
+    goToHits(data, state, view, inBox);
   };
+  // on a phone the list is a sheet
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    drawer(true);
+    if (byId("sheet").checkVisibility()) field.blur();
+  });
   field.addEventListener("input", async () => {
     await ready;
     run();
@@ -87,6 +104,18 @@ function watchSearch({ data, state }, ready) {
   state.onChange(() => {
     found.textContent = state.shown ? foundText(data, state) : "";
   });
+}
+
+// Where what a search found is out of sight, the map goes there.
+function goToHits(data, state, view, inBox) {
+  if (!state.hits || !state.count) return;
+  let inSight = false;
+  view.refresh();
+  inBox({ left: 0, top: 0, right: view.width, bottom: view.height }, () => (inSight = true));
+  if (inSight) return;
+  const rows = [];
+  state.shown.forEach((shown, row) => shown && rows.push(row));
+  view.flyTo(rows);
 }
 
 function foundText(data, state) {

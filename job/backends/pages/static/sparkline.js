@@ -5,7 +5,7 @@ function sparkline(counts, width, height) {
   const step = width / counts.length;
   const y = (count) => (height - 1 - (height - 3) * (count / largest)).toFixed(1);
   const points = counts.map((count, i) => `${((i + 0.5) * step).toFixed(1)},${y(count)}`).join(" L");
-  const attributes = { class: "sparkline", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" };
+  const attributes = { class: "sparkline", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", width, height, "aria-hidden": "true" };
   const end = ((counts.length - 0.5) * step).toFixed(1);
   return svg(
     "svg",
