@@ -1,9 +1,11 @@
 """The map in a real browser: it draws offline, however little or much it has, and hostile headlines run no script."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import FLAGS, Browser
 from map_browser import (
     FIRST,
     WIDTHS,
@@ -15,11 +17,14 @@ from map_browser import (
     middle,
     names,
     pixels,
+    ranges,
     search,
     slow,
     texts,
 )
 from map_points import HOSTILE, hostile, points
+
+from job.backends.pages.map import write_map
 
 pytestmark = in_a_browser
 
@@ -103,6 +108,25 @@ def test_on_a_phone_the_list_is_a_sheet_and_nothing_is_wider_than_the_page(opene
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize(("width", "height"), [(320, 256), pytest.param(667, 375, marks=slow)])
+def test_in_a_small_window_the_page_scrolls_and_the_map_keeps_its_room(opened: Open, width: int, height: int) -> None:
+    page = opened(points(), width=width, height=height)
+    left, top, right, bottom = box(page, "main")
+    assert right - left == width and bottom - top >= 280
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert box(page, "#map")[3] - box(page, "#map")[1] > 150
+    assert box(page, "#query")[3] < height
+    names(page)
+    page.mouse("mouseWheel", 10, 10, deltaX=0, deltaY=2_000)
+    page.settle(0.5)
+    assert box(page, "main")[3] == pytest.approx(height, abs=1)
+    page.evaluate("scrollTo(0, 0)")
+    click(page, "#sheet")
+    assert texts(page, "#brush p") == []
+    assert box(page, "#list")[3] - box(page, "#list")[1] > 100
+    assert is_quiet(page)
+
+
 @slow
 def test_no_button_sends_data_anywhere(opened: Open) -> None:
     page = opened(points())
@@ -123,6 +147,36 @@ def test_next_to_no_headlines_are_a_map_too(opened: Open, n: int, dimensions: in
     assert texts(page, "#facts")[0].startswith(f"{n} headline")
     assert texts(page, "#list .none") == ["There are no stories"]
     assert is_quiet(page)
+
+
+@pytest.mark.parametrize("dimensions", [2, pytest.param(3, marks=slow)])
+def test_without_webgl_there_is_a_map_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dimensions: int
+) -> None:
+    monkeypatch.setattr("browser.FLAGS", [*FLAGS, "--disable-3d-apis"])
+    write_map(points(dimensions=dimensions), "Map", 25_000_000, tmp_path / "map.html")
+    with Browser(tmp_path) as browser:
+        page = browser.open(tmp_path / "map.html")
+        page.wait("document.documentElement.dataset.ready")
+        assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
+        (note,) = texts(page, "#sample")
+        assert note.startswith("This browser has no WebGL")
+        assert note.endswith("dimensions.") == (dimensions == 3)
+        assert "webgl.org" not in page.evaluate("document.body.innerText")
+        home = pixels(page, FIRST)
+        assert home > 200
+        before = ranges(page)
+        page.drag(middle(page, "#map"), (middle(page, "#map")[0] + 100, middle(page, "#map")[1]))
+        page.settle(0.4)
+        assert ranges(page)[0] < before[0]
+        assert pixels(page, FIRST) > 200
+        # the noise's gray as the canvas draws it
+        gray = pixels(page, (160, 165, 170))
+        click(page, "#noise")
+        assert pixels(page, (160, 165, 170)) < gray - 300
+        click(page, "#list .story")
+        assert texts(page, "#panel h2")
+        assert is_quiet(page)
 
 
 @slow
