@@ -25,10 +25,10 @@ def growing_topics(topics: Sequence[Topic]) -> list[Topic]:
     from_here = counts.sum(axis=0)[::-1].cumsum()[::-1]
     held = int(np.flatnonzero(from_here >= _HELD * from_here[0]).max())
     last = min(held, len(from_here) - int(np.ceil(_LAST * len(from_here))))
-    late = counts[:, last:].any(axis=1)
+    late = counts[:, last:].sum(axis=1)
     found = [
         topic
-        for topic, is_late in zip(known, late, strict=True)
-        if is_late and topic.rows >= _ROWS and (topic.growth or 0) >= _GROWTH
+        for topic, rows in zip(known, late, strict=True)
+        if rows and topic.rows >= _ROWS and (topic.growth or 0) >= _GROWTH
     ]
     return sorted(found, key=lambda topic: (-(topic.growth or 0), topic.cluster))

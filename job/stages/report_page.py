@@ -55,6 +55,7 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
         quality=_quality(stats, job),
         warnings=[text for own in stats.values() for kind in ("warnings", "fallbacks") for text in own.get(kind, [])],
         hints=hints(job, stats),
+        days_only=_days_only(job),
         stages=[(name, marker.seconds, _rate(marker.stats, marker.seconds)) for name, marker in done.items()],
     )
 
@@ -85,6 +86,12 @@ def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool
         counts=topic.counts,
         growing=growing,
     )
+
+
+def _days_only(job: Job) -> bool:
+    """Whether all times are dates without a time of day."""
+    known = job.rows.times[np.isfinite(job.rows.times)]
+    return bool((known % 86_400 == 0).all())
 
 
 def _odd(job: Job) -> list[int]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from job.backends.pages.plain import plain
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.pages.story_times import map_bins, with_times
-from job.data import Floats, Ids, Ints
+from job.data import Ids, Ints
 
 HUES = 10
 # neighbors of a theme that its hue is compared with
@@ -107,7 +107,7 @@ def _story_hues(points: MapPoints) -> Ints:
     return np.append(spread_hues(places)[group_of], 0).astype(np.int32)
 
 
-def spread_hues(places: Floats) -> Ints:
+def spread_hues(places: npt.NDArray[np.floating[Any]]) -> Ints:
     """A hue for each place float [g, 2 or 3], int32 [g]: each of the first `HUES` has its own, and each later one that
     of which the nearest place before it is farthest."""
     from scipy.spatial import cKDTree

@@ -10,7 +10,8 @@ from typing import Any
 from job.backends.pages.document import as_json, document, static
 from job.backends.pages.plain import plain
 
-_TITLE_CHARS = 200
+_TITLE_CHARS, _SOURCE_CHARS = 200, 80
+_DAY = 86_400.0
 _GROWING = '<p class="meta">Still reported at the end, with clearly more late rows than stories have on average.</p>'
 _SPARK_WIDTH, _SPARK_HEIGHT = 132, 26
 
@@ -56,6 +57,7 @@ class ReportTheme:
 @dataclass(frozen=True)
 class ReportPage:
     """Everything that the page says. `facts`: label and value. `bins`: start and width of the time bins, in seconds.
+    `days_only`: times are dates without a time of day.
 
     `stories`: largest first, of `story_count`; `growing`: fastest first, not only of those. `odd`: headlines that
     resemble no other. `stages`: name, seconds, rows per second. `hints`: what to try.
@@ -74,6 +76,7 @@ class ReportPage:
     warnings: Sequence[str]
     hints: Sequence[str]
     stages: Sequence[tuple[str, float, float | None]]
+    days_only: bool = False
 
 
 def write_report(page: ReportPage, path: Path) -> None:
@@ -95,11 +98,24 @@ def _body(page: ReportPage) -> str:
         _glance(page),
     ]
     if page.total_counts:
-        parts.append('<section><h2>Over time</h2><div id="over-time" class="figure"></div></section>')
+        parts.append(_over_time(page))
     if page.themes:
         parts.append(f"<section><h2>Themes</h2>{_themes(page.themes)}</section>")
     parts += [f"<section><h2>Stories</h2>{_stories(page)}</section>", _trust(page), _run(page), "</main>"]
     return "\n".join(parts)
+
+
+def _over_time(page: ReportPage) -> str:
+    """The place of the figure, with what it says in words."""
+    counts = page.total_counts or []
+    label = f"{sum(counts):,} rows over time"
+    if sum(counts):
+        busiest = max(range(len(counts)), key=counts.__getitem__)
+        label += f"; most of them, {counts[busiest]:,}: {_bin_name(page, busiest)}"
+    return (
+        f'<section><h2>Over time</h2><div id="over-time" class="figure" role="img" aria-label="{label}"></div>'
+        "<noscript>The figure needs JavaScript.</noscript></section>"
+    )
 
 
 def _glance(page: ReportPage) -> str:
@@ -109,7 +125,7 @@ def _glance(page: ReportPage) -> str:
     if page.bins:
         growing = [_brief(story, below) for story in page.growing[:5]]
         columns.append(("Growing", _GROWING, growing or ["<li class='none'>No story is growing.</li>"]))
-    odd = [f"<li>{_text(line.title)}{_meta(line)}</li>" for line in page.odd[:5]]
+    odd = [f"<li>{_text(line.title)}{_meta(line, page.days_only)}</li>" for line in page.odd[:5]]
     columns.append(("Like no other headline", "", odd or ["<li class='none'>Every headline is in a story.</li>"]))
     lists = (f"<div><h2>{name}</h2>{note}<ol>{''.join(items)}</ol></div>" for name, note, items in columns)
     return f'<section class="glance">{"".join(lists)}</section>'
@@ -136,11 +152,12 @@ def _stories(page: ReportPage) -> str:
     items = []
     for story in page.stories:
         spark = _sparkline(story.counts) if story.counts else ""
-        span = f" · {_span(story.first_seen, story.last_seen)}" if story.first_seen is not None else ""
+        span = _span(story.first_seen, story.last_seen, page.days_only)
+        span = span and f" · {span}"
         growing = ' <span class="growing">growing</span>' if story.growing else ""
         theme = f'<span class="theme">{_text(story.theme)}</span>' if story.theme else ""
         keywords = f'<p class="keywords">{_text(", ".join(story.keywords))}</p>' if story.keywords else ""
-        quotes = "".join(f"<li>{_text(line.title)}{_meta(line)}</li>" for line in story.exemplars)
+        quotes = "".join(f"<li>{_text(line.title)}{_meta(line, page.days_only)}</li>" for line in story.exemplars)
         items.append(
             f'<li id="story-{story.number}"><div class="head"><h3>{_text(story.name)}</h3>{spark}</div>'
             f'<p class="meta">{_sizes(story)}{span}{growing} {theme}</p>{keywords}<ul>{quotes}</ul></li>'
@@ -187,24 +204,38 @@ def _list(title: str, lines: Sequence[str]) -> str:
     return f"<h3>{title}</h3><ul>{''.join(f'<li>{_text(line)}</li>' for line in lines)}</ul>"
 
 
-def _text(text: str | None) -> str:
-    return f'<bdi dir="auto">{html.escape(plain(text, 400))}</bdi>'
+def _text(text: str | None, limit: int = 400) -> str:
+    return f'<bdi dir="auto">{html.escape(plain(text, limit))}</bdi>'
 
 
-def _meta(line: Line) -> str:
-    parts = [html.escape(plain(line.source, 80))] if line.source else []
-    parts += [_time(line.when)] if line.when is not None else []
+def _meta(line: Line, days_only: bool) -> str:
+    parts = [_text(line.source, _SOURCE_CHARS)] if line.source else []
+    parts += [_span(line.when, line.when, days_only)] if line.when is not None else []
     return f' <span class="meta">{" · ".join(parts)}</span>' if parts else ""
 
 
-def _time(seconds: float) -> str:
-    return time.strftime("%d %b %Y %H:%M", time.gmtime(seconds))
+def _time(seconds: float, days_only: bool) -> str:
+    return time.strftime("%d %b %Y" if days_only else "%d %b %Y %H:%M", time.gmtime(seconds))
 
 
-def _span(first: float | None, last: float | None) -> str:
+def _span(first: float | None, last: float | None, days_only: bool) -> str:
+    """From the first to the last second; "" where they are not known."""
     if first is None or last is None:
         return ""
-    return _time(first) if first == last else f"{_time(first)} – {_time(last)}"
+    begin, end = _time(first, days_only), _time(last, days_only)
+    if begin != end and first // _DAY == last // _DAY:
+        end = time.strftime("%H:%M", time.gmtime(last))
+    return (begin if begin == end else f"{begin} – {end}") + ("" if days_only else " UTC")
+
+
+def _bin_name(page: ReportPage, number: int) -> str:
+    """The time of a bin: its days, or its first moment and the one at which the next bin begins."""
+    assert page.bins is not None
+    start, width = page.bins
+    first, end = start + number * width, start + (number + 1) * width
+    if first % _DAY == width % _DAY == 0:
+        return _span(first, end - _DAY, days_only=True)
+    return _span(first, end, days_only=False)
 
 
 def _sparkline(counts: Sequence[int]) -> str:
@@ -220,8 +251,12 @@ def _figures(page: ReportPage) -> dict[str, Any]:
     if not page.total_counts or not page.bins:
         return {}
     start, width = page.bins
-    days = [time.strftime("%Y-%m-%dT%H:%M", time.gmtime(start + i * width)) for i in range(len(page.total_counts))]
+    count = len(page.total_counts)
+    middles = [
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start + (number + 0.5) * width)) for number in range(count)
+    ]
     stories = [
         {"name": plain(story.name, 60), "counts": list(story.counts)} for story in page.stories[:5] if story.counts
     ]
-    return {"times": days, "all": list(page.total_counts), "stories": stories, "width": width}
+    names = [_bin_name(page, number) for number in range(count)]
+    return {"times": middles, "names": names, "all": list(page.total_counts), "stories": stories, "width": width}

@@ -1,5 +1,7 @@
 """The report's page: what it says, and that a headline in it is never more than text."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,83 @@ def test_without_times_themes_and_stories_it_still_reads(tmp_path: Path) -> None
     assert "Every headline is in a story." in text
     assert "No warnings." in text
     assert 'id="over-time"' not in text
+
+
+def figures(path: Path) -> dict[str, Any]:
+    (text,) = re.findall(r'id="figures">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bins", "middles", "names"),
+    [
+        # 25 April 2024
+        (
+            (1_714_003_200.0, 86_400.0),
+            ["2024-04-25T12:00:00", "2024-04-26T12:00:00"],
+            ["25 Apr 2024", "26 Apr 2024"],
+        ),
+        (
+            (1_714_003_200.0, 7 * 86_400.0),
+            ["2024-04-28T12:00:00", "2024-05-05T12:00:00"],
+            ["25 Apr 2024 – 01 May 2024", "02 May 2024 – 08 May 2024"],
+        ),
+        (
+            (1_714_003_200.0, 900.0),
+            ["2024-04-25T00:07:30", "2024-04-25T00:22:30"],
+            ["25 Apr 2024 00:00 – 00:15 UTC", "25 Apr 2024 00:15 – 00:30 UTC"],
+        ),
+    ],
+)
+def test_a_bar_stands_in_the_middle_of_its_time_and_says_which_it_is(
+    tmp_path: Path, bins: tuple[float, float], middles: list[str], names: list[str]
+) -> None:
+    write_report(page(bins=bins, total_counts=[3, 1_500]), tmp_path / "report.html")
+    found = figures(tmp_path / "report.html")
+    assert (found["times"], found["names"]) == (middles, names)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f'role="img" aria-label="1,503 rows over time; most of them, 1,500: {names[1]}"' in text
+
+
+def test_times_are_utc_days_have_no_clock_and_a_source_does_not_turn_them(tmp_path: Path) -> None:
+    line = Line("A title", source="جريدة", when=1_714_003_200.0)
+    story = ReportStory(0, "Name", 2, 2, [line], first_seen=1_714_003_200.0, last_seen=1_714_089_600.0)
+    for days_only, span, when in (
+        (False, "25 Apr 2024 00:00 – 26 Apr 2024 00:00 UTC", "25 Apr 2024 00:00 UTC"),
+        (True, "25 Apr 2024 – 26 Apr 2024", "25 Apr 2024"),
+    ):
+        write_report(page(stories=[story], growing=[], odd=[], days_only=days_only), tmp_path / "report.html")
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert f"2 headlines · {span} " in text
+        assert f'<span class="meta"><bdi dir="auto">جريدة</bdi> · {when}</span>' in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_printed_from_a_dark_page_the_figure_is_dark_on_white(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    write_report(page(total_counts=[1, 0, 1, 0]), file)
+    ink = "document.querySelector('#over-time').layout.font.color"
+    with Browser(tmp_path) as browser:
+        opened = browser.open(file, width=1200, height=900, dark=True)
+        opened.wait("document.querySelectorAll('#over-time .trace').length > 0")
+        assert opened.evaluate(ink) == "#eceef0"
+        # no tick twice
+        ticks = opened.evaluate("[...document.querySelectorAll('#over-time .ytick text')].map(n => n.textContent)")
+        assert ticks == ["0", "1"]
+        opened.evaluate("addEventListener('beforeprint', () => { window.printed = " + ink + "; })")
+        opened.call("Page.printToPDF")
+        assert opened.evaluate("window.printed") == "#17191c"
+        assert opened.evaluate(ink) == "#eceef0"
+        # the bar and the lines of a bin lie over each other, and the text over them names the bin
+        bar = opened.evaluate(
+            "(b => [b.left + b.width / 2, b.top + b.height / 2])"
+            "(document.querySelector('#over-time .point').getBoundingClientRect())"
+        )
+        opened.mouse("mouseMoved", *bar)
+        opened.settle(0.5)
+        hover = opened.evaluate("document.querySelector('#over-time .hoverlayer').textContent")
+        assert "14 Nov 2023 22:13 – 23:13 UTC" in hover and "all rows : 1" in hover
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
