@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import DEMO, Run
 from jobs import headlines_of, job_of
 
 from job.config import load
 from job.context import Job
-from job.stages.report_page import hints, page_title
+from job.rows import Rows
+from job.stages.report_page import _days_only, hints, page_title
 from job.topics import TOPICS, TimeBins, Totals, save
 
 
@@ -64,3 +66,16 @@ def test_each_hint_ends_with_what_can_be_pasted(job_here: Run, demo: Path, tmp_p
         else:
             setting = re.split(r"[ :]", said)[-1]
             assert load(DEMO, [setting.replace("COLUMN", "published")])
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [([86_400.0, 0.0, np.nan], True), ([86_400.0, 3_600.0], False)],
+)
+def test_dates_without_a_time_of_day_are_shown_without_a_clock(
+    tmp_path: Path, times: list[float], expected: bool
+) -> None:
+    job = job_of(tmp_path / "run", headlines_of([1], ["A"]))
+    none = np.full(len(times), -1, np.int32)
+    job.rows = Rows(np.zeros(len(times), np.int64), np.array(times), none, [])
+    assert _days_only(job) is expected

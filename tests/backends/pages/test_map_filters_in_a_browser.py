@@ -86,6 +86,9 @@ def test_the_list_is_sorted_and_leads_to_a_story_and_back_by_the_keyboard(opened
     assert len(rows) == int(texts(page, "#panel h3")[0].split()[0])
     assert "Apr 2024" in rows[0]
     assert f"The name of story {newest}" in texts(page, ".name.chosen:not(.off)")
+    # the story's times stand over their dates
+    line, dates = box(page, "#panel .line"), box(page, "#panel .ends")
+    assert dates[0] <= line[0] < dates[0] + 8 and dates[2] - 8 < line[2] <= dates[2]
     page.press("Escape", 27)
     page.settle(0.3)
     assert texts(page, "#panel h2") == []

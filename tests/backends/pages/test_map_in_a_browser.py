@@ -128,6 +128,23 @@ def test_in_a_small_window_the_page_scrolls_and_the_map_keeps_its_room(opened: O
 
 
 @slow
+def test_without_scripts_the_page_says_what_it_needs_and_in_forced_colors_the_chosen_order_is_seen(
+    opened: Open,
+) -> None:
+    page = opened(points())
+    media = [{"name": "forced-colors", "value": "active"}]
+    page.call("Emulation.setEmulatedMedia", features=media)
+    page.settle(0.3)
+    color = "getComputedStyle(document.querySelector('#sorts [aria-pressed={}]')).borderBottomColor"
+    assert page.evaluate(color.format("true")) != page.evaluate(color.format("false"))
+    assert page.evaluate("getComputedStyle(document.querySelector('.name')).textShadow") != "none"
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    page.call("Page.reload")
+    page.wait("document.readyState === 'complete'")
+    assert [text.split(",")[0] for text in texts(page, "body > *")] == ["The map needs JavaScript"]
+
+
+@slow
 def test_no_button_sends_data_anywhere(opened: Open) -> None:
     page = opened(points())
     assert page.evaluate("document.querySelectorAll('.modebar-btn, .modebar a').length") == 0

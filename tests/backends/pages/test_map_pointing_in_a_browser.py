@@ -266,6 +266,12 @@ def test_no_two_names_overlap_at_any_zoom(opened: Open, width: int, height: int)
 @slow
 def test_themes_are_named_when_far_topics_nearer_and_stories_everywhere(opened: Open) -> None:
     page = opened(points(600, groups=12))
+    page.mouse("mouseMoved", *middle(page, ".of-theme:not(.off)"))
+    page.settle(0.3)
+    assert (
+        texts(page, "#tooltip")
+        or page.evaluate("getComputedStyle(document.querySelector('.nsewdrag')).cursor") == "pointer"
+    )
     far = texts(page, ".of-theme:not(.off)")
     assert far and all("theme" in text.lower() for text in far)
     assert texts(page, ".of-topic:not(.off)") == []

@@ -19,7 +19,7 @@ function makeList({ data, state, open, find }, ready) {
 
   for (const [key, { label, of }] of Object.entries(SORTS)) {
     if (key !== "largest" && !data.stories.some((story) => Number.isFinite(of(story)))) continue;
-    const button = el("button", { type: "button", "aria-pressed": key === sort, click: () => choose(key) }, label);
+    const button = el("button", { type: "button", "aria-pressed": String(key === sort), click: () => choose(key) }, label);
     button.dataset.sort = key;
     sorts.append(button);
   }
