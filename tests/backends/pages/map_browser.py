@@ -71,12 +71,13 @@ def ranges(page: Page) -> list[float]:
     return found
 
 
-def on_screen(page: Page, layout: Any, row: int) -> tuple[float, float]:
-    """Where the point of a row lies in a map of two dimensions. `layout` float32 [n, 2]."""
+def on_screen(page: Page, layout: Any) -> list[tuple[float, float]]:
+    """Where the point of each row lies in a map of two dimensions. `layout` float32 [n, 2]."""
     left, top, right, bottom = box(page, "#map")
     x0, x1, y0, y1 = ranges(page)
-    x, y = ((layout[row] - layout.min(axis=0)) / (layout.max(axis=0) - layout.min(axis=0))).tolist()
-    return left + (x - x0) / (x1 - x0) * (right - left), top + (y1 - y) / (y1 - y0) * (bottom - top)
+    x, y = ((layout - layout.min(axis=0)) / (layout.max(axis=0) - layout.min(axis=0))).T
+    places = left + (x - x0) / (x1 - x0) * (right - left), top + (y1 - y) / (y1 - y0) * (bottom - top)
+    return list(zip(*(axis.tolist() for axis in places), strict=True))
 
 
 def tap(page: Page, x: float, y: float) -> None:

@@ -133,6 +133,7 @@ def test_each_end_of_the_time_line_is_dragged_from_the_start_and_a_click_on_it_k
     assert texts(page, "#brush button") == []
 
 
+@slow
 def test_what_a_time_range_or_the_switch_leaves_is_in_the_list(opened: Open) -> None:
     # one story that ends before the noise begins
     shown = points(
@@ -183,6 +184,7 @@ def test_the_list_is_one_stop_of_the_tab_key_and_names_a_story_as_the_map_does(o
     assert texts(page, "#panel .short") == ["On the map: Story 5"]
 
 
+@slow
 def test_a_part_in_quotes_is_searched_as_it_stands_and_the_map_goes_to_what_is_found(opened: Open) -> None:
     shown = points(titles=[f"He said “row {row} is {row % 7}” today" for row in range(240)], descriptions=[None] * 240)
     page = opened(shown)
@@ -194,7 +196,7 @@ def test_a_part_in_quotes_is_searched_as_it_stands_and_the_map_goes_to_what_is_f
     assert int(texts(page, "#found")[0].split()[0]) > 20
     search(page, '"row 101 is"')
     home = ranges(page)
-    x, y = on_screen(page, shown.layout, 101)
+    x, y = on_screen(page, shown.layout)[101]
     outer = box(page, "#map")
     assert outer[0] < x < outer[2] and outer[1] < y < outer[3]
     # far away from it
@@ -205,7 +207,7 @@ def test_a_part_in_quotes_is_searched_as_it_stands_and_the_map_goes_to_what_is_f
     assert ranges(page)[0] > home[1]
     search(page, '"row 102 is"')
     page.settle(0.4)
-    x, y = on_screen(page, shown.layout, 102)
+    x, y = on_screen(page, shown.layout)[102]
     assert outer[0] < x < outer[2] and outer[1] < y < outer[3]
 
 
@@ -278,6 +280,7 @@ def test_days_have_no_clock(opened: Open) -> None:
     assert texts(one_day, "#brush") == []
 
 
+@slow
 def test_the_text_of_a_marked_headline_goes_with_the_headline(opened: Open) -> None:
     page = opened(points())
 

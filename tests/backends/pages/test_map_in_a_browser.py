@@ -166,7 +166,8 @@ def test_next_to_no_headlines_are_a_map_too(opened: Open, n: int, dimensions: in
     assert is_quiet(page)
 
 
-@pytest.mark.parametrize("dimensions", [2, pytest.param(3, marks=slow)])
+@slow
+@pytest.mark.parametrize("dimensions", [2, 3])
 def test_without_webgl_there_is_a_map_and_the_page_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dimensions: int
 ) -> None:
