@@ -211,35 +211,6 @@ def test_a_part_in_quotes_is_searched_as_it_stands_and_the_map_goes_to_what_is_f
     assert outer[0] < x < outer[2] and outer[1] < y < outer[3]
 
 
-def test_escape_hides_a_text_first_and_a_slash_with_control_is_the_browsers(opened: Open) -> None:
-    page = opened(points(600, groups=2, themes=[]))
-    click(page, "#list .story")
-    assert len(texts(page, "#panel .row")) == 80
-    page.evaluate("document.querySelector('.more').focus()")
-    page.press("Enter", 13, "\r")
-    assert page.evaluate("[...document.querySelectorAll('#panel .row')].indexOf(document.activeElement)") == 80
-    page.evaluate("document.getElementById('panel').scrollTop = 0")
-    click(page, "#panel .row")
-    assert len(texts(page, "#tooltip")) == 1
-    page.press("Escape", 27)
-    assert texts(page, "#tooltip") == [] and len(texts(page, "#panel h2")) == 1
-    page.press("Escape", 27)
-    assert texts(page, "#panel h2") == []
-    page.call("Input.dispatchKeyEvent", type="keyDown", key="/", windowsVirtualKeyCode=191, modifiers=2)
-    assert page.evaluate("document.activeElement.id") != "query"
-    page.press("/", 191)
-    assert page.evaluate("document.activeElement.id") == "query"
-
-
-def test_on_a_phone_enter_in_the_search_opens_the_list(opened: Open) -> None:
-    page = opened(points(), width=390, height=844, touch=True)
-    search(page, "key3")
-    assert texts(page, "#list .story") == []
-    page.press("Enter", 13, "\r")
-    page.settle(0.3)
-    assert len(texts(page, "#list .story")) == 1
-
-
 @slow
 def test_the_switch_hides_the_noise_and_the_search_says_so(opened: Open) -> None:
     page = opened(points(groups=0, themes=[]))

@@ -5,15 +5,26 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Page
-from map_browser import WIDTHS, Open, box, in_a_browser, is_quiet, middle, names, on_screen, ranges, slow, tap, texts
+from map_browser import (
+    Open,
+    box,
+    click,
+    in_a_browser,
+    is_quiet,
+    middle,
+    names,
+    on_screen,
+    ranges,
+    search,
+    slow,
+    tap,
+    texts,
+)
 from map_points import points
 
 from job.backends.pages.points import MapPoints, MapStory
 
 pytestmark = in_a_browser
-
-
-# ---- pointing
 
 
 @slow
@@ -245,59 +256,30 @@ def test_in_three_dimensions_keys_and_fingers_keep_the_scene_upright_and_in_reac
     assert is_quiet(page)
 
 
-# ---- names
+def test_escape_hides_a_text_first_and_a_slash_with_control_is_the_browsers(opened: Open) -> None:
+    page = opened(points(600, groups=2, themes=[]))
+    click(page, "#list .story")
+    assert len(texts(page, "#panel .row")) == 80
+    page.evaluate("document.querySelector('.more').focus()")
+    page.press("Enter", 13, "\r")
+    assert page.evaluate("[...document.querySelectorAll('#panel .row')].indexOf(document.activeElement)") == 80
+    page.evaluate("document.getElementById('panel').scrollTop = 0")
+    click(page, "#panel .row")
+    assert len(texts(page, "#tooltip")) == 1
+    page.press("Escape", 27)
+    assert texts(page, "#tooltip") == [] and len(texts(page, "#panel h2")) == 1
+    page.press("Escape", 27)
+    assert texts(page, "#panel h2") == []
+    page.call("Input.dispatchKeyEvent", type="keyDown", key="/", windowsVirtualKeyCode=191, modifiers=2)
+    assert page.evaluate("document.activeElement.id") != "query"
+    page.press("/", 191)
+    assert page.evaluate("document.activeElement.id") == "query"
 
 
-@slow
-@pytest.mark.parametrize(("width", "height"), [*WIDTHS, (800, 500)])
-def test_no_two_names_overlap_at_any_zoom(opened: Open, width: int, height: int) -> None:
-    page = opened(points(3_000, groups=150), width=width, height=height)
-    shown = [len(names(page))]
-    page.evaluate("document.getElementById('map').focus()")
-    for _ in range(7):
-        page.press("+", 187, "+")
-        page.settle(0.4)
-        shown.append(len(names(page)))
-    assert shown[0] >= 6
-    assert max(shown[1:4]) > 2
-
-
-@slow
-def test_themes_are_named_when_far_topics_nearer_and_stories_everywhere(opened: Open) -> None:
-    page = opened(points(600, groups=12))
-    page.mouse("mouseMoved", *middle(page, ".of-theme:not(.off)"))
+def test_on_a_phone_enter_in_the_search_opens_the_list(opened: Open) -> None:
+    page = opened(points(), width=390, height=844, touch=True)
+    search(page, "key3")
+    assert texts(page, "#list .story") == []
+    page.press("Enter", 13, "\r")
     page.settle(0.3)
-    assert (
-        texts(page, "#tooltip")
-        or page.evaluate("getComputedStyle(document.querySelector('.nsewdrag')).cursor") == "pointer"
-    )
-    far = texts(page, ".of-theme:not(.off)")
-    assert far and all("theme" in text.lower() for text in far)
-    assert texts(page, ".of-topic:not(.off)") == []
-    page.evaluate("document.getElementById('map').focus()")
-    for _ in range(2):
-        page.press("+", 187, "+")
-        page.settle(0.5)
-    assert texts(page, ".of-theme:not(.off)") == []
-    for _ in range(3):
-        page.press("+", 187, "+")
-        page.settle(0.5)
-    assert texts(page, ".of-topic:not(.off)") == []
-
-
-@slow
-def test_names_of_any_script_are_whole(opened: Open) -> None:
-    long = [
-        "日本の首相が経済対策を発表し市場は大きく反応した",
-        "مجلس الأمن الدولي يعقد جلسة طارئة بشأن الوضع",
-        "Правительство объявило о новых мерах поддержки экономики",
-        "Donaudampfschifffahrtsgesellschaftskapitänsmütze",
-        "รัฐบาลประกาศมาตรการกระตุ้นเศรษฐกิจใหม่",
-        "A cut name that ends in …",
-    ]
-    stories = [MapStory(s, name, keywords=["one", "two", "three"]) for s, name in enumerate(long)]
-    page = opened(points(300, groups=6, stories=stories, themes=[]), width=390, height=844)
-    names(page)
-    shown = texts(page, ".name:not(.off)")
-    assert shown
-    assert {text.replace("\n", "") for text in shown} <= {*long[:5], "one\u00a0· two\u00a0· three"}
+    assert len(texts(page, "#list .story")) == 1

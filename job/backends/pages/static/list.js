@@ -41,7 +41,7 @@ function makeList({ data, state, open, find }, ready) {
     list.scrollTop = 0;
     if (SORTS[sort].note) list.append(el("li", { class: "meta note" }, SORTS[sort].note));
     more();
-    if (!items.length) list.append(el("li", { class: "none" }, state.shown ? "No headline is left" : "There are no stories"));
+    if (!items.length) list.append(el("li", { class: "none" }, emptyText(state)));
   }
 
   function more() {
@@ -56,6 +56,11 @@ function makeList({ data, state, open, find }, ready) {
   draw();
   // headlines in no story have no text before
   ready.then(() => state.shown && draw());
+}
+
+function emptyText({ shown, count }) {
+  if (!shown) return "There are no stories";
+  return count ? "This page has no text for what is left" : "No headline is left";
 }
 
 const finite = (value) => (Number.isFinite(value) ? value : -Infinity);
