@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from browser import Browser, Page
-from map_browser import Open
 
 from job.backends.pages.map import write_map
 from job.backends.pages.points import MapPoints
+from pages.map_browser import Open
 
 
 @pytest.fixture(scope="module")

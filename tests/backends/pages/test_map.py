@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from map_points import HOSTILE, hostile, points
 
 from job.backends.pages.document import STATIC, as_json
 from job.backends.pages.map import _SCRIPTS, write_map
 from job.backends.pages.points import MapPoints
+from pages.map_points import HOSTILE, hostile, points
 
 PLENTY = 25_000_000
 

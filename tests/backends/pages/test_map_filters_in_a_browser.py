@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from map_browser import (
+
+from job.backends.pages.points import MapStory
+from job.topics import TimeBins
+from pages.map_browser import (
     NOISE,
     Open,
     box,
@@ -16,10 +19,7 @@ from map_browser import (
     slow,
     texts,
 )
-from map_points import points
-
-from job.backends.pages.points import MapStory
-from job.topics import TimeBins
+from pages.map_points import points
 
 pytestmark = in_a_browser
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import FLAGS, Browser
-from map_browser import (
+
+from job.backends.pages.map import write_map
+from pages.map_browser import (
     FIRST,
     WIDTHS,
     Open,
@@ -22,9 +24,7 @@ from map_browser import (
     slow,
     texts,
 )
-from map_points import HOSTILE, hostile, points
-
-from job.backends.pages.map import write_map
+from pages.map_points import HOSTILE, hostile, points
 
 pytestmark = in_a_browser
 

@@ -1,10 +1,10 @@
 """The map in a real browser: the names on it."""
 
 import pytest
-from map_browser import WIDTHS, Open, in_a_browser, middle, names, slow, texts
-from map_points import points
 
 from job.backends.pages.points import MapStory
+from pages.map_browser import WIDTHS, Open, in_a_browser, middle, names, slow, texts
+from pages.map_points import points
 
 pytestmark = in_a_browser
 

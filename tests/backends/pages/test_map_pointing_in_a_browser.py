@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Page
-from map_browser import (
+
+from job.backends.pages.points import MapPoints, MapStory
+from pages.map_browser import (
     Open,
     box,
     click,
@@ -20,9 +22,7 @@ from map_browser import (
     tap,
     texts,
 )
-from map_points import points
-
-from job.backends.pages.points import MapPoints, MapStory
+from pages.map_points import points
 
 pytestmark = in_a_browser
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from map_points import hostile, points
 
 from job.backends.pages.payload import HUES, MIN_TEXTS, Payload, pack, spread_hues, stratified_sample
 from job.backends.pages.points import MapStory
 from job.runtime.errors import JobError
+from pages.map_points import hostile, points
 
 PLENTY = 10_000_000
 

@@ -3,9 +3,9 @@
 import unicodedata
 
 import pytest
-from map_points import HOSTILE
 
 from job.backends.pages.plain import plain
+from pages.map_points import HOSTILE
 
 
 def test_text_without_anything_special_stays_as_it_is() -> None:
