@@ -120,7 +120,7 @@ def square(**changes: Any) -> MapPoints:
     settings: dict[str, Any] = {
         "layout": layout,
         "labels": np.array([0, 0, 1, 1, -1], np.int32),
-        "stories": [MapStory(0, "The first story"), MapStory(1, "The second story")],
+        "stories": [MapStory(0, "The first story" + " of a long name" * 9), MapStory(1, "The second story")],
         "descriptions": ["what happened then, " * 14] * 5,
         "themes": [],
     }
@@ -134,7 +134,7 @@ def test_on_a_phone_a_tapped_headline_stays_shown_beside_its_point(opened: Open)
         tap(page, *on_screen(page, shown.layout)[row])
         (text,) = texts(page, "#tooltip")
         assert text.startswith(f"Headline {row} about")
-        assert text.endswith("In no story" if row == 4 else "The first story")
+        assert text.split("\n")[-1].startswith("In no story" if row == 4 else "The first story")
         tip, ring, outer = box(page, "#tooltip"), box(page, "#ring"), box(page, "#map")
         assert outer[0] <= tip[0] and outer[1] <= tip[1] and tip[2] <= outer[2] and tip[3] <= outer[3]
         assert tip[2] <= ring[0] or ring[2] <= tip[0] or tip[3] <= ring[1] or ring[3] <= tip[1]
@@ -204,7 +204,7 @@ def test_a_double_click_zooms_at_the_pointer_and_other_buttons_do_nothing(opened
     page.settle(0.5)
     page.click(x, y)
     page.settle(0.5)
-    assert texts(page, "#panel h2") == ["The first story"]
+    assert texts(page, "#panel h2")[0].startswith("The first story")
 
 
 @slow
