@@ -6,8 +6,8 @@ clusters' rows:
     growth = (late + 2) / (q rows + 2)
 
 The last bins are as many as hold a quarter of all rows. So growth is the share of late rows against that of all
-clusters together, drawn toward 1 by two rows of each: 1 is as all others, above 1 is growing, and three late rows do
-not outdo three hundred.
+clusters together, drawn toward 1 by two rows of each: 1 is as all others, above 1 has more late rows, and three late
+rows do not outdo three hundred. Whether a story still goes on it does not say: the report's pages look at that too.
 """
 
 from dataclasses import dataclass
