@@ -88,6 +88,8 @@ class ReportStage(Stage):
         else:
             # of other settings: it is no part of this answer
             job.run.file("themes.csv").unlink(missing_ok=True)
+        if job.story_ids is None:
+            job.run.file("story_changes.csv").unlink(missing_ok=True)
         page = job.run.file("map.html")
         with atomic(page) as temporary:
             write_map(map_points(job), page_title(job), int(1e6 * job.config.report.map_mb), temporary)

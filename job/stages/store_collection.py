@@ -168,8 +168,8 @@ def _times(job: Job, table: pa.Table) -> list[float | None]:
     name = _column_of(job.config.input.time, publication.USUAL_NAMES, table)
     if name is None:
         return [None] * len(table)
-    seconds = pa.array(publication.Times().parse(table[name].combine_chunks()), from_pandas=True)
-    return list(seconds.to_pylist())
+    times = publication.Times(job.config.input.time_format).parse(table[name].combine_chunks())
+    return list(pa.array(times, from_pandas=True).to_pylist())
 
 
 def _sources(job: Job, others: pa.Table) -> pa.Array:

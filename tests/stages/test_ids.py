@@ -193,6 +193,16 @@ def test_the_same_run_goes_on_where_yesterdays_folder_is_gone(job_here: Run, day
     assert "is no run folder" in new.stderr
 
 
+def test_changes_of_ids_are_not_left_beside_an_answer_without_ids(job_here: Run, days: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}")
+    changes = (run / "story_changes.csv").read_bytes()
+    assert job_here("run", *words).returncode == 0
+    assert not (run / "story_changes.csv").exists()
+    assert job_here("run", *words, f"cluster.previous={days / 'mon'}").returncode == 0
+    assert (run / "story_changes.csv").read_bytes() == changes
+
+
 def test_a_previous_run_that_is_none_or_unfinished_is_refused(job_here: Run, days: Path, tmp_path: Path) -> None:
     words = (*SETTINGS, f"run_dir={tmp_path / 'run'}")
     refused = job_here("run", *words, f"cluster.previous={tmp_path}")
