@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 # in a folder of shards: what is to be made there, for `status`
 PLAN = "plan.json"
 _SHARD_FILE = re.compile(r"\d{5,}\.(npy|json)")
+# of the arrays that this process has read, with what tells whether a file has changed since
+_checksums: dict[Path, tuple[tuple[int, ...], int]] = {}
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,16 @@ class Shards:
         write_sealed(
             self._folder / PLAN, {"key": self.key, "shards": len(self.all), "rows": rows, "ranks": ranks.world}
         )
-        return [shard for shard in ranks.share_of(self.all) if self._load_valid(shard) is None]
+        return [shard for shard in ranks.share_of(self.all) if not self._is_valid(shard)]
 
     def missing(self) -> list[Shard]:
-        """The shards of all ranks without a valid marker; their content is not read."""
-        return [shard for shard in self.all if self._valid_marker(shard) is None]
+        """The shards of all ranks that must be made; existing ones are read, once in this process while they do not
+        change, and their checksums compared."""
+        return [shard for shard in self.all if not self._is_valid(shard)]
+
+    def names(self) -> list[str]:
+        """The names of all arrays in the run folder, whether they are there or not."""
+        return [f"{self._folder.name}/{self._array_file(shard).name}" for shard in self.all]
 
     def describe(self, shards: Iterable[Shard], ranks: Ranks) -> list[str]:
         """One line per rank that owns some of `shards`: the numbers of the first 8 and the count."""
@@ -97,15 +104,14 @@ class Shards:
         marker = _read_marker(self._marker_file(shard))
         return marker if marker.get("key") == self.key and marker.get("rows") == len(shard) else None
 
-    def _load_valid(self, shard: Shard) -> Array | None:
+    def _is_valid(self, shard: Shard) -> bool:
         marker = self._valid_marker(shard)
         if marker is None:
-            return None
+            return False
         try:
-            array: Array = np.load(self._array_file(shard))
+            return _array_checksum(self._array_file(shard)) == marker["crc32"]
         except (OSError, ValueError, EOFError):
-            return None
-        return array if zlib.crc32(array.data) == marker["crc32"] else None
+            return False
 
     def write(self, shard: Shard, array: Array) -> None:
         """Save a shard: the array first, its marker last."""
@@ -148,7 +154,18 @@ def remove_shards(folder: Path) -> None:
 
 def array_files(folder: Path) -> list[Path]:
     """The arrays of all shards in a folder, in order. Other files may lie there: they are not ours."""
-    return sorted(path for path in _shard_files(folder) if path.suffix == ".npy")
+    # from 100,000 on, names are longer
+    return sorted((path for path in _shard_files(folder) if path.suffix == ".npy"), key=lambda path: int(path.stem))
+
+
+def _array_checksum(path: Path) -> int:
+    """The CRC-32 of an array's values."""
+    about = path.stat()
+    state = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    known = _checksums.get(path)
+    if known is None or known[0] != state:
+        known = _checksums[path] = (state, zlib.crc32(np.load(path).data))
+    return known[1]
 
 
 def _shard_files(folder: Path) -> list[Path]:

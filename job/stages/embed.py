@@ -13,7 +13,7 @@ from job.runtime.files import digest
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.progress import Progress
-from job.runtime.shards import Shards, array_files
+from job.runtime.shards import Shards
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
@@ -37,8 +37,7 @@ class EmbedStage(Stage):
         return [job.output("ingest"), *model, job.config.embed.key()]
 
     def files(self, job: Job) -> list[str]:
-        folders = ("embeddings", "sparse")
-        return [f"{name}/{path.name}" for name in folders for path in array_files(job.run.file(name))]
+        return [name for shards in self._all_shards(job) for name in shards.names()] if job.has_input else []
 
     def check_offline(self, config: Config) -> str:
         from job.backends.embedding.models import check_sparse, look_for_model

@@ -92,6 +92,10 @@ class NeighborsStage(Stage):
         to_make = shards.to_make(ranks)
         if ranks.rank and not to_make:
             return None
+        if ranks.rank and self.up_to_date(job) is not None:
+            # rank 0 had all shards already, and has removed them
+            self.clean_up(job)
+            return None
         graph = _Graph(job, shards)
         with rewritten_if_altered(job):
             graph.make(to_make)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.runtime.shards import Shard, Shards
+from job.runtime.ranks import Ranks
+from job.runtime.shards import Shard, Shards, array_files
 
 ROWS = np.arange(44, dtype=np.float32).reshape(11, 4)
 
@@ -84,6 +85,26 @@ def test_a_shard_with_a_wrong_checksum_is_made_again(folder: Path) -> None:
     file.write_bytes(content)
     assert fill(shards(folder)) == [1]
     np.testing.assert_array_equal(shards(folder).load(), ROWS)
+
+
+@pytest.mark.parametrize("damage", ["changed", "deleted"])
+def test_a_damaged_shard_of_another_rank_is_missing(folder: Path, damage: str) -> None:
+    fill(shards(folder))
+    assert shards(folder).missing() == []
+    file = folder / "00001.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.unlink() if damage == "deleted" else file.write_bytes(content)
+    assert shards(folder).to_make(Ranks(0, 2)) == []
+    assert [shard.number for shard in shards(folder).missing()] == [1]
+    assert fill(shards(folder)) == [1]
+    assert shards(folder).missing() == []
+
+
+def test_arrays_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (100_000, 99_999, 100_001, 7):
+        (tmp_path / f"{number:05d}.npy").touch()
+    assert [path.stem for path in array_files(tmp_path)] == ["00007", "99999", "100000", "100001"]
 
 
 @pytest.mark.parametrize("keep", [0, 10, 100, -4])

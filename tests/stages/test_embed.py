@@ -167,6 +167,28 @@ def test_ranks_one_after_the_other_by_configuration_and_one_process_for_the_rest
     assert shard_bytes(folder) == shard_bytes(whole)
 
 
+@pytest.mark.parametrize("damage", ["changed", "deleted"])
+def test_a_rank_does_not_complete_the_stage_with_a_damaged_shard_of_another(
+    job_here: Run, whole: Path, tiny_m3: Path, tmp_path: Path, damage: str
+) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+    shard = folder / "embeddings" / "00001.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.unlink() if damage == "deleted" else shard.write_bytes(content)
+    first = job_here(*words(folder, tiny_m3, "ranks.rank=0", "ranks.world=2"))
+    assert first.returncode == 0, first.stderr
+    assert "its share is done; still missing: shards 00001 (1 of rank 1)" in first.stderr
+    early = job_here("stage", "store", *words(folder, tiny_m3)[2:])
+    assert early.returncode == 2
+    assert "stage embed is not done" in early.stderr
+    assert "shards 00001" in early.stderr
+    second = job_here(*words(folder, tiny_m3, "ranks.rank=1", "ranks.world=2"))
+    assert second.returncode == 0, second.stderr
+    files = json.loads((folder / "markers" / "embed.json").read_text())["files"]
+    assert list(files) == [f"embeddings/{name}" for name in shard_bytes(whole)]
+
+
 @pytest.mark.slow
 def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -183,6 +205,17 @@ def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: P
     assert job("run", DEMO, f"run_dir={alone}", *settings, env=one_thread).returncode == 0
     for name in ("headlines_clustered.csv", "topics.csv"):
         assert (folder / name).read_bytes() == (alone / name).read_bytes()
+
+    # started again after a shard of rank 1 was damaged: rank 0 waits for it
+    shard = folder / "embeddings" / "00001.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 0x41
+    shard.write_bytes(content)
+    ranks = [start(*command, RANK=str(rank), WORLD_SIZE="2") for rank in range(2)]
+    said = [process.communicate(timeout=250)[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], said
+    assert shard_bytes(folder) == shard_bytes(alone)
+    assert (folder / "headlines_clustered.csv").read_bytes() == (alone / "headlines_clustered.csv").read_bytes()
 
 
 @pytest.mark.slow

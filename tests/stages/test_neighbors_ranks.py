@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from conftest import DEMO, Run, start
 
+from job.config import load
+from job.context import Job
+from job.stages.neighbors import NeighborsStage
+
 SHARDS = "neighbors.shard_rows=40"
 
 
@@ -93,3 +97,29 @@ def test_only_rank_0_asks_a_lite_file(job_here: Run, demo: Path, copy: Path) -> 
     assert not (copy / "neighbors").exists()
     assert job_here("stage", "neighbors", *words, *rank(0, 2)).returncode == 0
     assert_same_graph(copy, demo)
+
+
+def test_rank_0_does_not_assemble_a_damaged_shard_of_another_rank(
+    job_here: Run, demo: Path, copy: Path, stored: list[str]
+) -> None:
+    assert job_here("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
+    shard = copy / "neighbors" / "00001.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 0x41
+    shard.write_bytes(content)
+    first = job_here("stage", "neighbors", *stored, *rank(0, 2))
+    assert first.returncode == 0, first.stderr
+    assert "its share is done; still missing: shards 00001 (1 of rank 1)" in first.stderr
+    assert job_here("stage", "neighbors", *stored, *rank(1, 2)).returncode == 0
+    assert job_here("stage", "neighbors", *stored, *rank(0, 2)).returncode == 0
+    assert_same_graph(copy, demo)
+
+
+def test_a_rank_that_is_late_does_not_repeat_what_rank_0_has_put_together(
+    job_here: Run, copy: Path, stored: list[str]
+) -> None:
+    assert job_here("stage", "neighbors", *stored).returncode == 0
+    late = Job(load(DEMO, [*stored[1:], *rank(1, 2), "device=cpu"]))
+    # as if it had looked for the stage's marker just before
+    assert NeighborsStage().run(late) is None
+    assert not (copy / "neighbors").exists()
