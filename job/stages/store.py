@@ -11,7 +11,7 @@ from job.backends.milvus.index_kinds import why_unavailable
 from job.config import Config
 from job.context import COLLECTION, Job, Stage, StageResult
 from job.rewrites import discard_lite, owns_lite, rewrites
-from job.runtime.errors import BadInput, JobError, Resumable
+from job.runtime.errors import BadInput
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.secrets import without_secrets
@@ -99,12 +99,13 @@ class StoreStage(Stage):
         return replace(result, stats={**result.stats, "rewrites": rewrites(job.run)})
 
     def _write(self, job: Job) -> StageResult:
+        from job.backends.milvus.search import AlteredRowsError
         from job.stages.store_write import write_headlines
 
         try:
             return write_headlines(job, self.digest(job))
-        except JobError as error:
-            if not owns_lite(job) or isinstance(error, Resumable) or type(error) is BadInput:
+        except (LiteError, OtherRowsError, AlteredRowsError) as error:
+            if not owns_lite(job):
                 raise
             discard_lite(job, error.what if isinstance(error, OtherRowsError) else str(error))
         return write_headlines(job, self.digest(job))

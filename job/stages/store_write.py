@@ -13,10 +13,10 @@ from job.backends.milvus import TEXT_BYTES, Milvus, OtherRowsError, fit_text
 from job.backends.milvus.index_choice import IndexRequest, choose
 from job.backends.milvus.index_kinds import Index
 from job.backends.milvus.messages import RowBatch
+from job.backends.milvus.search import AlteredRowsError
 from job.context import Job, StageResult
 from job.data import Embeddings, Ids
 from job.runtime import signals
-from job.runtime.errors import JobError
 from job.runtime.journal import Journal
 from job.runtime.log import logger
 from job.runtime.parallel import map_in_order
@@ -38,6 +38,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
 
     Raises:
         OtherRowsError: the collection has another schema, or holds rows that this run did not write.
+        AlteredRowsError: the collection does not hold what was written.
         LiteError: Milvus Lite's files are damaged.
         Resumable: the server went away, and stayed away for `store.patience` seconds.
     """
@@ -72,7 +73,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
             journal.clear()
             problem = attempt()
     if problem is not None:
-        raise JobError(
+        raise AlteredRowsError(
             f"store: collection '{config.collection}' at '{milvus.uri}': {problem}: is another program writing to it? "
             "Set store.collection to another name"
         )

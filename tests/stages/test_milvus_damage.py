@@ -1,5 +1,7 @@
 """Milvus Lite's files damaged, lists of the run folder damaged, rows altered by others: the run still ends well."""
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -194,6 +196,20 @@ def test_a_damaged_database_that_the_user_named_is_an_error_with_what_to_do_and_
     with pytest.raises(LiteError, match=r"store.uri = '.*shared.db'.*put back a copy of it, or move it away"):
         finish(tmp_path / "run", store={"uri": str(named)})
     assert kept == {path: path.stat().st_size for path in named.rglob("*.parquet")} != {}
+
+
+def test_a_sound_database_is_not_removed_where_the_machine_refuses_its_lock(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    kept = {path: path.stat().st_ino for path in run.glob(DATA)}
+    forget(run, "store", "neighbors")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(JobError, match=r"cannot open it: .*No locks available.*Nothing was removed"):
+        finish(run)
+    assert kept == {path: path.stat().st_ino for path in run.glob(DATA)} != {}
 
 
 def test_a_damaged_database_of_a_collection_that_grew_is_never_removed(run: Path) -> None:

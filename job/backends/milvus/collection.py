@@ -7,7 +7,7 @@ from typing import Any
 
 from job.backends.milvus import messages
 from job.backends.milvus.connection import CALL_SECONDS, pause
-from job.backends.milvus.errors import one_line
+from job.backends.milvus.errors import LiteError, one_line
 from job.backends.milvus.index_kinds import Index
 from job.backends.milvus.reader import CollectionReader
 from job.backends.milvus.schema import make_schema, schema_text, sparse_field_advice, why_not_fillable, why_not_readable
@@ -105,9 +105,7 @@ class Milvus(CollectionReader):
 
         try:
             self._call("loading", load)
-        except JobError as error:
-            if not self.lite:
-                raise
+        except LiteError as error:
             logger.warning("store: the index does not load (%s): rebuilding it", one_line(error))
             damaged = self.index()
             self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))

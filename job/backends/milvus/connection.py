@@ -14,9 +14,7 @@ from typing import Any, TypeVar
 
 from job.backends.milvus import lite_files
 from job.backends.milvus.errors import (
-    LiteError,
     connect_error,
-    full_disk,
     is_down,
     is_unavailable,
     lite_error,
@@ -35,8 +33,13 @@ CALL_SECONDS = 600
 PATIENCE_SECONDS = 180.0
 _CONNECT_SECONDS = 10
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
-# Milvus Lite answers pings more often than every five minutes with an error, after which a call may fail
-_LITE_OPTIONS = (("grpc.keepalive_time_ms", 2**31 - 1), ("grpc.keepalive_permit_without_calls", False))
+# Milvus Lite answers pings more often than every five minutes with an error, after which a call may fail; and it is in
+# this process, where no proxy leads to
+_LITE_OPTIONS = (
+    ("grpc.keepalive_time_ms", 2**31 - 1),
+    ("grpc.keepalive_permit_without_calls", False),
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 class Connection:
@@ -58,7 +61,8 @@ class Connection:
         Raises:
             BadInput: the server refuses the token or has no such database, another process has the file open, or no
                 Milvus Lite database can be there.
-            LiteError: Milvus Lite cannot open its file.
+            LiteError: Milvus Lite cannot read its files.
+            JobError: the machine does not let Milvus Lite open its files.
             Resumable: no server answered for `patience` seconds, Milvus Lite's disk is full, or a stop signal arrived.
         """
         client_class = _client_class()
@@ -95,8 +99,10 @@ class Connection:
                     client.list_collections()
                 return client
             except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
+                # a second stop signal raises within the call, and pymilvus makes an error of its own of that
+                signals.check()
                 if self.lite:
-                    raise lite_error(self.uri, self._path, error) from None
+                    raise lite_error(self.uri, "Milvus Lite cannot open it", error) from None
                 message = connect_error(self.uri, self.db_name, _CONNECT_SECONDS, error)
                 if not is_down(error):
                     raise BadInput(message) from None
@@ -137,8 +143,9 @@ class Connection:
         Raises:
             Resumable: the server was unavailable for `patience` seconds, the disk of Milvus Lite is full, or a stop
                 signal arrived.
-            LiteError: Milvus Lite failed.
-            JobError: the server answered with an error.
+            LiteError: Milvus Lite failed at the content of its files.
+            JobError: the server answered with an error, or the machine refused Milvus Lite something; and what
+                `action` itself raises.
         """
         import grpc
         from pymilvus.exceptions import MilvusException
@@ -148,10 +155,13 @@ class Connection:
         while True:
             try:
                 result = action()
+            except JobError:
+                raise
             except Exception as error:  # what Milvus Lite reads from a damaged file can fail anywhere
-                message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
+                signals.check()
                 if self.lite:
-                    raise full_disk(self.uri, error) or LiteError(message) from None
+                    raise lite_error(self.uri, f"{operation} failed", error) from None
+                message = f"store.uri = '{self.uri}': {operation} failed: {one_line(error)}"
                 if not isinstance(error, MilvusException | grpc.RpcError | ValueError):
                     raise
                 if not is_unavailable(error):

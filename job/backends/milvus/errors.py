@@ -1,13 +1,12 @@
 """What an error of Milvus means: in one line, whether it may be over soon, and what to do."""
 
+import errno
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from job.backends.milvus import lite_files
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.system_errors import no_room
 
@@ -21,9 +20,24 @@ _UNAVAILABLE_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+# what the machine refuses, whatever is in the files
+_OF_MACHINE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOLCK,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EINTR,
+    errno.ETIMEDOUT,
+    errno.ESTALE,
+}
+_ERRNO = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
+_NO_MEMORY = re.compile(r"unable to allocate|cannot allocate|bad_alloc|out of memory|malloc of size", re.IGNORECASE)
+
 
 class LiteError(JobError):
-    """Milvus Lite cannot read or write its files: mostly, they are damaged."""
+    """Milvus Lite cannot read its files, or what it reads makes no sense: mostly, they are damaged."""
 
 
 def one_line(error: BaseException) -> str:
@@ -66,17 +80,44 @@ def is_down(error: Exception) -> bool:
     return is_unavailable(error)
 
 
-def lite_error(uri: str, path: str, error: BaseException) -> JobError:
-    """What to say where Milvus Lite cannot be opened."""
+def lite_error(uri: str, what: str, error: BaseException) -> JobError:
+    """What to say where Milvus Lite failed; `what`: at what. A `LiteError` only if the content of its files may be the
+    reason."""
     full = full_disk(uri, error)
     if full:
         return full
-    if lite_files.is_open_elsewhere(Path(path)):
+    if isinstance(error.__cause__, BlockingIOError):
         return BadInput(
             f"store.uri = '{uri}': another process holds it: wait for that process to end, or set store.uri to "
             "another file"
         )
-    return LiteError(f"store.uri = '{uri}': Milvus Lite cannot open it ({one_line(error)})")
+    message = f"store.uri = '{uri}': {what}: {one_line(error)}"
+    if _is_of_machine(error):
+        return JobError(f"{message}. Nothing was removed: mend that, then give the same command again")
+    return LiteError(message)
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    """Whether the machine refused something or was too slow, which says nothing of the content of files."""
+    import grpc
+    from pymilvus.client.types import Status
+    from pymilvus.exceptions import MilvusException
+
+    if isinstance(error, MilvusException) and error.code == Status.CONNECT_FAILED:
+        return True
+    if isinstance(error, grpc.RpcError) and error.code() in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ):
+        return True
+    for one in (error, error.__cause__):
+        found = _ERRNO.search(str(one))
+        number = one.errno if isinstance(one, OSError) and one.errno else int(found[1]) if found else None
+        if number in _OF_MACHINE or isinstance(one, MemoryError) or _NO_MEMORY.search(str(one)):
+            return True
+    return False
 
 
 def full_disk(uri: str, error: BaseException) -> Resumable | None:

@@ -36,20 +36,6 @@ def why_not_there(path: Path) -> str | None:
     return None
 
 
-def is_open_elsewhere(path: Path) -> bool:
-    """Whether a process has the database open."""
-    import fcntl
-
-    try:
-        with (path / _LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def remove(path: Path, collection: str) -> None:
     """Remove the database, whatever state it is in; if it has other collections too, only the one of this name."""
     if path.is_symlink() or path.is_file():

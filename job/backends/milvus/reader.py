@@ -13,6 +13,7 @@ from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import Index, SearchEffort
 from job.backends.milvus.schema import SPARSE, CollectionSchema, Fields, read_schema
 from job.data import Floats, Ids
+from job.runtime import signals
 from job.runtime.log import logger
 
 # of the queries in one request: below the server's 64 MiB per message, and large enough for full speed
@@ -123,6 +124,7 @@ class CollectionReader:
                 try:
                     found = iterator.next()
                 except Exception as error:  # opening a new iterator raises what is wrong, or waits for the server
+                    signals.check()
                     logger.warning("milvus: reading stopped (%s): continuing after id %d", one_line(error), last)
                     break
             else:
