@@ -35,8 +35,10 @@ def _message() -> str:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _received, _received_at
+    global _received, _received_at, _at_once
     if _at_once:
+        # once: another one would raise while this one is on its way out, and leave the block half-way
+        _at_once = False
         raise Resumable(_message())
     if _received is None:
         _received_at = time.monotonic()
@@ -76,11 +78,14 @@ def stop_signals() -> Iterator[None]:
             raise
         raise Resumable(_message()) from None
     finally:
+        # the watcher may be about to send a signal, which must neither raise here nor find the handlers of before
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(previous_fd)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         os.close(write)
         watcher.join()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         # a later run in a thread does not reset it
         _received, _at_once = None, False
 
@@ -136,12 +141,13 @@ def _stop_at_once(pipe: io.RawIOBase, wake: bool) -> None:
     """Raise in the main thread; if that does not end the block in time, end the process."""
     global _at_once
     _at_once = True
-    if wake:
-        # ends a call that waits, such as a read, and raises in the handler
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     end = time.monotonic() + _UNWIND_SECONDS
     while (left := end - time.monotonic()) > 0:
-        ready, _, _ = select.select([pipe], [], [], left)
+        if wake and _at_once:
+            # ends a call that waits, such as a read, and raises in the handler; one that comes just before such a call
+            # ends nothing
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        ready, _, _ = select.select([pipe], [], [], min(left, 0.25))
         if ready and not pipe.read(64):
             return
     with suppress(Exception):

@@ -44,6 +44,29 @@ def test_of_several_signals_sigterm_is_the_one_reported(names: tuple[str, str]) 
             signals.check()
 
 
+def test_the_signal_of_the_watcher_does_not_meet_the_handlers_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the process may end by it, and not with 75."""
+    late: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: late.append(number))
+    kill = signal.pthread_kill
+
+    def slowly(thread: int, number: int) -> None:
+        time.sleep(0.5)
+        kill(thread, number)
+
+    monkeypatch.setattr(signal, "pthread_kill", slowly)
+    try:
+        with pytest.raises(Resumable, match="stopped by SIGTERM"), signals.stop_signals():
+            for wait in (0.0, 1.2, 0.2):
+                time.sleep(wait)
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        time.sleep(0.6)
+        assert late == []
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_a_second_interrupt_stops_at_once_and_the_run_can_be_continued(tmp_path: Path) -> None:
     again = pytest.raises(Resumable, match="run the same command again")
     with again, RunDir(tmp_path).locked(), signals.stop_signals():

@@ -58,7 +58,8 @@ def test_a_stop_signal_within_a_call_to_milvus_lite_is_no_damage(lite: Connectio
         stopped_twice(lambda: lite.call("loading", action))
 
 
-def test_a_stop_signal_while_a_server_does_not_answer_is_no_bad_address() -> None:
+def test_a_stop_signal_while_a_server_does_not_answer_is_no_bad_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.backends.milvus.connection._CONNECT_SECONDS", 3)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(Resumable, match="stopped by SIGTERM"):
         stopped_twice(lambda: Connection(f"http://127.0.0.1:{server.getsockname()[1]}", patience=30))
 
