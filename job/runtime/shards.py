@@ -109,7 +109,7 @@ class Shards:
         if marker is None:
             return False
         try:
-            return _array_checksum(self._array_file(shard)) == marker["crc32"]
+            return bool(_array_checksum(self._array_file(shard)) == marker["crc32"])
         except (OSError, ValueError, EOFError):
             return False
 

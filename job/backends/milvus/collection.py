@@ -42,10 +42,8 @@ class Milvus(CollectionReader):
         if not self.exists():
             self._clear_half_made()
             schema = make_schema(self._client, self.fields, dim)
-            self._call(
-                "creating the collection",
-                lambda: self._client.create_collection(self.collection, schema=schema, consistency_level="Strong"),
-            )
+            settings = {"schema": schema, "consistency_level": "Strong", "timeout": CALL_SECONDS}
+            self._call("creating the collection", lambda: self._client.create_collection(self.collection, **settings))
         ours = schema_text(self.fields, dim)
         if self.schema.text != ours:
             advice = sparse_field_advice(self.schema, self.fields, dim)
@@ -108,7 +106,7 @@ class Milvus(CollectionReader):
         except LiteError as error:
             logger.warning("store: the index does not load (%s): rebuilding it", one_line(error))
             damaged = self.index()
-            self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))
+            self._drop_index()
             self._create_index(Index(damaged.kind, damaged.metric, {}, ""))
             self._call("loading", load)
 
@@ -146,8 +144,8 @@ class Milvus(CollectionReader):
         if self.has_index():
             existing = self.index()
             if (existing.kind, existing.metric) != (index.kind, index.metric):
-                self._call("releasing", lambda: self._client.release_collection(self.collection))
-                self._call("dropping the index", lambda: self._client.drop_index(self.collection, self.fields.vector))
+                self._call("releasing", lambda: self._client.release_collection(self.collection, **self._about))
+                self._drop_index()
         # before the vectors, so that a collection whose vectors have an index can always be loaded
         if self.has_sparse and not self._indexes_on(self.fields.sparse):
             self._create(self.fields.sparse, "SPARSE_INVERTED_INDEX", "IP", {})
@@ -158,6 +156,10 @@ class Milvus(CollectionReader):
                 self._wait_until_indexed(self.fields.sparse)
             self._wait_until_indexed(self.fields.vector)
         self.load()
+
+    def _drop_index(self) -> None:
+        drop, field = self._client.drop_index, self.fields.vector
+        self._call("dropping the index", lambda: drop(self.collection, field, **self._about))
 
     def _create_index(self, index: Index) -> None:
         # milvus-lite reads the settings only from the inner "params", a server from either

@@ -29,7 +29,8 @@ from job.runtime.secrets import without_secrets
 
 T = TypeVar("T")
 
-CALL_SECONDS = 600
+# that a call may take; and one that only asks about a collection, or drops something
+CALL_SECONDS, QUICK_SECONDS = 600, 60
 PATIENCE_SECONDS = 180.0
 _CONNECT_SECONDS = 10
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
@@ -93,10 +94,10 @@ class Connection:
             try:
                 client = connect()
                 if not self.lite:
-                    self._version = client.get_server_version()
+                    self._version = client.get_server_version(timeout=_CONNECT_SECONDS)
                 if self.db_name:
                     # connecting succeeds even if the database does not exist
-                    client.list_collections()
+                    client.list_collections(timeout=_CONNECT_SECONDS)
                 return client
             except Exception as error:  # pymilvus, gRPC and milvus-lite raise unrelated types
                 # a second stop signal raises within the call, and pymilvus makes an error of its own of that

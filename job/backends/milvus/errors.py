@@ -67,6 +67,17 @@ def is_unavailable(error: BaseException) -> bool:
     return code in _UNAVAILABLE_CODES or bool(_UNAVAILABLE_WORDS.search(str(getattr(error, "message", ""))))
 
 
+def is_about_filter(error: BaseException) -> bool:
+    """Whether Milvus refused the expression of a query: by a code of Lite, or of a server, or by a server's words."""
+    message = str(getattr(error, "message", ""))
+    return getattr(error, "code", None) in (6, 1100) or "cannot parse expression" in message
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Whether an answer did not fit into one message; `error`: gRPC's, pymilvus's, or ours with its text."""
+    return "larger than max" in str(error) or "maxOutputSize" in str(error)
+
+
 def is_down(error: Exception) -> bool:
     """Whether a server that could not be connected to may answer later: not one that refuses us."""
     import grpc

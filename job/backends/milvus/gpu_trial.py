@@ -11,7 +11,7 @@ import uuid
 
 import numpy as np
 
-from job.backends.milvus.connection import Connection
+from job.backends.milvus.connection import QUICK_SECONDS, Connection
 from job.backends.milvus.errors import one_line
 from job.backends.milvus.index_kinds import build_params
 from job.runtime.device import Choice
@@ -39,7 +39,7 @@ def try_gpu_index(connection: Connection, kind: str) -> Choice:
         return Choice("no", str(error))
     finally:
         with contextlib.suppress(Exception):
-            connection.client.drop_collection(name)
+            connection.client.drop_collection(name, timeout=QUICK_SECONDS)
     return Choice("yes", f"the server built {kind} over {_ROWS:,} rows of a scratch collection")
 
 
@@ -52,14 +52,14 @@ def _build(connection: Connection, name: str, kind: str) -> None:
     from pymilvus.exceptions import MilvusException
 
     client = connection.client
-    client.drop_collection(name)
+    client.drop_collection(name, timeout=QUICK_SECONDS)
     schema = client.create_schema(auto_id=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=_DIM)
-    client.create_collection(name, schema=schema)
+    client.create_collection(name, schema=schema, timeout=QUICK_SECONDS)
     vectors = np.random.default_rng(0).normal(size=(_ROWS, _DIM)).astype(np.float32)
-    client.insert(name, [{"id": row, "v": vector} for row, vector in enumerate(vectors)])
-    client.flush(name)
+    client.insert(name, [{"id": row, "v": vector} for row, vector in enumerate(vectors)], timeout=QUICK_SECONDS)
+    client.flush(name, timeout=QUICK_SECONDS)
     settings = build_params(kind, _ROWS, 16, False)
     parameters = client.prepare_index_params()
     parameters.add_index("v", index_type=kind, metric_type="L2", params={**settings, "params": settings})
@@ -77,11 +77,12 @@ def _build(connection: Connection, name: str, kind: str) -> None:
 def remove_leftovers(connection: Connection) -> int:
     """Drop scratch collections that are more than an hour old; returns how many."""
     removed = 0
-    for name in connection.call("listing collections", connection.client.list_collections):
+    list_collections = connection.client.list_collections
+    for name in connection.call("listing collections", lambda: list_collections(timeout=QUICK_SECONDS)):
         stamp = name.removeprefix(_PREFIX).split("_")[0]
         age = time.time() - int(stamp) if stamp.isdigit() else 0.0
         if name.startswith(_PREFIX) and age > _LEFTOVER_SECONDS:
             with contextlib.suppress(Exception):
-                connection.client.drop_collection(name)
+                connection.client.drop_collection(name, timeout=QUICK_SECONDS)
                 removed += 1
     return removed

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from job.backends.milvus import messages
-from job.backends.milvus.connection import CALL_SECONDS, Connection
-from job.backends.milvus.errors import one_line
+from job.backends.milvus.connection import CALL_SECONDS, QUICK_SECONDS, Connection
+from job.backends.milvus.errors import is_about_filter, is_too_large, one_line
 from job.backends.milvus.index_kinds import Index, SearchEffort
 from job.backends.milvus.schema import SPARSE, CollectionSchema, Fields, read_schema
 from job.data import Floats, Ids
 from job.runtime import signals
+from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
 
-# of the queries in one request: below the server's 64 MiB per message, and large enough for full speed
-_QUERY_BYTES = 16 * 2**20
+# of the queries or of the hits in one message: below the server's 64 MiB, and large enough for full speed
+_MESSAGE_BYTES = 16 * 2**20
+# id, score and output field of a hit
+_HIT_BYTES = 24
 _SERVER_QUERIES, _LITE_QUERIES = 4_096, 1_024
 _LITE_L2_BYTES = 256 * 2**20
 _IDS_AT_ONCE = 1_000
@@ -35,6 +38,8 @@ class CollectionReader:
         fields = fields or Fields()
         self.collection, self.fields = collection, fields if self.connection.has_sparse else replace(fields, sparse="")
         self._client = self.connection.client
+        # Lite reads its files when it is first asked
+        self._about = {"timeout": CALL_SECONDS if self.lite else QUICK_SECONDS}
 
     def close(self) -> None:
         """Close the connection, and release a Lite file's lock."""
@@ -50,11 +55,12 @@ class CollectionReader:
     @cached_property
     def schema(self) -> CollectionSchema:
         """The collection's schema, read once."""
-        description = self._call("reading the schema", lambda: self._client.describe_collection(self.collection))
+        describe = self._client.describe_collection
+        description = self._call("reading the schema", lambda: describe(self.collection, **self._about))
         return read_schema(description, self.fields)
 
     def exists(self) -> bool:
-        return bool(self._call("looking it up", lambda: self._client.has_collection(self.collection)))
+        return bool(self._call("looking it up", lambda: self._client.has_collection(self.collection, **self._about)))
 
     @property
     def has_sparse(self) -> bool:
@@ -67,12 +73,15 @@ class CollectionReader:
 
     def _indexes_on(self, field: str) -> list[str]:
         list_indexes = self._client.list_indexes
-        names: list[str] = self._call("listing indexes", lambda: list_indexes(self.collection, field_name=field))
+        names: list[str] = self._call(
+            "listing indexes", lambda: list_indexes(self.collection, field_name=field, **self._about)
+        )
         return names
 
     def _describe_index(self, field: str) -> Any:
         """A dict of the index's settings, state and rows; None where the field has none."""
-        return self._call("describing the index", lambda: self._client.describe_index(self.collection, field))
+        describe = self._client.describe_index
+        return self._call("describing the index", lambda: describe(self.collection, field, **self._about))
 
     def index(self) -> Index:
         """The index of the vectors, as the server describes it."""
@@ -82,42 +91,63 @@ class CollectionReader:
         return Index(kind, metric, {**description, **inner}, "it already exists")
 
     def count(self, filter: str = "") -> int:
-        """All rows, or those that `filter` selects, fresh ones included. The collection must be loaded."""
+        """All rows, or those that `filter` selects, fresh ones included. The collection must be loaded.
+
+        Raises:
+            BadInput: Milvus does not understand the filter.
+        """
+        from pymilvus.exceptions import MilvusException
 
         def query() -> list[dict[str, Any]]:
-            answer: list[dict[str, Any]] = self._client.query(
-                self.collection,
-                filter=filter,
-                output_fields=["count(*)"],
-                consistency_level="Strong",
-                timeout=CALL_SECONDS,
-            )
+            try:
+                answer: list[dict[str, Any]] = self._client.query(
+                    self.collection,
+                    filter=filter,
+                    output_fields=["count(*)"],
+                    consistency_level="Strong",
+                    timeout=CALL_SECONDS,
+                )
+            except MilvusException as error:
+                if filter and is_about_filter(error):
+                    raise BadInput(
+                        f"store.filter = '{filter}': {self.version} does not understand it: {one_line(error)}"
+                    ) from None
+                raise
             return answer
 
         return int(self._call("counting rows", query)[0]["count(*)"])
 
     def has_rows(self) -> bool:
         """Whether any row was ever written, by the server's statistics. The collection need not be loaded."""
-        stats = self._call("reading statistics", lambda: self._client.get_collection_stats(self.collection))
+        read = self._client.get_collection_stats
+        stats = self._call("reading statistics", lambda: read(self.collection, **self._about))
         return int(stats["row_count"]) > 0
 
     def rows(self, columns: list[str], filter: str = "", batch: int = 10_000) -> Iterator[list[dict[str, Any]]]:
         """Batches of rows with these columns, ascending by id. The collection must be loaded.
 
         If the server becomes unavailable, the iterator waits for it and continues after the last id that it returned.
+        Where a batch is too large for a message, the further ones have half its rows.
         """
         last: int | None = None
         while True:
             after_last = "" if last is None else f"{self.fields.id} > {last}"
             both = f"({filter}) and {after_last}" if filter and after_last else filter or after_last
 
-            def open_iterator(both: str = both) -> tuple[Any, list[dict[str, Any]]]:
+            def open_iterator(both: str = both, batch: int = batch) -> tuple[Any, list[dict[str, Any]]]:
                 iterator = self._client.query_iterator(
                     self.collection, batch_size=batch, filter=both, output_fields=columns, timeout=CALL_SECONDS
                 )
                 return iterator, iterator.next()
 
-            iterator, found = self._call("reading rows", open_iterator)
+            try:
+                iterator, found = self._call("reading rows", open_iterator)
+            except JobError as error:
+                if batch == 1 or not is_too_large(error):
+                    raise
+                batch //= 2
+                logger.info("milvus: %d rows are too large for one message: reading %d at once", 2 * batch, batch)
+                continue
             while found:
                 yield found
                 last = found[-1][self.fields.id]
@@ -139,8 +169,9 @@ class CollectionReader:
     def vectors(self, ids: Ids) -> dict[int, Floats]:
         """The stored vectors of these ids; ids that do not exist are left out. The collection must be loaded."""
         found: dict[int, Floats] = {}
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            some = ids[start : start + _IDS_AT_ONCE].tolist()
+        size = max(1, min(_IDS_AT_ONCE, _MESSAGE_BYTES // (4 * max(1, self.schema.dim))))
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size].tolist()
 
             def query(some: list[int] = some) -> list[dict[str, Any]]:
                 rows: list[dict[str, Any]] = self._client.query(
@@ -156,15 +187,16 @@ class CollectionReader:
                 found[int(row[self.fields.id])] = np.asarray(row[self.fields.vector], np.float32)
         return found
 
-    def queries_at_once(self, asked: int | None, metric: str, rows: int, dim: int) -> int:
-        """Queries per request: `asked`, or as many as are fast, limited by the message size and by Lite's L2 search.
+    def queries_at_once(self, asked: int | None, metric: str, rows: int, dim: int, hits: int) -> int:
+        """Queries per request, each with so many hits: `asked`, or as many as are fast, limited by the message size and
+        by Lite's L2 search.
 
         Lite's L2 search allocates queries x rows x dim floats.
         """
         size = asked or (_LITE_QUERIES if self.lite else _SERVER_QUERIES)
         if self.lite and metric == "L2":
-            return int(np.clip(_LITE_L2_BYTES // (4 * rows * dim), 1, size))
-        return max(1, min(size, _QUERY_BYTES // (4 * dim)))
+            size = int(np.clip(_LITE_L2_BYTES // (4 * rows * dim), 1, size))
+        return max(1, min(size, _MESSAGE_BYTES // max(4 * dim, _HIT_BYTES * hits)))
 
     def search(
         self, queries: Floats, k: int, metric: str, effort: SearchEffort, filter: str = ""

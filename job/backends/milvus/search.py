@@ -49,7 +49,7 @@ class MilvusSearch:
         self._metric, self._kind = index.metric, KINDS.get(index.kind)
         self._largest = min(n, self._kind.max_top_k if self._kind else MAX_TOP_K)
         self._top_k = min(settings.top_k, self._largest)
-        self._batch = milvus.queries_at_once(settings.batch, index.metric, n, dim)
+        self._batch = milvus.queries_at_once(settings.batch, index.metric, n, dim, self._top_k)
         self.effort: SearchEffort = first_effort(index.kind, index.build, self._top_k, settings.nprobe)
 
     def try_harder(self) -> bool:

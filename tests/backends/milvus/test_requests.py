@@ -1,7 +1,10 @@
 """The requests that a GPU server would receive, recorded by a real gRPC server, because the tests have no GPU."""
 
 import json
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -9,14 +12,14 @@ import grpc
 import numpy as np
 import pytest
 
-from job.backends.milvus import Connection, Milvus, messages
+from job.backends.milvus import Connection, Milvus, collection, messages, reader
 from job.backends.milvus.connection import _client_class
 from job.backends.milvus.index_kinds import EXACT, Index, build_params, first_effort
 from job.runtime.errors import JobError, Resumable
 from job.runtime.log import logger
 
 _client_class()
-from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc  # noqa: E402
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc, schema_pb2  # noqa: E402
 
 
 class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
@@ -27,6 +30,7 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         self.searched: list[Any] = []
         self.failures: list[Any] = []
         # the state of the index and its rows, one for each time that it is asked for; the last one stays
+        self.rows = 0
         self.index = [(common_pb2.IndexState.Finished, 1_000)]
 
     def Connect(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -63,6 +67,29 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         results.results.scores.extend([0.5, 0.25, 0.125])
         return results
 
+    def DescribeCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        answer = milvus_pb2.DescribeCollectionResponse(status=common_pb2.Status(), collectionID=1)
+        answer.schema.fields.add(name="id", is_primary_key=True, data_type=schema_pb2.Int64)
+        answer.schema.fields.add(name="text", data_type=schema_pb2.VarChar)
+        vector = answer.schema.fields.add(name="embedding", data_type=schema_pb2.FloatVector)
+        vector.type_params.add(key="dim", value="4")
+        return answer
+
+    def Query(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """At most 20 rows fit into a message."""
+        limit = int(key_values(request.query_params).get("limit", 0))
+        if limit > 20:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (9 vs. 8)")
+        after = re.search(r"id > (\d+)", request.expr)
+        first = int(after[1]) + 1 if after else 0
+        answer = milvus_pb2.QueryResults(status=common_pb2.Status(), session_ts=1)
+        ids = range(first, min(first + limit, self.rows))
+        column = answer.fields_data.add(field_name="id", type=schema_pb2.Int64)
+        column.scalars.long_data.data.extend(ids)
+        column = answer.fields_data.add(field_name="text", type=schema_pb2.VarChar)
+        column.scalars.string_data.data.extend("x" for _ in ids)
+        return answer
+
 
 @pytest.fixture
 def recorder() -> Iterator[tuple[Recorder, str]]:
@@ -71,6 +98,30 @@ def recorder() -> Iterator[tuple[Recorder, str]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield servicer, f"http://127.0.0.1:{port}"
+    server.stop(0)
+
+
+class Silence(grpc.ServerInterceptor):
+    """Once `since` is set, no call is answered before `over` is."""
+
+    def __init__(self) -> None:
+        self.since, self.over = threading.Event(), threading.Event()
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        if self.since.is_set():
+            self.over.wait(60)
+        return continuation(details)
+
+
+@pytest.fixture
+def silence() -> Iterator[tuple[Silence, str]]:
+    found = Silence()
+    server = grpc.server(futures.ThreadPoolExecutor(100), interceptors=[found])
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Recorder(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield found, f"http://127.0.0.1:{port}"
+    found.over.set()
     server.stop(0)
 
 
@@ -147,6 +198,64 @@ def test_an_unavailable_server_is_retried_and_an_error_is_not(
     servicer.failures = [grpc.StatusCode.UNAVAILABLE] * 1000
     with pytest.raises(Resumable, match=r"finished work is kept.*store\.patience"):
         milvus.search(queries, 3, "IP", EXACT)
+    milvus.close()
+
+
+def test_every_call_to_a_server_that_is_silent_comes_to_an_end(
+    silence: tuple[Silence, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (reader, collection, messages):
+        monkeypatch.setattr(module, "CALL_SECONDS", 1)
+    monkeypatch.setattr(reader, "QUICK_SECONDS", 1)
+    milvus = Milvus(silence[1], None, "news_data", patience=0.1)
+    silence[0].since.set()
+    one = np.ones((1, 4), np.float32)
+    index = Index("FLAT", "IP", {}, "")
+    calls: tuple[Callable[[], object], ...] = (
+        milvus.exists,
+        lambda: milvus.schema,
+        milvus.has_index,
+        milvus.index,
+        milvus.count,
+        milvus.has_rows,
+        lambda: list(milvus.rows(["id"])),
+        milvus.load,
+        milvus.flush,
+        milvus._drop_index,
+        lambda: milvus._create_index(index),
+        lambda: milvus.prepare(4),
+        lambda: milvus.delete(np.array([1])),
+        lambda: milvus.search(one, 3, "IP", EXACT),
+        lambda: milvus.connection.client.release_collection("news_data", **milvus._about),
+    )
+    start = time.monotonic()
+    with futures.ThreadPoolExecutor(len(calls)) as threads:
+        errors = [one.exception() for one in [threads.submit(call) for call in calls]]
+    assert time.monotonic() - start < 15
+    assert [type(error) for error in errors[:-1]] == [Resumable] * (len(calls) - 1), errors
+    milvus.close()
+
+
+def test_as_many_queries_at_once_as_their_hits_fit_into_a_message(recorder: tuple[Recorder, str]) -> None:
+    milvus = Milvus(recorder[1], None, "news_data")
+    assert milvus.queries_at_once(None, "IP", 1_000_000, 384, 64) == 4_096
+    assert milvus.queries_at_once(None, "IP", 1_000_000, 1_024, 64) == 4_096
+    # of 24 bytes a hit
+    for asked in (None, 4_096):
+        assert milvus.queries_at_once(asked, "IP", 1_000_000, 384, 1_033) * 1_033 * 24 <= 16 * 2**20
+    milvus.close()
+
+
+def test_rows_too_large_for_one_message_are_read_in_smaller_batches(
+    recorder: tuple[Recorder, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    servicer, uri = recorder
+    servicer.rows = 70
+    with caplog.at_level("INFO", logger=logger.name):
+        milvus = Milvus(uri, None, "news_data")
+        found = [row["id"] for batch in milvus.rows(["id", "text"], batch=64) for row in batch]
+    assert found == list(range(70))
+    assert [message for message in caplog.messages if "reading 16 at once" in message]
     milvus.close()
 
 
