@@ -16,6 +16,7 @@ from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.secrets import without_secrets
 from job.stages.store_extra import check_extra_fields, extra_digest
+from job.stages.store_ids import address
 
 
 class StoreStage(Stage):
@@ -35,7 +36,7 @@ class StoreStage(Stage):
         key = [
             job.output("ingest"),
             job.output("embed"),
-            _address(config),
+            address(config.store.uri),
             config.store.key(),
             config.embed.sparse,
         ]
@@ -46,7 +47,7 @@ class StoreStage(Stage):
 
     def files(self, job: Job) -> list[str]:
         # its own by its name in the run folder, which may be moved
-        database = [_address(job.config) or Path(job.config.store_uri).name] if job.uses_lite else []
+        database = [address(job.config.store.uri) or Path(job.config.store_uri).name] if job.uses_lite else []
         read_back = ("headlines.parquet", "vectors.npy", "rows.parquet", "input.parquet")
         return database + ([f"{COLLECTION}/{name}" for name in read_back] if job.whole_collection else [])
 
@@ -78,16 +79,20 @@ class StoreStage(Stage):
         return job.whole_collection
 
     def need(self, job: Job, size: Size) -> Need:
+        # while a collection that was read back is put in order, its vectors are there twice
+        scratch = 2 * size.floats if job.whole_collection else 0
         if not job.uses_lite:
             return Need(
                 memory=size.held_with_milvus + 2 * size.text + size.vectors,
                 disk=8 * size.headlines,
+                scratch=scratch,
                 loops=1 + 4e-4 * size.headlines,
                 remedy="run it on a machine with more memory",
             )
         return Need(
             memory=0.7 * GIB + min(13 * size.floats, GIB + 3.2 * size.floats),
             disk=1.5 * size.floats + 0.8 * size.text + 8 * size.headlines,
+            scratch=scratch,
             loops=0.32 + 4.2e-5 * size.headlines + 9e-8 * size.floats,
             remedy="set store.uri to a Milvus server, which holds the vectors itself",
         )
@@ -109,14 +114,6 @@ class StoreStage(Stage):
                 raise
             discard_lite(job, error.what if isinstance(error, OtherRowsError) else str(error))
         return write_headlines(job, self.digest(job))
-
-
-def _address(config: Config) -> str:
-    """Where Milvus is, however the path of a Lite database is spelled; empty for the one in the run folder."""
-    uri = config.store.uri
-    if uri is None:
-        return ""
-    return str(lite_files.place(uri)) if is_lite(uri) else without_secrets(uri)
 
 
 @contextmanager

@@ -135,13 +135,17 @@ def _finish_vectors(raw: Path, order: npt.NDArray[np.int64], dim: int) -> None:
     """Replace the raw float32 rows by a .npy file, in `order`."""
     vectors = np.memmap(raw, np.float32, "r").reshape(-1, dim)
     ordered = raw.with_name(f"{raw.name}.npy")
-    out = np.lib.format.open_memmap(ordered, mode="w+", dtype=np.float32, shape=vectors.shape)
     step = max(1, _ANSWER_BYTES // (4 * dim))
-    for start in range(0, len(order), step):
-        out[start : start + step] = vectors[order[start : start + step]]
-    out.flush()
-    del vectors, out
-    ordered.replace(raw)
+    header = {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
+    try:
+        # not through a memory map: on a full disk that is a signal which ends the process without a word
+        with ordered.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(order), step):
+                file.write(vectors[order[start : start + step]].data)
+        ordered.replace(raw)
+    finally:
+        ordered.unlink(missing_ok=True)
 
 
 def _headlines(job: Job, table: pa.Table) -> Headlines:

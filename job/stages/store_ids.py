@@ -1,42 +1,80 @@
-"""The ids that a run ever wrote into Milvus, so that it deletes rows of its own that left the input, and no others."""
+"""The ids that a run ever wrote into a collection, so that it deletes rows of its own that left the input, and no
+others."""
+
+import json
 
 import numpy as np
 import xxhash
 
+from job.backends.milvus import is_lite, lite_files
+from job.config import Config
 from job.data import Ids
 from job.runtime.files import atomic
 from job.runtime.rundir import RunDir
+from job.runtime.secrets import without_secrets
 
 FILE = "store_ids.bin"
 # as versions before this one wrote it
 _OLD_FILE = "store_ids.npy"
-_CHECK_BYTES = 8
+# without it, the file is of a version that did not note the place
+_NONE: Ids = np.zeros(0, np.int64)
+_HEAD, _CHECK_BYTES = b"ids2", 8
 
 
-def load_written_ids(run: RunDir) -> Ids | None:
-    """The ids, ascending; empty where nothing was written yet, None where the file is damaged or lost."""
+def address(uri: str | None) -> str:
+    """Where Milvus is, however the path of a Lite database is spelled; empty for the one in the run folder."""
+    if uri is None:
+        return ""
+    return str(lite_files.place(uri)) if is_lite(uri) else without_secrets(uri)
+
+
+def place_of(config: Config) -> list[str]:
+    """What the written ids are of: the address, the database and the collection."""
+    store = config.store
+    return [address(store.uri), store.db_name, store.collection]
+
+
+def load_written_ids(run: RunDir, place: list[str]) -> Ids | None:
+    """The ids, ascending; empty where nothing was written to this place yet, None where the file is damaged or lost."""
     try:
         raw = run.file(FILE).read_bytes()
     except FileNotFoundError:
         # batches are noted after the ids
-        return _load_old(run) if run.file(_OLD_FILE).exists() or not run.file("store_done.txt").exists() else None
+        if not run.file(_OLD_FILE).exists():
+            return None if run.file("store_done.txt").exists() else _NONE
+        return _load_old(run) if _is_of_last_answer(run, place) else _NONE
+    with_place = raw.startswith(_HEAD)
+    raw = raw.removeprefix(_HEAD)
     check, content = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
     if check != xxhash.xxh3_64(content).digest():
         return None
-    return np.frombuffer(content, "<i8").astype(np.int64)
+    if with_place:
+        line, _, content = content.partition(b"\n")
+        same = json.loads(line) == place
+    else:
+        same = _is_of_last_answer(run, place)
+    return np.frombuffer(content if same else b"", "<i8").astype(np.int64)
 
 
-def save_written_ids(run: RunDir, ids: Ids) -> None:
-    """Write the checksum (XXH3, 8 bytes) and the ids as little-endian int64."""
-    content = np.ascontiguousarray(ids, "<i8").tobytes()
+def save_written_ids(run: RunDir, place: list[str], ids: Ids) -> None:
+    """Write a mark, the checksum of the rest (XXH3, 8 bytes), the place as a line of JSON, and the ids as little-endian
+    int64."""
+    content = json.dumps(place).encode() + b"\n" + np.ascontiguousarray(ids, "<i8").tobytes()
     with atomic(run.file(FILE)) as temporary:
-        temporary.write_bytes(xxhash.xxh3_64(content).digest() + content)
+        temporary.write_bytes(_HEAD + xxhash.xxh3_64(content).digest() + content)
     run.file(_OLD_FILE).unlink(missing_ok=True)
 
 
+def _is_of_last_answer(run: RunDir, place: list[str]) -> bool:
+    """Whether the run's record names this place; without a record, whether it is the database in the run folder."""
+    try:
+        store = json.loads(run.file("run.json").read_text(encoding="utf-8"))["config"]["store"]
+        return [address(store["uri"]), store["db_name"], store["collection"]] == place
+    except (OSError, ValueError, KeyError, TypeError):
+        return place[0] == ""
+
+
 def _load_old(run: RunDir) -> Ids | None:
-    if not run.file(_OLD_FILE).exists():
-        return np.zeros(0, np.int64)
     try:
         found: Ids = np.load(run.file(_OLD_FILE))
     except (OSError, ValueError, EOFError):

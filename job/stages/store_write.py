@@ -1,5 +1,6 @@
 """Writing the headlines into a collection: prepare it, upsert in batches, index, verify."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from job.backends.milvus.search import AlteredRowsError
 from job.context import Job, StageResult
 from job.data import Embeddings, Ids
 from job.runtime import signals
+from job.runtime.files import digest
 from job.runtime.journal import Journal
 from job.runtime.log import logger
 from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.stages.store_extra import extra_values
-from job.stages.store_ids import FILE, load_written_ids, save_written_ids
+from job.stages.store_ids import FILE, load_written_ids, place_of, save_written_ids
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
@@ -51,9 +53,9 @@ def write_headlines(job: Job, key: str) -> StageResult:
         extra_values(config.extra_fields, job.run),
         load_lexical_weights(job.run.path) if job.config.embed.sparse else None,
     )
-    batches = _batches(rows.texts, rows.embeddings.dim)
+    batches = _batches(rows)
     with (
-        Journal(job.run.file("store_done.txt"), f"{key} {milvus.collection}") as journal,
+        Journal(job.run.file("store_done.txt"), f"{key} {milvus.collection} {digest(batches)}") as journal,
         ThreadPoolExecutor(1) as background,
     ):
         # finding out whether a server builds GPU indexes takes up to 40 s: rows are written meanwhile
@@ -78,7 +80,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
             "Set store.collection to another name"
         )
     if not job.whole_collection:
-        save_written_ids(job.run, headlines.ids)
+        save_written_ids(job.run, place_of(job.config), headlines.ids)
     return _result(job, rows, index.result(), {"batches": len(batches), "batches_kept": kept, "removed": len(stale)})
 
 
@@ -128,7 +130,8 @@ def _prepare(job: Job) -> Ids:
         milvus.adopt(dim, writes=True)
         return np.zeros(0, np.int64)
     milvus.prepare(dim)
-    kept = load_written_ids(job.run)
+    place = place_of(job.config)
+    kept = load_written_ids(job.run, place)
     ours: Ids = np.zeros(0, np.int64) if kept is None else kept
     there: Ids = np.zeros(0, np.int64)
     where = f"store.collection = '{milvus.collection}' at '{milvus.uri}'"
@@ -145,13 +148,16 @@ def _prepare(job: Job) -> Ids:
         whose, advice = "of another run", ""
         if kept is None:
             whose = f"that are not in the input, and '{job.run.file(FILE)}', the list of this run's, is lost or damaged"
+        elif not len(ours) and job.run.file(FILE).exists():
+            whose = "that this run has not written there"
+        if whose != "of another run":
             advice = "if they are this run's own, drop that collection, and the same command writes it again; else "
         raise OtherRowsError(
             f"{where} holds {len(foreign):,} rows {whose} (id {foreign[0]} is one)",
             f": {advice}set store.collection to another name, drop that collection, or cluster everything in it with "
             "store.scope=collection",
         )
-    save_written_ids(job.run, np.union1d(ours, ids))
+    save_written_ids(job.run, place, np.union1d(ours, ids))
     # without an index, what an interrupted run wrote cannot be read yet; to remove what is not there does no harm
     return np.setdiff1d(there if milvus.has_index() else ours, ids)
 
@@ -237,15 +243,20 @@ def _weights(lexical: Any) -> list[dict[int, float]]:
     return [dict(zip(tokens[row].tolist(), weights[row].tolist(), strict=True)) or _NO_WEIGHTS for row in rows]
 
 
-def _batches(texts: list[str], dim: int) -> list[tuple[int, int]]:
-    """Row ranges whose messages stay below `MESSAGE_BYTES`; a single row cannot exceed it, its text is cut."""
+def _batches(rows: _Rows) -> list[tuple[int, int]]:
+    """Row ranges whose messages stay below `MESSAGE_BYTES`; what a single row has beyond it, Milvus refuses."""
     batches = []
     start = size = 0
-    for row, text in enumerate(texts):
-        row_bytes = 4 * dim + min(4 * len(text), TEXT_BYTES) + 32
+    weights = None if rows.lexical is None else np.diff(rows.lexical.indptr)
+    for row, text in enumerate(rows.texts):
+        row_bytes = 4 * rows.embeddings.dim + min(4 * len(text), TEXT_BYTES) + 32
+        if rows.extra:
+            row_bytes += len(json.dumps(rows.extra[row], ensure_ascii=False).encode())
+        if weights is not None:
+            row_bytes += 8 * int(weights[row]) + 16
         if size and size + row_bytes > MESSAGE_BYTES:
             batches.append((start, row))
             start, size = row, 0
         size += row_bytes
-    batches.append((start, len(texts)))
+    batches.append((start, len(rows.texts)))
     return batches

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from jobs import headlines_of, job_of
 
 from job import pipeline
@@ -278,6 +280,43 @@ def test_a_damaged_list_of_a_shared_collection_is_an_error_with_what_to_do(tmp_p
         finish(run, COUNT - 50, store=store)
     finish(run, store=store)
     finish(run, COUNT - 50, store=store)
+
+
+def test_the_rows_of_another_run_with_the_same_headlines_are_not_removed(tmp_path: Path) -> None:
+    uri = str(tmp_path / "shared.db")
+    mine, theirs = ({"uri": uri, "collection": name} for name in ("mine", "colleague"))
+    finish(tmp_path / "run", store=mine)
+    finish(tmp_path / "other", store=theirs)
+    with pytest.raises(OtherRowsError, match=r"holds 50 rows that this run has not written there.*drop that"):
+        finish(tmp_path / "run", COUNT - 50, store=theirs)
+    milvus = Milvus(uri, None, "colleague")
+    milvus.load()
+    assert milvus.count() == COUNT
+    milvus.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_list_of_ids_without_its_place_is_of_the_place_in_the_runs_record(tmp_path: Path, known: bool) -> None:
+    """As versions wrote it that did not note the place."""
+    run, store = tmp_path / "run", {"uri": str(tmp_path / "shared.db"), "collection": "news_data"}
+    finish(run, store=store)
+    content = rows().ids.astype("<i8").tobytes()
+    (run / "store_ids.bin").write_bytes(xxhash.xxh3_64(content).digest() + content)
+    record = {"config": {"store": {**store, "db_name": "", "collection": "news_data" if known else "another"}}}
+    (run / "run.json").write_text(json.dumps(record))
+    if not known:
+        with pytest.raises(OtherRowsError, match="holds 50 rows that this run has not written there"):
+            finish(run, COUNT - 50, store=store)
+    else:
+        finish(run, COUNT - 50, store=store)
+
+
+def test_a_list_of_ids_without_its_place_holds_for_the_runs_own_database(run: Path) -> None:
+    content = rows().ids.astype("<i8").tobytes()
+    (run / "store_ids.bin").write_bytes(xxhash.xxh3_64(content).digest() + content)
+    before = next(run.glob(SCHEMA)).stat().st_ino
+    finish(run, COUNT - 50)
+    assert next(run.glob(SCHEMA)).stat().st_ino == before, "the database was made again"
 
 
 def test_a_changed_extra_column_is_stored_though_no_text_changed(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from jobs import headlines_of, job_of, stats_of
 from job.backends.milvus import Fields, Milvus
 from job.context import COLLECTION, Job
 from job.data import Embeddings
+from job.runtime.errors import BadInput
+from job.runtime.system_errors import no_room
 from job.stages.store import StoreStage
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -101,3 +103,31 @@ def test_without_an_input_the_answer_is_the_collection_alone(milvus: Milvus, tmp
     assert stats["rows_of_others"] == 2
     assert sorted(row["title"] for row in answer(again)) == ["run 10", "run 11"]
     assert len(pq.read_table(again.run.file(COLLECTION) / "rows.parquet")) == 2
+
+
+@pytest.mark.parametrize("filter", ["own >> (", "id > 'x'"])
+def test_a_filter_that_milvus_does_not_understand_is_named_and_is_no_damage(
+    milvus: Milvus, tmp_path: Path, filter: str
+) -> None:
+    stored(milvus, tmp_path / "run", 10, pa.array([1, 2]))
+    store = {"scope": "collection", "filter": filter}
+    again = job_of(tmp_path / "run", None, None, milvus, input={}, store=store)
+    milvus.fields = Fields()
+    with pytest.raises(BadInput, match=r"^store\.filter = '.*': Milvus Lite .* does not understand it: ") as raised:
+        StoreStage().run(again)
+    assert "move it away" not in str(raised.value)
+
+
+def test_a_collection_that_does_not_fit_on_the_disk_is_an_error_that_says_so(tmp_path: Path, small_disk: Path) -> None:
+    """Its vectors are there twice for a moment, and fit once."""
+    milvus = Milvus(str(tmp_path / "milvus.db"), None, "news_data")
+    ids = np.arange(1_000)
+    rows = headlines_of(ids, [str(id) for id in ids])
+    vectors = np.eye(512, dtype=np.float32)[ids % 512]
+    job = job_of(small_disk / "run", rows, Embeddings(rows.ids, vectors), milvus, store={"scope": "collection"})
+    pq.write_table(pa.table({"title": rows.column("title")}), job.run.file("input.parquet"))
+    with pytest.raises(OSError, match="No space") as raised:
+        StoreStage().run(job)
+    assert no_room(raised.value) is not None
+    assert not list((small_disk / "run" / COLLECTION).iterdir())
+    milvus.close()
