@@ -205,6 +205,23 @@ def test_rows_that_cannot_be_used_are_rejects_beside_the_table(job_here: Run, de
     assert not (tmp_path / "out_rejects.csv").exists(), "left from the run before"
 
 
+def test_nobody_elses_file_is_overwritten_or_removed(job_here: Run, demo: Path, copy: Path, tmp_path: Path) -> None:
+    new, theirs = tmp_path / "new.csv", tmp_path / "out_rejects.csv"
+    new.write_text("title\nFerry strike in Selmouth goes on\n")
+    theirs.write_text("title\nmine\n")
+    for output, said in (
+        (new, "is the input itself"),
+        (copy / "headlines_clustered.csv", f"lies in the run folder '{copy}'"),
+        (copy / "embeddings" / "out.csv", f"lies in the run folder '{copy}'"),
+        (tmp_path / "out.csv", f"would go to '{theirs}', which is there and is no list of rejects"),
+    ):
+        before = content(tmp_path)
+        done = job_here("assign", demo, new, "--output", output)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, Run, read_csv
 
+from job.commands import assign as assign_module
+from job.commands import export as export_module
 from job.commands.export_tables import for_spreadsheet
+from job.runtime.errors import Resumable
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +142,47 @@ def test_what_cannot_be_exported_is_said(job_here: Run, demo: Path, tmp_path: Pa
     assert "is no run folder" in job_here("export", tmp_path, "--to", "csv").stderr
     itself = job_here("export", demo, "--to", "csv", "--output", demo)
     assert itself.returncode == 2
-    assert "is the run folder" in itself.stderr
+    assert "is a run folder" in itself.stderr
     assert job_here("export", demo, "--to", "excel").returncode == 2
     (tmp_path / "file").write_text("")
     blocked = job_here("export", demo, "--to", "csv", "--output", tmp_path / "file")
     assert blocked.returncode == 2
     assert "cannot be made" in blocked.stderr
+
+
+@pytest.mark.parametrize("command", ["assign", "export"])
+def test_an_answer_that_is_changed_while_it_is_read_is_not_mixed_with_the_new_one(
+    job: Run, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`recut` in another process, once the command has read a part."""
+    told = export_module._writer, assign_module._find
+
+    def recut() -> None:
+        done = job("recut", copy, "smallest_story=5")
+        assert done.returncode == 0, done.stderr
+
+    def writer(to: str) -> object:
+        recut()
+        return told[0](to)
+
+    def find(*words: Any) -> Any:
+        found = told[1](*words)
+        recut()
+        return found
+
+    monkeypatch.setattr(export_module, "_writer", writer)
+    monkeypatch.setattr(assign_module, "_find", find)
+    work = {
+        "assign": lambda: assign_module.assign(copy, copy.parent / "new.csv", tmp_path / "out.csv"),
+        "export": lambda: export_module.export(copy, "jsonl", tmp_path / "out"),
+    }[command]
+    (copy.parent / "new.csv").write_text("title\nFerry strike in Selmouth goes on\n")
+    with pytest.raises(Resumable, match="was changed by another process while it was read: give the same command"):
+        list(work())
+    assert not [path for path in tmp_path.rglob("out*") if path.is_file()]
+
+
+def test_no_run_folder_is_written_to(job_here: Run, stories: Path, copy: Path) -> None:
+    refused = job_here("export", stories, "--to", "atlas", "--output", copy)
+    assert refused.returncode == 2
+    assert "is a run folder: choose another one" in refused.stderr

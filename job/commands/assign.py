@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from job.data import Floats, Headlines, Ids, Ints, Vectors
 
 _SECTIONS = ("input", "embed", "store")
+# as ingest writes it
+_REJECTS_HEAD = b"file,row,line,reason\n"
 
 
 class AssignCommand(Command):
@@ -51,7 +53,9 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     Rows that cannot be used go to `OUTPUT_rejects.csv`. The run folder is only read.
 
     Raises:
-        BadInput: no finished run, a setting that is not the input's or the model's, or an input that `run` refuses too.
+        BadInput: no finished run, a setting that is not the input's or the model's, an input that `run` refuses too, or
+            an output in whose place something else lies.
+        Resumable: the run was changed meanwhile.
     """
     for word in words or []:
         key, equals, _ = word.partition("=")
@@ -63,7 +67,7 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
                 f"'{word}': assign takes device, and settings of {', '.join(_SECTIONS)}; it clusters nothing"
             )
     from job.backends.tables.answer_rows import AnswerRows, writer_of
-    from job.commands.finished import open_finished
+    from job.commands.finished import open_finished, unchanged, written
     from job.runtime.files import atomic
     from job.runtime.rundir import RunDir
 
@@ -71,18 +75,19 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     writer = writer_of(output, "--output")
     if not output.parent.is_dir():
         raise BadInput(f"--output '{output}': there is no folder '{output.parent}': make it first")
+    beside = output.with_name(f"{output.stem}_rejects.csv")
+    _check_places(new, output, beside)
     job = open_finished(run_dir, words)
-    with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name:
+    with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name, unchanged(job):
         scratch = RunDir(Path(name))
         headlines = _read(job, new, scratch, words or [])
         found = _find(job, headlines, scratch)
-        with atomic(output) as temporary:
+        with written(job, output) as temporary:
             rows = AnswerRows(scratch.path, _columns(job, headlines, found))
             with writer(temporary, rows.schema) as file:
                 rows.writers.append(file)
                 count = rows.write()
         rejects = scratch.file("rejects.csv").read_bytes()
-    beside = output.with_name(f"{output.stem}_rejects.csv")
     beside.unlink(missing_ok=True)
     rejected = rejects.count(b"\n") - 1
     if rejected:
@@ -95,6 +100,27 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     )
     if rejected:
         yield f"{beside}: {rejected:,} rows that could not be used"
+
+
+def _check_places(new: Path, output: Path, beside: Path) -> None:
+    """Refuse an output that would overwrite the input or files of a run, and rejects that would overwrite other files.
+
+    Raises:
+        BadInput: what to choose otherwise.
+    """
+    from job.runtime import ownership
+
+    other = "give another --output"
+    if output.exists() and new.exists() and output.samefile(new):
+        raise BadInput(f"--output '{output}' is the input itself: {other}")
+    run = next((folder for folder in output.resolve().parents if ownership.is_run_folder(folder)), None)
+    if run is not None:
+        raise BadInput(f"--output '{output}' lies in the run folder '{run}', whose files it may overwrite: {other}")
+    if beside.exists() and not beside.read_bytes().startswith(_REJECTS_HEAD):
+        raise BadInput(
+            f"--output '{output}': rows that cannot be used would go to '{beside}', which is there and is no list of "
+            f"rejects: {other}"
+        )
 
 
 def _stem(path: Path) -> str:

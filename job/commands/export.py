@@ -38,18 +38,21 @@ def export(run_dir: Path, to: str, output: Path | None = None) -> Iterator[str]:
 
     Raises:
         BadInput: no finished run, or the folder cannot be made.
+        Resumable: the run was changed meanwhile.
     """
-    from job.commands.finished import open_finished
+    from job.commands.finished import open_finished, unchanged
+    from job.runtime import ownership
 
     job = open_finished(run_dir)
     folder = output or run_dir.resolve().with_name(f"{run_dir.resolve().name}-{to}")
-    if folder.resolve() == run_dir.resolve():
-        raise BadInput(f"--output '{folder}' is the run folder: choose another one")
+    if ownership.is_run_folder(folder):
+        raise BadInput(f"--output '{folder}' is a run folder: choose another one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--output '{folder}': cannot be made ({error.strerror}); choose another folder") from None
-    return _writer(to)(job, folder)
+    with unchanged(job):
+        yield from _writer(to)(job, folder)
 
 
 def _writer(to: str) -> Callable[["Job", Path], Iterator[str]]:

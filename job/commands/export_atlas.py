@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from job.backends.tables.take import take_rows
 from job.commands.export_tables import stories_table
+from job.commands.finished import written
 from job.context import Job
 from job.data import Ints
-from job.runtime.files import atomic
 
 _NEIGHBORS = 15
 
@@ -26,7 +26,7 @@ def write(job: Job, folder: Path) -> Iterator[str]:
     """`atlas.parquet`, `labels.parquet`, `stories.parquet`; the last line is the command that opens them."""
     tables = {"atlas": points_table(job), "labels": labels_table(job), "stories": stories_table(job)}
     for name, table in tables.items():
-        with atomic(folder / f"{name}.parquet") as temporary:
+        with written(job, folder / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary, compression="zstd")
         yield f"{folder / name}.parquet: {table.num_rows:,} rows"
     yield "open it: " + shlex.join(command(job, folder))

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from job.backends.tables.answer_rows import WRITERS, TableWriter
 from job.backends.tables.source import as_strings
+from job.commands.finished import written
 from job.context import Job
-from job.runtime.files import atomic
 
 _ROWS = 65_536
 # a spreadsheet keeps 15 digits of a number, so many characters in a cell, and so many rows
@@ -66,15 +66,15 @@ def _write_both(job: Job, folder: Path, suffix: str, change: Callable[[pa.Table,
     answer, stories = pq.ParquetFile(path), stories_table(job)
     as_text = _long_numbers(pq.read_table(path, columns=_integers(answer.schema_arrow)))
     blocks = (change(pa.Table.from_batches([batch]), as_text) for batch in answer.iter_batches(_ROWS))
-    yield _write(folder / f"headlines{suffix}", change(answer.schema_arrow.empty_table(), as_text).schema, blocks)
+    yield _write(job, folder / f"headlines{suffix}", change(answer.schema_arrow.empty_table(), as_text).schema, blocks)
     stories = change(stories, _long_numbers(stories.select(_integers(stories.schema))))
-    yield _write(folder / f"stories{suffix}", stories.schema, iter([stories]))
+    yield _write(job, folder / f"stories{suffix}", stories.schema, iter([stories]))
 
 
-def _write(path: Path, schema: pa.Schema, blocks: Iterator[pa.Table]) -> str:
+def _write(job: Job, path: Path, schema: pa.Schema, blocks: Iterator[pa.Table]) -> str:
     rows = 0
     kind: type[TableWriter] = WRITERS[path.suffix]
-    with atomic(path) as temporary:
+    with written(job, path) as temporary:
         with kind(temporary, schema) as file:
             for block in blocks:
                 file.write(block)
@@ -126,7 +126,10 @@ def write_bertopic(job: Job, folder: Path) -> Iterator[str]:
     """`topic_info` and `document_info`, each as Parquet with lists and as CSV with JSON."""
     for name, table in (("topic_info", _topic_info(job)), ("document_info", _document_info(job))):
         for suffix in (".parquet", ".csv"):
-            with atomic(folder / f"{name}{suffix}") as temporary, WRITERS[suffix](temporary, table.schema) as file:
+            with (
+                written(job, folder / f"{name}{suffix}") as temporary,
+                WRITERS[suffix](temporary, table.schema) as file,
+            ):
                 file.write(table)
         yield f"{folder / name}.parquet, .csv: {table.num_rows:,} rows"
 

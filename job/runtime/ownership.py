@@ -35,6 +35,11 @@ def claim(folder: Path) -> None:
         write_sealed(folder / NAME, _facts())
 
 
+def is_run_folder(folder: Path) -> bool:
+    """Whether it has a file of ours."""
+    return _read(folder) is not None
+
+
 def look(folder: Path) -> str:
     """What `claim` would find, in words; writes nothing.
 
