@@ -70,7 +70,7 @@ _HEAD = """\
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=@LOGS@%x-%j.log
+#SBATCH --output=@OUTPUT@
 
 config=@CONFIG@
 # where Python is: one of a venv's folder, a conda environment (name or folder), an Apptainer image
@@ -170,8 +170,13 @@ _END = r"""
 again=0
 "${job[@]}" requeue "$code" "$config" "$@" || again=$?
 if [ "$again" = 75 ]; then
-    # a job that somebody cancels, or that Slurm is requeuing already, is no longer RUNNING
-    state="$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)"
+    # a job that somebody cancels, or that Slurm is requeuing already, is no longer RUNNING; where Slurm does not say, it is
+    # taken to run
+    for wait in 5 10 0; do
+        state="$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" && break
+        state=RUNNING
+        sleep "$wait"
+    done
     if [ "$state" = RUNNING ]; then
         scontrol requeue "$SLURM_JOB_ID" || echo "$0: cannot be requeued: submit it again to continue" >&2
     fi
@@ -189,14 +194,14 @@ def script(options: Options, link: str = "run") -> str:
         "WHAT": "The whole job" if link == "run" else f"The link '{link}' of a chain",
         "STEPS": what,
         "HOW": _RUN_HOW if link == "run" else "# Made by submit.sh; options of sbatch win over these lines.",
-        "NAME": job_name(options, link),
+        "NAME": shlex.quote(job_name(options, link)),
         "PLACE": "\n".join(_place(options)),
         "NODES": str(options.nodes if wide else 1),
         "GPUS": str(options.gpus_per_node if wide else 1),
         "CPUS": str(options.cpus_per_gpu),
-        "MEM": options.mem,
-        "TIME": options.time,
-        "LOGS": f"{options.logs}/" if options.logs else "",
+        "MEM": shlex.quote(options.mem),
+        "TIME": shlex.quote(options.time),
+        "OUTPUT": shlex.quote(f"{options.logs}/%x-%j.log" if options.logs else "%x-%j.log"),
         "CONFIG": shlex.quote(options.config),
         "VENV": _value(options.venv),
         "CONDA": _value(options.conda),
@@ -225,8 +230,8 @@ def _place(options: Options) -> list[str]:
     found = []
     for name, example in (("partition", "gpu"), ("account", "project")):
         value = getattr(options, name)
-        found.append(f"#SBATCH --{name}={value}" if value else f"##SBATCH --{name}={example}")
-    return [*found, *([f"#SBATCH --qos={options.qos}"] if options.qos else [])]
+        found.append(f"#SBATCH --{name}={shlex.quote(value)}" if value else f"##SBATCH --{name}={example}")
+    return [*found, *([f"#SBATCH --qos={shlex.quote(options.qos)}"] if options.qos else [])]
 
 
 def _value(text: str) -> str:

@@ -117,6 +117,26 @@ def test_conda_is_activated_and_apptainer_gets_the_folders(tmp_path: Path) -> No
     assert f"apptainer exec --nv --pwd {ROOT} --bind {ROOT},/local,/data {tmp_path}/job.sif python -m job run" in said
 
 
+def test_a_value_with_a_space_is_one_value_for_slurm() -> None:
+    text = script(Options(name="my day", logs="/a/my logs", account="p 1"))
+    assert "#SBATCH --output='/a/my logs/%x-%j.log'\n" in text
+    assert "#SBATCH --job-name='my day'\n" in text
+    assert "#SBATCH --account='p 1'\n" in text
+
+
+@pytest.mark.parametrize(("squeue", "requeued"), [("exit 1", True), ("echo RUNNING", True), ("echo CANCELLED", False)])
+def test_a_job_is_requeued_also_where_slurm_does_not_say_its_state(tmp_path: Path, squeue: str, requeued: bool) -> None:
+    """With stand-ins for Slurm's commands and for Python."""
+    (tmp_path / "bin").mkdir()
+    commands = {"srun": "exit 75", "python": "exit 75", "squeue": squeue, "scontrol": f'echo "$@" >> {tmp_path}/asked'}
+    for name, body in {**commands, "sleep": ":"}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = run(script(Options(venv=str(tmp_path))), tmp_path, PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert done.returncode == 75, done.stderr
+    assert (tmp_path / "asked").exists() == requeued
+
+
 def test_submit_reads_options_and_words_in_any_order() -> None:
     words = ["a.yaml", "--nodes", "3", "seed=1", "--chain", "embed,finish", "input.path=x", "--online", "--dry-run"]
     options, links, dry = parse(words)

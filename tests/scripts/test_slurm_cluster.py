@@ -43,7 +43,7 @@ class Cluster(OneNode):
 
     def chain(self, folder: Path, *words: str) -> str:
         """Submit the chain with the run folder `folder`/run: what submit.sh prints."""
-        options = ("--gpus-per-node=2", "--cpus-per-gpu=1", "--mem=4G", f"--logs={folder / 'logs'}")
+        options = ("--gpus-per-node=2", "--cpus-per-gpu=1", "--mem=4G", f"--logs={folder / 'my logs'}")
         return self.call("bash", "scripts/slurm/submit.sh", str(DEMO), *words, f"run_dir={folder / 'run'}", *options)
 
     def wait(self, number: str, until: Callable[[Fields], bool], seconds: float = 240) -> Fields:
@@ -115,7 +115,7 @@ def test_run_sbatch_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path
 
 def test_the_chain_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path: Path) -> None:
     said = slurm.chain(tmp_path, *SETTINGS)
-    numbers = re.findall(r"^(\w+): job (\d+), log (\S+)$", said, re.MULTILINE)
+    numbers = re.findall(r"^(\w+): job (\d+), log (.+)$", said, re.MULTILINE)
     assert [link for link, _, _ in numbers] == ["embed", "store", "neighbors", "finish"]
     logs = [Path(path) for _, _, path in numbers]
     fields = slurm.wait(numbers[-1][1], over)
@@ -128,7 +128,7 @@ def test_the_chain_with_two_ranks(slurm: Cluster, answer: list[bytes], tmp_path:
 def test_a_link_that_fails_ends_the_chain(slurm: Cluster, tmp_path: Path) -> None:
     first, *others = re.findall(r"job (\d+)", slurm.chain(tmp_path, "input.path=nowhere.csv", "device=cpu"))
     assert slurm.wait(first, over)["ExitCode"] == "2:0"
-    assert "not started again" in next(tmp_path.glob("logs/headlines-embed-*.log")).read_text()
+    assert "not started again" in next(tmp_path.glob("my logs/headlines-embed-*.log")).read_text()
     assert {slurm.wait(number, over)["JobState"] for number in others} == {"CANCELLED"}
 
 
