@@ -17,6 +17,9 @@ from job.runtime.ranks import launch
 # what every lock file has once it is written
 _FACTS = {"process", "host", "since", "machine", "started", "launch"}
 
+# when a process started that this user may not look at
+HIDDEN = "hidden"
+
 State = Literal["running", "ended", "died", "unsure"]
 
 
@@ -88,7 +91,8 @@ class Holder:
         if not self.facts:
             return "unsure"
         if self.facts["machine"] == machine():
-            return "running" if started(self.facts["process"]) == self.facts["started"] else "died"
+            since = started(self.facts["process"])
+            return "unsure" if since == HIDDEN else "running" if since == self.facts["started"] else "died"
         mine, its = launch(), self.facts["launch"]
         if mine.get("slurm") and mine["slurm"] == its.get("slurm") and its["start"] < mine["start"]:
             return "died"  # Slurm starts a job again when all of it has ended
@@ -147,27 +151,30 @@ def machine() -> str:
 
 
 def started(process: int) -> str | None:
-    """When a process of this machine started; None if there is none, or only its corpse (a zombie)."""
+    """When a process of this machine started; None if there is none, or only its corpse (a zombie); `HIDDEN`: there is
+    one of another user, and `/proc` shows only one's own (its option `hidepid`)."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]
     except OSError:
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
+        has_proc = Path("/proc/self/stat").exists()
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass
-    return "running"
+        return HIDDEN if has_proc else "running"
+    # with /proc: it has just ended
+    return None if has_proc else "running"
 
 
 def ask_slurm(cluster: str, job: str) -> str | None:
-    """The state of a job, `gone` if it does not run, None if Slurm does not answer or is another cluster."""
-    if cluster != os.environ.get("SLURM_CLUSTER_NAME", cluster):
+    """The state of a job, `gone` if it does not run, None if Slurm does not answer or is another cluster. Where the
+    clusters' names are not known, a job that it does not know may be of another one."""
+    here = os.environ.get("SLURM_CLUSTER_NAME", "")
+    if cluster and here and cluster != here:
         return None
+    gone = "gone" if cluster and here else None
     try:
         done = subprocess.run(
             ["squeue", "--noheader", f"--jobs={job}", "--format=%T"], capture_output=True, text=True, timeout=20
@@ -175,6 +182,6 @@ def ask_slurm(cluster: str, job: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode:
-        return "gone" if "Invalid job id" in done.stderr else None
+        return gone if "Invalid job id" in done.stderr else None
     state = done.stdout.strip()
-    return state if state in ("RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "STAGE_OUT", "SIGNALING") else "gone"
+    return state if state in ("RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "STAGE_OUT", "SIGNALING") else gone

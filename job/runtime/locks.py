@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -104,16 +105,29 @@ class Lock:
     """A lock that this process has, with its heartbeat. It ends with `end`."""
 
     def __init__(self, file: Path, facts: dict[str, Any]) -> None:
-        self.file, self._facts = file, facts
+        self.file, self._facts, self._over = file, facts, threading.Event()
+        self._heartbeat = self._start_heartbeat()
+        threading.Thread(target=self._keep_heartbeat, daemon=True).start()
+
+    def _start_heartbeat(self) -> "subprocess.Popen[bytes]":
         # Slurm sends signals to all processes of a step: the heartbeat lives until its parent ends
         old = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
-            self._heartbeat = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(Path(__file__).with_name("heartbeat.py")), file, str(BEAT_SECONDS)],
-                stdin=subprocess.PIPE,
+            beat = str(Path(__file__).with_name("heartbeat.py"))
+            return subprocess.Popen(
+                [sys.executable, "-S", "-E", beat, self.file, str(BEAT_SECONDS)], stdin=subprocess.PIPE
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+    def _keep_heartbeat(self) -> None:
+        """Start the heartbeat again where it was killed: without it, others would take this process for dead."""
+        # it ends by itself where another process took the lock over
+        while self._heartbeat.wait() and not self._over.wait(BEAT_SECONDS):
+            logger.warning("run: the heartbeat of the lock %s was killed: starting it again", self.file)
+            # no memory, or too many processes: at the next attempt
+            with suppress(OSError):
+                self._heartbeat = self._start_heartbeat()
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -126,10 +140,15 @@ class Lock:
         self._facts["settings"] = {**self._facts["settings"], **settings}
         self._save()
 
-    def end(self, code: int, message: str, others: bool = False) -> None:
-        """Release the lock, and say how the process ended; `others`: because other ranks failed."""
+    def stop_heartbeat(self) -> None:
+        """From here on nothing says that this process lives."""
+        self._over.set()
         self._heartbeat.kill()
         self._heartbeat.communicate()
+
+    def end(self, code: int, message: str, others: bool = False) -> None:
+        """Release the lock, and say how the process ended; `others`: because other ranks failed."""
+        self.stop_heartbeat()
         self.file.with_name(f"{self.file.name}.beat").unlink(missing_ok=True)
         # the others' messages are in their own locks
         said = "other ranks failed" if others else message

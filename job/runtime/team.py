@@ -45,6 +45,21 @@ class Team:
             return ["rank 0, which has not started"] if self._id else []
         return [] if self._compare(leader) else ["rank 0, which has just started"]
 
+    def compare_all(self) -> None:
+        """Compare this rank's settings with those of all ranks of this launch that have started.
+
+        Raises:
+            BadInput: one has others. Where it may be of a launch before, that is a warning.
+        """
+        for holder in holders(self._folder):
+            if not holder.single and holder.world == self._ranks.world and self._of_this_launch(holder):
+                try:
+                    self._compare(holder)
+                except BadInput as error:
+                    if self._id or holder.state() == "running":
+                        raise
+                    logger.warning("run: if that rank still runs: %s", error)
+
     def check(self, what: str) -> None:
         """Look at the other ranks while waiting for them, not more often than every 10 s.
 
@@ -68,12 +83,12 @@ class Team:
             return bool(holder.facts.get("launch", {}).get("id") == self._id)
         return holder.generation > self._before.get(holder.name, 0) or holder.state() in ("running", "unsure")
 
-    def _compare(self, leader: Holder) -> bool:
-        """Whether the leader's settings are all there; they are compared with this rank's."""
-        mine, its = self._lock.settings, leader.settings
+    def _compare(self, other: Holder) -> bool:
+        """Whether another rank's settings are all there; they are compared with this rank's."""
+        mine, its = self._lock.settings, other.settings
         differing = [key for key in mine if key in its and mine[key] != its[key]]
         if differing:
-            lines = "; ".join(f"{key} = {mine[key]}, rank 0 has {its[key]}" for key in differing[:5])
+            lines = "; ".join(f"{key} = {mine[key]}, rank {other.rank} has {its[key]}" for key in differing[:5])
             more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
             raise BadInput(
                 f"{self._ranks}: {lines}{more}: start all ranks with the same configuration, input, model and kind of "

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from job.runtime import locks, ownership
 from job.runtime.errors import JobError
-from job.runtime.holders import Holder, holders
+from job.runtime.holders import Holder, ask_slurm, holders
 from job.runtime.locks import Watch, acquire
 from job.runtime.ranks import ONE_PROCESS, Ranks
 from job.runtime.rundir import RunDir
@@ -115,6 +115,50 @@ def test_the_heartbeat_ends_with_its_process_and_outlives_slurms_signals(
     within_30_seconds(lambda: not command.exists() or not command.read_text())
 
 
+def test_a_heartbeat_that_was_killed_is_started_again(tmp_path: Path, beating: subprocess.Popen[str]) -> None:
+    children = Path(f"/proc/{beating.pid}/task/{beating.pid}/children")
+    (child,) = children.read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    (holder,) = holders(tmp_path)
+    before = holder.beat()
+    within_30_seconds(lambda: holder.beat() not in ("", before) and child not in children.read_text().split())
+
+
+@pytest.mark.parametrize(("here", "found"), [("c", "gone"), ("", None), ("d", None)])
+def test_a_job_that_slurm_does_not_know_is_gone_only_from_its_own_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, found: str | None
+) -> None:
+    """With a stand-in for squeue."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", here)
+    assert ask_slurm("c", "7") == found
+    squeue.write_text("#!/bin/sh\necho RUNNING\n")
+    assert ask_slurm("c", "7") == (None if here == "d" else "RUNNING")
+
+
+LOOK = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from job.runtime.holders import started
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+print(started(int(sys.argv[2])), started(os.getpid()) is None, started(2**22))
+"""
+
+
+def test_a_process_that_proc_hides_from_another_user_is_not_taken_for_dead() -> None:
+    words = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    look = [sys.executable, "-c", LOOK, str(ROOT), str(os.getpid())]
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", words, "sh", *look], capture_output=True, text=True)
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip("no /proc can be mounted here")
+    assert done.stdout == "hidden False None\n", done.stderr
+
+
 def test_a_dead_process_of_this_machine_is_known_at_once(tmp_path: Path, beating: subprocess.Popen[str]) -> None:
     assert holders(tmp_path)[0].state() == "running"
     beating.kill()
@@ -144,8 +188,7 @@ def test_dead_ranks_of_another_world_are_taken_over_and_stay_dead(tmp_path: Path
     ownership.claim(tmp_path)
     for rank in range(3):
         lock = acquire(tmp_path, Ranks(rank, 3), {})
-        lock._heartbeat.kill()
-        lock._heartbeat.communicate()
+        lock.stop_heartbeat()
     for holder in holders(tmp_path):
         holder.file.write_text(json.dumps({**holder.facts, "machine": "another"}))
     with RunDir(tmp_path).locked():
@@ -157,8 +200,7 @@ def test_dead_ranks_of_another_world_are_taken_over_and_stay_dead(tmp_path: Path
 def test_of_many_that_start_at_once_one_gets_the_lock(tmp_path: Path) -> None:
     """Also from a dead lock of another machine."""
     lock = acquire(tmp_path, ONE_PROCESS, {})
-    lock._heartbeat.kill()
-    lock._heartbeat.communicate()
+    lock.stop_heartbeat()
     elsewhere(tmp_path)
     got: list[Any] = []
 
