@@ -63,6 +63,27 @@ def test_another_value_is_refused_with_its_key(tmp_path: Path, held: ExitStack, 
         mine.check("embed")
 
 
+def test_ranks_that_wait_for_nobody_compare_with_all_that_have_started(
+    tmp_path: Path, held: ExitStack, numbered: bool
+) -> None:
+    first = team(held, tmp_path, 1, device="cuda", seed="1")
+    first.compare_all()
+    message = r"^rank 3 of 4: device = cpu, rank 1 has cuda: start all ranks"
+    with pytest.raises(BadInput, match=message):
+        team(held, tmp_path, 3, device="cpu", seed="1").compare_all()
+
+
+def test_a_rank_that_may_be_of_a_launch_before_is_only_warned_of(
+    tmp_path: Path, held: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    team(held, tmp_path, 1, device="cuda")
+    (holder,) = holders(tmp_path)
+    holder.file.write_text(json.dumps({**holder.facts, "machine": "another"}))
+    with caplog.at_level("WARNING", "job"):
+        team(held, tmp_path, 3, device="cpu").compare_all()
+    assert "if that rank still runs: rank 3 of 4: device = cpu, rank 1 has cuda" in caplog.text
+
+
 def test_equal_settings_are_accepted_once_rank_0_has_noted_all(tmp_path: Path, held: ExitStack, numbered: bool) -> None:
     leader = team(held, tmp_path, 0, seed="1")
     mine = team(held, tmp_path, 1, seed="1")
