@@ -9,7 +9,7 @@ from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.runtime.device import Choice, resolve_device, resolve_precision
 from job.runtime.errors import BadInput
-from job.runtime.files import digest
+from job.runtime.files import digest, digest_file
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.progress import Progress
@@ -34,6 +34,8 @@ class EmbedStage(Stage):
     def key(self, job: Job) -> list[Any]:
         # precision and device as configured, not as resolved: a run that embedded on a GPU node may end on a CPU node
         model = [job.model.identity, job.model.pooling] if job.has_input else []
+        if job.has_input and job.config.embed.sparse and job.model.m3:
+            model.append(digest_file(job.model.folder / "sparse_linear.pt"))
         return [job.output("ingest"), *model, job.config.embed.key()]
 
     def files(self, job: Job) -> list[str]:

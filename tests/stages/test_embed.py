@@ -27,7 +27,7 @@ from job.runtime.files import read_sealed, write_sealed
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
-from job.stages.embed import script_warnings
+from job.stages.embed import EmbedStage, script_warnings
 from job.stages.embed_fingerprint import read_fingerprint
 from job.stages.embed_loop import Target, embed_shards, read_texts
 
@@ -278,6 +278,20 @@ def test_a_finished_stage_is_done_again_with_another_model(job_here: Run, whole:
     done = job_here(*words(folder, Path("minilm")))
     assert done.returncode == 0, done.stderr
     assert np.load(folder / "embeddings" / "00000.npy").shape == (40, 384)
+
+
+def test_another_lexical_head_makes_another_key_of_lexical_weights_only(tiny_m3: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_m3, tmp_path / "model"))
+
+    def keys() -> list[str]:
+        embed = {"model": str(model)}
+        return [EmbedStage().digest(job_of(tmp_path / "run", embed=embed | {"sparse": on})) for on in (False, True)]
+
+    dense, sparse = keys()
+    head = torch.load(model / "sparse_linear.pt", weights_only=True)
+    torch.save({name: 2 * values for name, values in head.items()}, model / "sparse_linear.pt")
+    assert keys()[0] == dense
+    assert keys()[1] != sparse
 
 
 # ---- streaming and errors

@@ -20,14 +20,15 @@ VECTOR_FILES = (
     "*.safetensors",
     "pytorch_model*.bin",
 )
+# read only where there is no tokenizer.json
+SLOW_TOKENIZER_FILES = ("merges.txt", "vocab.json")
 _OTHER_FILES = (
     "modules.json",
     "colbert_linear.pt",
     "sparse_linear.pt",
     "model.safetensors.index.json",
     "pytorch_model.bin.index.json",
-    "merges.txt",
-    "vocab.json",
+    *SLOW_TOKENIZER_FILES,
 )
 _TIMEOUT_SECONDS = 10.0
 

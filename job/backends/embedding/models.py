@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from job.backends.embedding.hub import VECTOR_FILES, cached_folder, hub_folder
+from job.backends.embedding.hub import SLOW_TOKENIZER_FILES, VECTOR_FILES, cached_folder, hub_folder
 from job.backends.embedding.own_code import check_outside
 from job.runtime.errors import BadInput
 from job.runtime.files import digest, read_sealed, write_sealed
@@ -86,7 +86,10 @@ def _look_at(name: str, pooling: str, folder: Path) -> Model:
 
 def _vector_files(folder: Path) -> list[str]:
     """The names of the files that the model's vectors depend on."""
-    return sorted({str(path.relative_to(folder)) for pattern in VECTOR_FILES for path in folder.glob(pattern)})
+    slow = () if (folder / "tokenizer.json").exists() else SLOW_TOKENIZER_FILES
+    return sorted(
+        {str(path.relative_to(folder)) for pattern in (*VECTOR_FILES, *slow) for path in folder.glob(pattern)}
+    )
 
 
 def _minilm() -> Path:

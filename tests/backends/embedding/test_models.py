@@ -128,6 +128,21 @@ def test_the_identity_depends_only_on_the_files_that_the_vectors_depend_on(make:
         before = after
 
 
+def test_files_of_a_slow_tokenizer_count_where_there_is_no_other(make: MakeModel) -> None:
+    folder = make()
+    (folder / "tokenizer.json").write_text("{}")
+    before = find_model(str(folder), "auto").identity
+    (folder / "vocab.json").write_text("{}")
+    assert find_model(str(folder), "auto").identity == before
+    (folder / "tokenizer.json").unlink()
+    slow = find_model(str(folder), "auto").identity
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).write_text("changed")
+        after = find_model(str(folder), "auto").identity
+        assert after != slow, name
+        slow = after
+
+
 def test_a_bge_m3_is_recognized_by_its_two_heads(make: MakeModel) -> None:
     folder = make()
     (folder / "colbert_linear.pt").touch()
