@@ -197,7 +197,7 @@ def test_a_section_that_is_a_value_is_an_error() -> None:
 def test_a_word_for_a_text_is_taken_as_it_stands(text: str) -> None:
     assert configured(f"input.path={text}").input.path == text
     assert configured(f"input.title={text}").input.title == text
-    assert str(configured(f"run_dir={text}").run_dir) == text
+    assert str(configured(f"run_dir={text}").run_dir) == (str(Path.home()) if text == "~" else text)
 
 
 def test_words_for_lists_numbers_and_nothing_are_read_as_yaml() -> None:
@@ -522,3 +522,11 @@ def test_settings_without_effect_on_the_result_are_in_no_key() -> None:
         assert getattr(quick, section).key() == getattr(configured(), section).key()
     assert configured("neighbors.nprobe=7").neighbors.key() != configured().neighbors.key()
     assert SECRET not in json.dumps(configured(f"store.token={SECRET}").store.key())
+
+
+def test_a_home_folder_in_run_dir_is_one_folder_for_all_parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = configured("run_dir=~/runs/x")
+    assert config.run_dir == tmp_path / "runs" / "x"
+    assert config.store_uri == str(tmp_path / "runs" / "x" / "milvus.db")
+    assert configured("run_dir=~nobody-of-that-name/x").run_dir == Path("~nobody-of-that-name/x")

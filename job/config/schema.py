@@ -1,5 +1,6 @@
 """The whole configuration, and the rules between its sections."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -38,7 +39,9 @@ class Config(Section):
     @field_validator("run_dir", mode="before")
     @classmethod
     def _as_path(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value
+        # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
+        # such user
+        return os.path.expanduser(str(value)) if isinstance(value, int | str | Path) else value  # noqa: PTH111
 
     @model_validator(mode="before")
     @classmethod
@@ -96,7 +99,7 @@ class Config(Section):
 
     def shared(self) -> dict[str, str]:
         """The settings that several processes of one run must share, as text: those that the result depends on, and
-        where Milvus is. Paths may differ: what is read is compared by its content."""
+        where Milvus is. The input is compared by its files' names and content, the model by its content."""
         sections = (self.input, self.embed, self.store, self.neighbors, self.cluster)
         names = ("input", "embed", "store", "neighbors", "cluster")
         shared = {"seed": str(self.seed), "store.uri": without_secrets(self.store.uri or "")}
