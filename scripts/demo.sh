@@ -9,15 +9,23 @@ here="$(pwd)"
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
 
-absolute() { case "$1" in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+# no path of a file: an address, or nothing
+absolute() { case "$1" in /* | "~"* | *://* | null | "") echo "$1" ;; *) echo "$here/$1" ;; esac; }
 settings=() files=()
 for argument in "$@"; do
     if [ -e "$(absolute "$argument")" ]; then
         files+=("$(absolute "$argument")")
         continue
     fi
+    value="${argument#*=}"
     case "$argument" in
-        run_dir=*) settings+=("run_dir=$(absolute "${argument#run_dir=}")") ;;
+        run_dir=* | cluster.previous=* | store.uri=* | store.tls_ca=*)
+            settings+=("${argument%%=*}=$(absolute "$value")")
+            ;;
+        embed.model=*) # or a name
+            if [ -d "$here/$value" ]; then value="$here/$value"; fi
+            settings+=("embed.model=$value")
+            ;;
         -* | *=*) settings+=("$argument") ;;
         *) files+=("$(absolute "$argument")") ;;
     esac
