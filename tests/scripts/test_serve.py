@@ -43,3 +43,23 @@ def test_it_says_where_it_is_and_leaves_no_server_behind(
         time.sleep(0.1)
     assert not answers(port)
     assert (tmp_path / "storage").is_dir()
+
+
+def test_milvus_sbatch_does_not_publish_another_server(tmp_path: Path) -> None:
+    """With a stand-in for the server, and another one at its port."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho Ctrl-C stops it\nsleep 3\n")
+    python.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        variables = {"MILVUS_SERVER": "package", "MILVUS_PORT": port, "MILVUS_DATA": str(tmp_path / "data")}
+        done = subprocess.run(
+            ["bash", str(SCRIPT.with_name("milvus.sbatch"))],
+            env=clean_environment() | variables | {"MILVUS_PYTHON": str(python)},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2, done.stdout
+    assert f"port {port} of" in done.stderr
+    assert "address in" not in done.stdout
+    assert not (tmp_path / "data" / "uri").exists()
