@@ -29,6 +29,9 @@ from job.stages.store_ids import FILE, load_written_ids, place_of, save_written_
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
 _SAMPLE = 256
+# rows that another run wrote are compared with this run's vectors of the same headlines; another precision or length
+# changes a cosine by some hundredths, another model makes it near 0
+_COMPARED, _SAME_MODEL = 1_000, 0.8
 # Milvus takes no empty sparse vector: this stands for one, in the start token's place, which no text's weights use
 _NO_WEIGHTS = {0: 1e-6}
 
@@ -123,11 +126,15 @@ def _prepare(job: Job) -> Ids:
     """Make the collection, or check the one that is there; the ids in it that this input no longer has.
 
     Raises:
-        OtherRowsError: the collection holds ids that are neither in this input nor this run's.
+        OtherRowsError: the collection holds ids that are neither in this input nor this run's, or another model's
+            vectors of headlines in this input.
     """
     milvus, ids, dim = job.milvus, job.input_headlines.ids, job.input_embeddings.dim
     if job.whole_collection:
         milvus.adopt(dim, writes=True)
+        if milvus.has_index():
+            milvus.load()
+            _check_same_model(job, ids)
         return np.zeros(0, np.int64)
     milvus.prepare(dim)
     place = place_of(job.config)
@@ -157,9 +164,33 @@ def _prepare(job: Job) -> Ids:
             f": {advice}set store.collection to another name, drop that collection, or cluster everything in it with "
             "store.scope=collection",
         )
+    _check_same_model(job, np.setdiff1d(np.intersect1d(there, ids), ours))
     save_written_ids(job.run, place, np.union1d(ours, ids))
     # without an index, what an interrupted run wrote cannot be read yet; to remove what is not there does no harm
     return np.setdiff1d(there if milvus.has_index() else ours, ids)
+
+
+def _check_same_model(job: Job, ids: Ids) -> None:
+    """Compare the stored vectors of a sample of these ids, where there are any, with this run's.
+
+    Raises:
+        OtherRowsError: they are another model's, which this run would replace.
+    """
+    milvus, own = job.milvus, job.input_embeddings
+    sample = np.random.default_rng(0).choice(ids, min(_COMPARED, len(ids)), replace=False)
+    stored = milvus.vectors(np.sort(sample))
+    if not stored:
+        return
+    theirs = np.stack(list(stored.values())).astype(np.float64)
+    mine = own.vectors[np.searchsorted(own.ids, list(stored))].astype(np.float64)
+    lengths = np.linalg.norm(theirs, axis=1) * np.linalg.norm(mine, axis=1)
+    cosine = float(np.mean((theirs * mine).sum(axis=1) / np.maximum(lengths, 1e-12)))
+    if cosine < _SAME_MODEL:
+        raise OtherRowsError(
+            f"store.collection = '{milvus.collection}' at '{milvus.uri}' holds headlines of this input with vectors of "
+            f"another model (mean cosine {cosine:.2f} with this run's, of {len(stored)})",
+            ": set store.collection to another name, or drop that collection",
+        )
 
 
 def _upsert(job: Job, rows: _Rows, batches: list[tuple[int, int]], journal: Journal) -> None:

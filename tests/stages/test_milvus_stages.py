@@ -11,7 +11,7 @@ from jobs import headlines_of, job_of, stats_of
 from scipy.sparse import csr_array
 
 from job.backends.graph_hdbscan import cluster_graph
-from job.backends.milvus import TEXT_BYTES, Fields, Milvus, fit_text
+from job.backends.milvus import TEXT_BYTES, Fields, Milvus, OtherRowsError, fit_text
 from job.data import Embeddings, Headlines, KnnGraph
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.rundir import RunDir
@@ -140,6 +140,27 @@ def test_rows_of_another_run_are_neither_mixed_in_nor_removed(milvus: Milvus, ru
     with pytest.raises(BadInput, match=r"holds 300 rows of another run.*store\.collection"):
         store(milvus, other, vectors(other), RunDir(other_folder), uri=str(tmp_path / "milvus.db"))
     assert milvus.count() == 300
+
+
+@pytest.mark.parametrize("scope", ["run", "collection"])
+def test_another_models_vectors_of_the_same_headlines_are_not_replaced_unasked(
+    milvus: Milvus, run: RunDir, tmp_path: Path, scope: str
+) -> None:
+    rows = headlines(MANY[:60])
+    before, settings = vectors(rows), {"uri": milvus.uri, "scope": scope}
+    store(milvus, rows, before, run, uri=milvus.uri)
+    rounded = Embeddings(rows.ids, before.vectors.astype(np.float16).astype(np.float32))
+    turned = Embeddings(rows.ids, np.roll(before.vectors, 1, axis=1))
+    other = RunDir(tmp_path / "other")
+    with pytest.raises(OtherRowsError, match=r"vectors of another model \(mean cosine -?0\.\d\d .* set store\.coll"):
+        store(milvus, rows, turned, other, **settings)
+    stored = milvus.vectors(rows.ids)
+    assert all((stored[int(id)] == vector).all() for id, vector in zip(rows.ids, before.vectors, strict=True))
+    job_of(other.path, rows, rounded, extra=[{"own": 1} for _ in rows.ids])
+    assert store(milvus, rows, rounded, other, **settings)["rows"] == 60
+    if scope == "run":
+        # a run may change its own model
+        assert store(milvus, rows, turned, other, **settings)["rows"] == 60
 
 
 def test_a_collection_of_another_dimension_is_named_with_ours(milvus: Milvus, run: RunDir) -> None:
