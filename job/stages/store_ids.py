@@ -28,13 +28,14 @@ def address(uri: str | None) -> str:
     return str(lite_files.place(uri)) if is_lite(uri) else without_secrets(uri)
 
 
-def place_of(config: Config) -> list[str]:
-    """What the written ids are of: the address, the database and the collection."""
+def place_of(config: Config, identity: str) -> list[str]:
+    """Where ids are written: the collection by its identity, since a server may move, or else by its address; the
+    database; the collection's name."""
     store = config.store
-    return [address(store.uri), store.db_name, store.collection]
+    return [identity or address(store.uri), store.db_name, store.collection]
 
 
-def load_written_ids(run: RunDir, place: list[str]) -> Ids | None:
+def load_written_ids(run: RunDir, config: Config, identity: str) -> Ids | None:
     """The ids, ascending; empty where nothing was written to this place yet, None where the file is damaged or lost."""
     try:
         raw = run.file(FILE).read_bytes()
@@ -42,7 +43,7 @@ def load_written_ids(run: RunDir, place: list[str]) -> Ids | None:
         # batches are noted after the ids
         if not run.file(_OLD_FILE).exists():
             return None if run.file("store_done.txt").exists() else _NONE
-        return _load_old(run) if _is_of_last_answer(run, place) else _NONE
+        return _load_old(run) if _is_of_last_answer(run, config) else _NONE
     with_place = raw.startswith(_HEAD)
     raw = raw.removeprefix(_HEAD)
     check, content = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
@@ -50,23 +51,24 @@ def load_written_ids(run: RunDir, place: list[str]) -> Ids | None:
         return None
     if with_place:
         line, _, content = content.partition(b"\n")
-        same = json.loads(line) == place
+        same = json.loads(line) == place_of(config, identity)
     else:
-        same = _is_of_last_answer(run, place)
+        same = _is_of_last_answer(run, config)
     return np.frombuffer(content if same else b"", "<i8").astype(np.int64)
 
 
-def save_written_ids(run: RunDir, place: list[str], ids: Ids) -> None:
+def save_written_ids(run: RunDir, config: Config, identity: str, ids: Ids) -> None:
     """Write a mark, the checksum of the rest (XXH3, 8 bytes), the place as a line of JSON, and the ids as little-endian
     int64."""
-    content = json.dumps(place).encode() + b"\n" + np.ascontiguousarray(ids, "<i8").tobytes()
+    content = json.dumps(place_of(config, identity)).encode() + b"\n" + np.ascontiguousarray(ids, "<i8").tobytes()
     with atomic(run.file(FILE)) as temporary:
         temporary.write_bytes(_HEAD + xxhash.xxh3_64(content).digest() + content)
     run.file(_OLD_FILE).unlink(missing_ok=True)
 
 
-def _is_of_last_answer(run: RunDir, place: list[str]) -> bool:
+def _is_of_last_answer(run: RunDir, config: Config) -> bool:
     """Whether the run's record names this place; without a record, whether it is the database in the run folder."""
+    place = place_of(config, "")
     try:
         store = json.loads(run.file("run.json").read_text(encoding="utf-8"))["config"]["store"]
         return [address(store["uri"]), store["db_name"], store["collection"]] == place

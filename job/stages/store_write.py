@@ -24,7 +24,7 @@ from job.runtime.log import logger
 from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.stages.store_extra import extra_values
-from job.stages.store_ids import FILE, load_written_ids, place_of, save_written_ids
+from job.stages.store_ids import FILE, load_written_ids, save_written_ids
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
@@ -83,7 +83,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
             "Set store.collection to another name"
         )
     if not job.whole_collection:
-        save_written_ids(job.run, place_of(job.config), headlines.ids)
+        save_written_ids(job.run, job.config, milvus.schema.identity, headlines.ids)
     return _result(job, rows, index.result(), {"batches": len(batches), "batches_kept": kept, "removed": len(stale)})
 
 
@@ -137,8 +137,7 @@ def _prepare(job: Job) -> Ids:
             _check_same_model(job, ids)
         return np.zeros(0, np.int64)
     milvus.prepare(dim)
-    place = place_of(job.config)
-    kept = load_written_ids(job.run, place)
+    kept = load_written_ids(job.run, job.config, milvus.schema.identity)
     ours: Ids = np.zeros(0, np.int64) if kept is None else kept
     there: Ids = np.zeros(0, np.int64)
     where = f"store.collection = '{milvus.collection}' at '{milvus.uri}'"
@@ -165,7 +164,7 @@ def _prepare(job: Job) -> Ids:
             "store.scope=collection",
         )
     _check_same_model(job, np.setdiff1d(np.intersect1d(there, ids), ours))
-    save_written_ids(job.run, place, np.union1d(ours, ids))
+    save_written_ids(job.run, job.config, milvus.schema.identity, np.union1d(ours, ids))
     # without an index, what an interrupted run wrote cannot be read yet; to remove what is not there does no harm
     return np.setdiff1d(there if milvus.has_index() else ours, ids)
 

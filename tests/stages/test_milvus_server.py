@@ -133,6 +133,27 @@ def test_what_a_first_run_wrote_before_it_was_stopped_goes_with_the_input_that_i
 
 
 @pytest.mark.slow
+def test_a_server_that_moved_still_holds_this_runs_rows_and_a_collection_made_anew_does_not(
+    milvus: Milvus, tmp_path: Path
+) -> None:
+    """127.0.0.1 under another name; and a collection that another run made under the name of this one's."""
+    elsewhere = milvus.uri.replace("127.0.0.1", "localhost")
+    rows, found = headlines(60), vectors(60)
+
+    def write(folder: str, first: int, uri: str) -> dict[str, Any]:
+        some = Headlines(rows.table[first:]), Embeddings(rows.ids[first:], found[first:])
+        settings = {"collection": milvus.collection, "uri": uri}
+        return stats_of(StoreStage().run(job_of(tmp_path / folder, *some, milvus, store=settings)))
+
+    write("run", 0, milvus.uri)
+    assert write("run", 20, elsewhere)["removed"] == 20
+    milvus.connection.client.drop_collection(milvus.collection)
+    write("other", 0, milvus.uri)
+    with pytest.raises(BadInput, match="holds 30 rows that this run has not written there"):
+        write("run", 30, milvus.uri)
+    assert milvus.count() == 60
+
+
 def test_rows_that_a_collection_does_not_take_are_no_server_that_is_away(milvus: Milvus, tmp_path: Path) -> None:
     from pymilvus import DataType
 

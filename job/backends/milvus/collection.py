@@ -41,6 +41,8 @@ class Milvus(CollectionReader):
         """
         if not self.exists():
             self._clear_half_made()
+            # of one that was dropped
+            self.__dict__.pop("schema", None)
             schema = make_schema(self._client, self.fields, dim)
             settings = {"schema": schema, "consistency_level": "Strong", "timeout": CALL_SECONDS}
             self._call("creating the collection", lambda: self._client.create_collection(self.collection, **settings))

@@ -22,7 +22,8 @@ class Fields:
 @dataclass(frozen=True)
 class CollectionSchema:
     """The schema of an existing collection. `text`: the schema for messages. `types`: the type of each field.
-    `nullable`: fields that a row may omit. `timestamp`: of the schema; newer servers require it in requests."""
+    `nullable`: fields that a row may omit. `timestamp`: of the schema; newer servers require it in requests.
+    `identity`: what tells the collection from any other, wherever its server is; empty for Lite."""
 
     text: str
     types: dict[str, str]
@@ -32,6 +33,7 @@ class CollectionSchema:
     dynamic: bool
     primary: str
     timestamp: int
+    identity: str
 
 
 def make_schema(client: Any, fields: Fields, dim: int) -> Any:
@@ -88,8 +90,10 @@ def read_schema(description: dict[str, Any], fields: Fields) -> CollectionSchema
     if dynamic:
         field_texts.append("dynamic")
     timestamp = int(description.get("update_timestamp") or 0)
+    number, created = description.get("collection_id"), description.get("created_timestamp")
+    identity = f"collection {number} of {created}" if number and created else ""
     return CollectionSchema(
-        ", ".join(field_texts), types, frozenset(nullable), dim, auto_id, dynamic, primary, timestamp
+        ", ".join(field_texts), types, frozenset(nullable), dim, auto_id, dynamic, primary, timestamp, identity
     )
 
 
