@@ -128,6 +128,8 @@ class Lock:
             # no memory, or too many processes: at the next attempt
             with suppress(OSError):
                 self._heartbeat = self._start_heartbeat()
+                if self._over.is_set():
+                    self._heartbeat.kill()
 
     @property
     def settings(self) -> Mapping[str, str]:
