@@ -1,14 +1,12 @@
 """Store and neighbors on a real Milvus Lite."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from jobs import headlines_of, job_of, stats_of
-from scipy.sparse import csr_array
 
 from job.backends.graph_hdbscan import cluster_graph
 from job.backends.milvus import TEXT_BYTES, Fields, Milvus, OtherRowsError, fit_text
@@ -18,7 +16,6 @@ from job.runtime.rundir import RunDir
 from job.stages.ingest_texts import headline_id
 from job.stages.neighbors import NeighborsStage
 from job.stages.store import StoreStage
-from job.stages.store_write import _batches, _Rows
 
 DIM = 16
 
@@ -111,17 +108,6 @@ def test_extra_fields_stay_with_their_rows(milvus: Milvus, run: RunDir) -> None:
     found = [row for batch in milvus.rows(["id", "source", "rank"], 'source == "s2"', 5) for row in batch]
     assert {(row["source"], row["rank"] % 3) for row in found} == {("s2", 2)}
     assert len(found) == 13
-
-
-def test_messages_count_extra_columns_and_lexical_weights() -> None:
-    rows = headlines(MANY[:40])
-    dense = csr_array(np.ones((40, 1_000), np.float32))
-    long, plain = [{"body": "é" * 500_000}] * 40, _Rows(rows.ids, rows.column("text"), vectors(rows), [], None)
-    assert len(_batches(plain)) == 1
-    assert max(stop - start for start, stop in _batches(replace(plain, extra=long))) == 8
-    assert _batches(replace(plain, lexical=dense)) == [(0, 40)]
-    heavy = csr_array(np.ones((40, 200_000), np.float32))
-    assert max(stop - start for start, stop in _batches(replace(plain, lexical=heavy))) == 5
 
 
 def test_headlines_that_left_the_input_leave_the_collection(milvus: Milvus, run: RunDir) -> None:
