@@ -11,6 +11,7 @@ from job.runtime.device import Choice, resolve_device, resolve_precision
 from job.runtime.errors import BadInput
 from job.runtime.files import digest, digest_file
 from job.runtime.log import logger
+from job.runtime.markers import Marker
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.progress import Progress
 from job.runtime.shards import Shards
@@ -75,6 +76,12 @@ class EmbedStage(Stage):
 
     def is_shared(self, job: Job) -> bool:
         return True
+
+    def up_to_date(self, job: Job) -> Marker | None:
+        marker = super().up_to_date(job)
+        # older versions listed the shards that were there, and none of another rank that was gone
+        listed = [] if marker is None else [name for name in marker.files if name.startswith("embeddings/")]
+        return None if marker is None or len(listed) < marker.stats.get("shards", 0) else marker
 
     def missing(self, job: Job) -> list[str]:
         if not job.has_input:

@@ -189,6 +189,21 @@ def test_a_rank_does_not_complete_the_stage_with_a_damaged_shard_of_another(
     assert list(files) == [f"embeddings/{name}" for name in shard_bytes(whole)]
 
 
+def test_a_marker_that_lists_too_few_shards_is_not_believed(
+    job_here: Run, whole: Path, tiny_m3: Path, tmp_path: Path
+) -> None:
+    """As older versions wrote it where a shard of another rank was gone."""
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+    (folder / "embeddings" / "00001.npy").unlink()
+    marker = folder / "markers" / "embed.json"
+    values = read_sealed(marker)
+    del values["files"]["embeddings/00001.npy"]
+    write_sealed(marker, values)
+    done = job_here(*words(folder, tiny_m3))
+    assert done.returncode == 0, done.stderr
+    assert sorted(shard_bytes(folder)) == sorted(shard_bytes(whole))
+
+
 @pytest.mark.slow
 def test_the_whole_job_started_as_two_ranks(job: Run, tiny_m3: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
