@@ -170,8 +170,8 @@ _END = r"""
 again=0
 "${job[@]}" requeue "$code" "$config" "$@" || again=$?
 if [ "$again" = 75 ]; then
-    # a job that somebody cancels, or that Slurm is requeuing already, is no longer RUNNING; where Slurm does not say, it is
-    # taken to run
+    # a job that somebody cancels, or that Slurm is requeuing already, is no longer RUNNING; where Slurm does not say,
+    # it is taken to run
     for wait in 5 10 0; do
         state="$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" && break
         state=RUNNING
