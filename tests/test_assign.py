@@ -133,6 +133,12 @@ def test_what_the_columns_say_of_noise_and_of_votes(job_here: Run, copy: Path, t
         by_vote = row["status"] == "assigned" and (known["cluster"] == "-1" if known else row["similarity"] == "")
         kinds["known" if known else "other", "vote" if by_vote else row["status"]] += 1
         distance, probability = float(row["distance"]), float(row["probability"])
+        if row["status"] == "assigned":
+            assert (row["nearest_cluster"], row["nearest_name"]) == (row["cluster"], row["cluster_name"])
+        elif known:
+            assert row["nearest_cluster"] == known["nearest_cluster"]
+        else:
+            assert (row["nearest_cluster"] == "-1") == (row["nearest_name"] == "") == (row["similarity"] == "")
         if known:
             assert (row["cluster"], row["similarity"]) == (known["assigned"], "")
             if row["status"] == "new":

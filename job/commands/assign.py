@@ -16,7 +16,7 @@ from job.runtime.log import logger
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from job.backends.stories.assign import Texts
+    from job.backends.stories.assign import Assigned, Texts
     from job.context import Job
     from job.data import Floats, Headlines, Ids, Ints, Vectors
 
@@ -146,9 +146,11 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
 
 @dataclass
 class _Found:
-    """Of each headline the `labels` int32, `similarity` (NaN = none), `distance` and `probability` float32."""
+    """Of each headline the `labels` and `nearest` stories int32, -1 = none; `similarity` (NaN = none), `distance` and
+    `probability` float32."""
 
     labels: "Ints"
+    nearest: "Ints"
     similarity: "Floats"
     distance: "Floats"
     probability: "Floats"
@@ -158,7 +160,8 @@ def _find(job: "Job", headlines: "Headlines", scratch: Any) -> _Found:
     """The story of each headline; one that the run has itself keeps the run's answer."""
     n = len(headlines)
     none = np.full(n, np.nan, np.float32)
-    found = _Found(np.full(n, -1, np.int32), none, none.copy(), np.zeros(n, np.float32))
+    no_story = np.full(n, -1, np.int32)
+    found = _Found(no_story, no_story.copy(), none, none.copy(), np.zeros(n, np.float32))
     place = np.minimum(np.searchsorted(job.headlines.ids, headlines.ids), len(job.headlines) - 1)
     known = job.headlines.ids[place] == headlines.ids
     if known.any():
@@ -175,6 +178,7 @@ def _keep(job: "Job", known: "Ids", rows: "Ids", found: _Found) -> None:
     distance = _nearest_distance(clusters.labels, labels, job.graph.indices[rows], job.graph.distances[rows])
     voted = (clusters.labels[rows] < 0) & (labels >= 0)
     found.labels[known], found.distance[known] = labels, distance
+    found.nearest[known] = np.where(labels >= 0, labels, clusters.nearest[rows])
     found.probability[known] = np.where(voted, _by_vote(job, distance), clusters.probabilities[rows])
 
 
@@ -194,10 +198,13 @@ def _find_new(job: "Job", headlines: "Headlines", new: "Ids", found: _Found, scr
     labels = np.full(len(new), -1, np.int32)
     if job.merges:
         some = Texts(vectors, texts, headlines.times[new], lexical)
-        labels, found.similarity[new], found.probability[new] = _by_stories(job, some, dense, indices)
+        by_stories = _by_stories(job, some, dense, indices)
+        labels, found.nearest[new] = by_stories.labels, by_stories.nearest
+        found.similarity[new], found.probability[new] = by_stories.similarity, by_stories.probability
     if not job.merges or settings.noise == "nearest":
         voted, near = nearest_cluster_of_new(job.clusters.labels, indices[:, :k], distances[:, :k])
         given = (labels < 0) & (near < settings.noise_distance)
+        found.nearest[new] = np.where(given | (not job.merges), voted, found.nearest[new])
         labels = np.where(given, voted, labels).astype(np.int32)
         # that to the most similar story, which is not near enough
         found.similarity[new[given]] = np.nan
@@ -212,8 +219,8 @@ def _by_vote(job: "Job", distance: "Floats") -> "Floats":
     return result
 
 
-def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -> tuple["Ints", "Floats", "Floats"]:
-    """Labels, similarities and probabilities by the measure of the stages `merge` and `stories`."""
+def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -> "Assigned":
+    """The stories by the measure of the stages `merge` and `stories`."""
     from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
     from job.backends.stories.merge_tree import MergeTree, cut
     from job.stages.merge import background, lexical_weights, shares
@@ -224,8 +231,7 @@ def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -
     groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)
     corpus = Texts(dense, headlines.column("text"), headlines.times, lexical_weights(job))
     known = StoryCorpus(corpus, shares(job), background(job))
-    result = assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
-    return result.labels, result.similarity, result.probability
+    return assign_to_stories(new, neighbors, known, groups, job.clusters.labels, limit)
 
 
 def _nearest_distance(labels: "Ints", mine: "Ints", indices: "Ints", distances: "Floats") -> "Floats":
@@ -247,6 +253,8 @@ def _columns(job: "Job", headlines: "Headlines", found: _Found) -> "pa.Table":
         "cluster": pa.array(found.labels),
         "status": pa.array(status.tolist(), pa.string()),
         "cluster_name": pa.array(names[found.labels], pa.string()),
+        "nearest_cluster": pa.array(found.nearest),
+        "nearest_name": pa.array(names[found.nearest], pa.string()),
         "probability": pa.array(found.probability),
     }
     if job.merges:

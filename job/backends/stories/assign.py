@@ -103,12 +103,13 @@ class Groups:
 
 @dataclass(frozen=True)
 class Assigned:
-    """`labels` int32 [m]: the story of each headline, -1 = none. `similarity` float32 [m]: to it, at least the limit;
-    or, where there is none, to the most similar story among the candidates; NaN without candidates.
+    """`labels` int32 [m]: the story of each headline, -1 = none. `nearest` int32 [m]: the same or, where there is none,
+    the most similar story among the candidates. `similarity` float32 [m]: to that, NaN without candidates.
     `probability` float32 [m]: 0 at the limit, 1 for a headline as similar to the story as its own are on average; 0
     where there is none."""
 
     labels: Ints
+    nearest: Ints
     similarity: Floats
     probability: Floats
 
@@ -130,19 +131,19 @@ def assign_to_stories(
     headline, place = _pairs(found, candidates.numbers)
     vectors = corpus.vectors(new)
     similarity = _similarities(vectors, candidates, headline, place)
-    chosen, level = np.full(m, -1), np.full(m, np.nan)
+    chosen, nearest, level = np.full(m, -1), np.full(m, -1), np.full(m, np.nan)
     ends = np.searchsorted(headline, np.arange(m + 1))
     for i in range(m):
         some = slice(ends[i], ends[i + 1])
-        chosen[i], level[i] = _choose(place[some], similarity[some], candidates, stories, limit)
-    assigned = np.where(chosen >= 0, np.append(stories, -1)[chosen], -1).astype(np.int32)
+        chosen[i], nearest[i], level[i] = _choose(place[some], similarity[some], candidates, stories, limit)
+    assigned, most_similar = np.append(stories, np.int32(-1))[chosen], np.append(stories, np.int32(-1))[nearest]
     core = _core_similarity(vectors, neighbors, corpus, labels, assigned)
     assigned[core < limit + CORE * (1 - limit)] = -1
     joined = assigned >= 0
     own = candidates.similarity(chosen[joined], chosen[joined])
     probability = np.zeros(m, np.float32)
     probability[joined] = np.clip((level[joined] - limit) / np.maximum(own - limit, 1e-6), 0, 1)
-    return Assigned(assigned, level.astype(np.float32), probability)
+    return Assigned(assigned, most_similar, level.astype(np.float32), probability)
 
 
 def _core_similarity(vectors: Floats, neighbors: Ints, corpus: StoryCorpus, labels: Ints, assigned: Ints) -> Doubles:
@@ -178,23 +179,17 @@ def _similarities(vectors: Floats, groups: Groups, headline: Numbers, place: Num
     return result
 
 
-def _choose(place: Numbers, similarity: Doubles, groups: Groups, stories: Ints, limit: float) -> tuple[int, float]:
-    """The place of the story that a headline joins, -1 = none, and the similarity: of the two, or, where the headline
-    joins a group that is no story first, of both together with the story."""
+def _choose(place: Numbers, similarity: Doubles, groups: Groups, stories: Ints, limit: float) -> tuple[int, int, float]:
+    """The place of the story that a headline joins, -1 = none; of the most similar story; and the similarity to it: of
+    the two, or, where the headline joins a group that is no story first, of both together with the story."""
     is_story = stories[place] >= 0
-    if not len(place):
-        return -1, np.nan
-    best = int(np.argmax(similarity))
-    if similarity[best] >= limit and is_story[best]:
-        return int(place[best]), float(similarity[best])
     if not is_story.any():
-        return -1, np.nan
-    if similarity[best] >= limit:
-        others = place[is_story]
+        return -1, -1, np.nan
+    best, others = int(np.argmax(similarity)), place[is_story]
+    together = similarity[is_story]
+    if similarity[best] >= limit and not is_story[best]:
         size = groups.sizes[place[best]]
         of_group = groups.similarity(np.full(len(others), place[best]), others)
-        together = (size * of_group + similarity[is_story]) / (size + 1)
-        if together.max() >= limit:
-            return int(others[np.argmax(together)]), float(together.max())
-        return -1, float(together.max())
-    return -1, float(similarity[is_story].max())
+        together = (size * of_group + together) / (size + 1)
+    nearest, level = int(others[np.argmax(together)]), float(together.max())
+    return nearest if level >= limit else -1, nearest, level
