@@ -66,7 +66,7 @@ class NeighborsStage(Stage):
         n, pairs = size.headlines, float(size.headlines) ** 2
         if job.config.neighbors.backend == "exact":
             # with AMX: products of bfloat16, whose candidates take less time too
-            candidates, product = (6e-10, 2.3e-12) if cpu_has_amx() else (2.6e-9, 8.3e-12)
+            candidates, product = (5e-10, 1.3e-12) if cpu_has_amx() else (2.6e-9, 8.3e-12)
             loops, products = 0.4 + 3.2e-5 * n + candidates * pairs, product * pairs * size.dim
         elif job.uses_lite:
             loops, products = 0.45 + 1.02e-3 * n, 2.8e-11 * pairs * size.dim
