@@ -215,8 +215,12 @@ def test_nobody_elses_file_is_overwritten_or_removed(job_here: Run, demo: Path, 
     new, theirs = tmp_path / "new.csv", tmp_path / "out_rejects.csv"
     new.write_text("title\nFerry strike in Selmouth goes on\n")
     theirs.write_text("title\nmine\n")
+    glob = job_here("assign", demo, f"{tmp_path}/n*.csv", "--output", new)
+    assert glob.returncode == 2
+    assert "is part of the input" in glob.stderr
+    assert new.read_text() == "title\nFerry strike in Selmouth goes on\n"
     for output, said in (
-        (new, "is the input itself"),
+        (new, "is part of the input"),
         (copy / "headlines_clustered.csv", f"lies in the run folder '{copy}'"),
         (copy / "embeddings" / "out.csv", f"lies in the run folder '{copy}'"),
         (tmp_path / "out.csv", f"would go to '{theirs}', which is there and is no list of rejects"),

@@ -108,11 +108,13 @@ def _check_places(new: Path, output: Path, beside: Path) -> None:
     Raises:
         BadInput: what to choose otherwise.
     """
+    from job.backends.tables.files import find_files
     from job.runtime import ownership
 
     other = "give another --output"
-    if output.exists() and new.exists() and output.samefile(new):
-        raise BadInput(f"--output '{output}' is the input itself: {other}")
+    for place in (output, beside):
+        if place.exists() and any(place.samefile(file) for file in find_files([str(new)], log=False)):
+            raise BadInput(f"--output '{output}': '{place}' is part of the input: {other}")
     run = next((folder for folder in output.resolve().parents if ownership.is_run_folder(folder)), None)
     if run is not None:
         raise BadInput(f"--output '{output}' lies in the run folder '{run}', whose files it may overwrite: {other}")
@@ -223,9 +225,13 @@ def _by_stories(job: "Job", new: "Texts", dense: "Vectors", neighbors: "Ints") -
     """The stories by the measure of the stages `merge` and `stories`."""
     from job.backends.stories.assign import StoryCorpus, Texts, assign_to_stories
     from job.backends.stories.merge_tree import MergeTree, cut
-    from job.stages.merge import background, lexical_weights, shares
+    from job.stages.merge import MergeStage, background, lexical_weights, shares
     from job.stages.stories import merge_level
 
+    if MergeStage().up_to_date(job) is None:
+        raise BadInput(
+            f"'{job.run.path}': its stories are not those that this version makes with these settings: `run` it again"
+        )
     headlines = job.headlines
     limit = merge_level(job.run, job.config.cluster.merge_above)
     groups = cut(MergeTree.load(job.run.file("merges.npz")), limit)

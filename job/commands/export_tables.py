@@ -87,12 +87,13 @@ def _write(job: Job, path: Path, schema: pa.Schema, blocks: Iterator[pa.Table]) 
 
 def for_spreadsheet(table: pa.Table, as_text: set[str]) -> pa.Table:
     """The table without line ends in cells, with cells that fit, and with the numbers of the columns `as_text` as text:
-    `id:` and all digits."""
+    `id:` and all digits, empty for no story."""
     columns = {}
     for name in table.column_names:
         column = table[name]
         if name in as_text:
-            column = pc.binary_join_element_wise("id:", column.cast(pa.string()), "")
+            text = pc.binary_join_element_wise("id:", column.cast(pa.string()), "")
+            column = pc.if_else(pc.equal(column, -1), None, text) if name in _IDS else text
         elif pa.types.is_list(column.type):
             separator = " " if pa.types.is_integer(column.type.value_type) else " | "
             values = [None if row is None else separator.join(map(str, row)) for row in column.to_pylist()]

@@ -15,7 +15,7 @@ class Input(Section):
     column of publication times, as evidence that headlines belong together; `auto`: the first of the usual names that
     the input has; None: times are not used. `time_format`: how they are written, in the directives of Python's
     `strptime`; None: in one of the usual forms. `source`: the column of who published it, for the tables and the names;
-    likewise. The content of the files is part of the key, not where they lie.
+    likewise. The files' names and content are part of ingest's key.
     """
 
     path: Annotated[Name | Annotated[list[Name], Field(min_length=1)] | None, NO_EFFECT] = None

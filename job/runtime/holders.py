@@ -70,8 +70,15 @@ class Holder:
 
     @property
     def at(self) -> float:
-        """Seconds since 1970 when it took the lock; 0 in a file of an earlier version."""
-        return float(self.facts.get("at", 0))
+        """Seconds since 1970 when it took the lock."""
+        at = self.facts.get("at")
+        if at is not None:
+            return float(at)
+        # as earlier versions wrote it
+        try:
+            return time.mktime(time.strptime(self.facts["since"], "%Y-%m-%d %H:%M:%S"))
+        except (KeyError, ValueError):
+            return 0.0
 
     @property
     def log(self) -> str:

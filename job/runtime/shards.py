@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from job.runtime import signals
 from job.runtime.files import atomic, read_sealed, write_array, write_sealed
 from job.runtime.ranks import ONE_PROCESS, Ranks
 
@@ -69,7 +70,12 @@ class Shards:
     def missing(self) -> list[Shard]:
         """The shards of all ranks that must be made; existing ones are read, once in this process while they do not
         change, and their checksums compared."""
-        return [shard for shard in self.all if not self._is_valid(shard)]
+        found = []
+        for shard in self.all:
+            signals.check()
+            if not self._is_valid(shard):
+                found.append(shard)
+        return found
 
     def names(self) -> list[str]:
         """The names of all arrays in the run folder, whether they are there or not."""

@@ -33,7 +33,6 @@ class IdsStage(Stage):
 
     name = "ids"
     needs = "cluster.previous or store.scope = collection"
-    # 2: noise counts among a story's headlines; times in the future do not
     version = 2
 
     def key(self, job: Job) -> list[Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from job.backends.tables import MEGA, Source, find_files, open_source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
+from job.backends.tables.added import added_to
 from job.backends.tables.columns import find_column, first_usual
 from job.backends.tables.within import array_around, first_within
 from job.config import Input
@@ -151,11 +152,15 @@ def _note_descriptions(config: Input, sources: Sequence[Source], columns: Sequen
 
 
 def _usual(config: Input, key: str, source: Source, names: Sequence[str], usual: Sequence[str]) -> str | None:
-    """The column that `input.KEY` names; with `auto` that of `names` with the first of the usual names, or None."""
+    """The column that `input.KEY` names; with `auto` that of `names` with the first of the usual names, or None.
+
+    What the file itself holds comes before the names of its folders.
+    """
     wanted: str | None = getattr(config, key)
     if wanted != "auto":
         return wanted and _named(source, key, wanted)
-    return first_usual(usual, names)
+    own = [name for name in names if name not in added_to(source)]
+    return first_usual(usual, own) or first_usual(usual, names)
 
 
 def _likely(source: Source, name: str, usual: Sequence[str]) -> str | None:

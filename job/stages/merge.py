@@ -27,7 +27,6 @@ class MergeStage(Stage):
 
     name = "merge"
     needs = "cluster.merge_above"
-    # 4: the mean of a few headlines is shrunk, versions of a headline count once
     version = 4
 
     def key(self, job: Job) -> list[Any]:

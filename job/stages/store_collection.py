@@ -172,7 +172,11 @@ def _times(job: Job, table: pa.Table) -> list[float | None]:
     name = _column_of(job.config.input.time, publication.USUAL_NAMES, table)
     if name is None:
         return [None] * len(table)
-    times = publication.Times(job.config.input.time_format).parse(table[name].combine_chunks())
+    column = table[name].combine_chunks()
+    times = publication.Times(job.config.input.time_format).parse(column)
+    if job.config.input.time_format is not None:
+        # what was stored before the format was set
+        times = np.where(np.isnan(times), publication.Times().parse(column), times)
     return list(pa.array(times, from_pandas=True).to_pylist())
 
 

@@ -134,7 +134,14 @@ class Bf16Search:
 def _bf16(vectors: Floats) -> Any:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(vectors)).to(torch.bfloat16)
+    return _tensor(vectors).to(torch.bfloat16)
+
+
+def _tensor(vectors: Floats) -> Any:
+    """The vectors as torch's, copied where they may not be written to, as torch demands."""
+    import torch
+
+    return torch.from_numpy(np.require(vectors, np.float32, ["C", "W"]))
 
 
 def _margin(vectors: Floats) -> float:
@@ -144,7 +151,7 @@ def _margin(vectors: Floats) -> float:
 
     moved, least, most = 0.0, math.inf, 0.0
     for start in range(0, len(vectors), _BLOCK):
-        block = torch.from_numpy(np.ascontiguousarray(vectors[start : start + _BLOCK]))
+        block = _tensor(vectors[start : start + _BLOCK])
         lengths = torch.linalg.vector_norm(block, dim=1)
         least, most = min(least, lengths.min().item()), max(most, lengths.max().item())
         rounded = block.to(torch.bfloat16).float()

@@ -17,6 +17,8 @@ from job.backends.text.tails import folded, without_any_tail
 
 LEAST_CHARS, MOST_CHARS = 3, 80
 _TITLES_PER_WORD = 2
+# characters of a title that are looked at
+_LONGEST_TITLE = 1_000
 _NO_SPACES = (
     r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Myanmar}"
     r"\p{Script=Khmer}]"
@@ -55,8 +57,10 @@ def why_not(name: str, titles: Sequence[str]) -> str | None:
     words = _words(name, stop_words)
     if not words:
         return "no word"
-    different = {folded(without_any_tail(unicodedata.normalize("NFKC", title))): title for title in titles}
-    counts = Counter(word for title in different.values() for word in _words(title, stop_words))
+    # without the ends of titles, where outlets stand: no word counts that stands there alone
+    heads = [without_any_tail(unicodedata.normalize("NFKC", title[:_LONGEST_TITLE])) for title in titles]
+    different = {folded(head): head for head in heads}
+    counts = Counter(word for head in different.values() for word in _words(head, stop_words))
     needed = min(_TITLES_PER_WORD, len(different))
     if any(counts[word] < needed for word in words):
         return "a word that its titles do not have"

@@ -8,7 +8,7 @@ The dot product of the vectors of headlines i and j is about
   the similarities of different models and corpora comparable: unrelated headlines are near 0 (Mu, Viswanath 2018,
   "All-but-the-top: simple and effective postprocessing for word representations").
   But the mean of a few headlines is mostly these headlines: of two, centered, one is the opposite of the other. So it
-  is shrunk (James, Stein 1961, "Estimation with quadratic loss") towards the part of it that all texts of the model
+  is shrunk (James, Stein 1961, "Estimation with quadratic loss") toward the part of it that all texts of the model
   have in common, the part along `background`, which counts as `_PRIOR` headlines do.
 - words: TF-IDF weights or BGE-M3's lexical weights, projected to `WIDTH` numbers (`words.project`).
 - time multiplies: headlines that are far apart in time lose up to the share `time` of their similarity, and headlines

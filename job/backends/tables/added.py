@@ -38,6 +38,7 @@ class WithAdded:
         if index is not None:
             fields.append(pa.field(index.name, pa.int64()))
         self.schema = pa.schema([*source.schema, *fields])
+        self.added = [field.name for field in fields]
 
     def blocks(self) -> Iterator[Block | Reject]:
         for item in self._source.blocks():
@@ -55,11 +56,21 @@ def with_added(source: Source, index: Index | None = None) -> Source:
     """The source with the columns that the folders of its path name, and with the index, unless it has them."""
     there = {name.casefold() for name in source.schema.names}
     pairs = (_PARTITION.fullmatch(part) for part in source.path.parent.parts)
-    named = {pair[1]: None if pair[2] == _NO_VALUE else unquote(pair[2]) for pair in pairs if pair}
+    named = {pair[1]: None if pair[2] == _NO_VALUE else _text(pair[2]) for pair in pairs if pair}
     values = {name: value for name, value in named.items() if name.casefold() not in there}
     if index is not None and index.name.casefold() in there | {name.casefold() for name in values}:
         index = None
     return WithAdded(source, values, index) if values or index is not None else source
+
+
+def _text(value: str) -> str:
+    """The value of a folder's name; what is no UTF-8 in it becomes "?"."""
+    return unquote(value).encode("utf-8", "replace").decode()
+
+
+def added_to(source: Source) -> Sequence[str]:
+    """The names of the columns that the file itself does not hold."""
+    return source.added if isinstance(source, WithAdded) else ()
 
 
 def pandas_index(schema: pa.Schema) -> Index | None:

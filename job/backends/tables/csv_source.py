@@ -26,6 +26,7 @@ from job.backends.tables.source import (
 from job.runtime.errors import BadInput
 
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_LETTERS = re.compile("[A-Za-z]{3}")
 
 
 class CsvSource:
@@ -117,6 +118,7 @@ def _utf_16(header: str, encoding: str) -> str:
     """The name of the encoding of a header that is UTF-16 and was read in `encoding`; "" for any other header."""
     if header.startswith(("\udcff\udcfe", "\udcfe\udcff")):
         return "utf-16"
-    if "\0" not in header:
+    # in UTF-16 no Latin letters stand side by side: then a NUL is damage
+    if "\0" not in header or _LETTERS.search(header):
         return ""
     return "utf-16-le" if header.encode(encoding, "surrogateescape").index(b"\0") % 2 else "utf-16-be"

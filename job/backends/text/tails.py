@@ -21,7 +21,8 @@ _ELSEWHERE = 3
 _TAIL = regex.compile(r"\s+[-–—|»·]\s+((?:(?!\s[-–—|»·]\s).){2,40})$")
 _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _DOMAIN = regex.compile(r"[\w-]+(?:\.[\w-]+)*\.\p{L}{2,}")
-_NAME = regex.compile(r"[^\p{L}\p{N}]*[\p{Lu}\p{Lt}\p{Lo}]")
+# a capital, also after a small letter or two, as in iNews
+_NAME = regex.compile(r"[^\p{L}\p{N}]*\p{Ll}{0,2}[\p{Lu}\p{Lt}\p{Lo}]")
 _WORD = re.compile(r"\w+")
 _ARTICLES = frozenset("the der die das le la les el los las il lo gli o de het".split())
 # what the text is, whatever else is called so; as `folded`
@@ -47,11 +48,15 @@ def recurring_tails(titles: Sequence[str]) -> frozenset[str]:
     frequent = {folded(tail): tail for tail in tails if counts[folded(tail)] >= least}
     if not frequent:
         return frozenset()
-    anywhere = Counter(_WORD.findall("\n".join(titles).casefold()))
+    words = {key: _WORD.findall(tail.casefold()) for key, tail in frequent.items()}
+    wanted = {word for found in words.values() for word in found}
+    anywhere: Counter[str] = Counter()
+    for title in titles:
+        anywhere.update(word for word in _WORD.findall(title.casefold()) if word in wanted)
     return frozenset(
         key
-        for key, tail in frequent.items()
-        if key in _FORMATS or min(anywhere[word] for word in _WORD.findall(tail.casefold())) <= _ELSEWHERE * counts[key]
+        for key, found in words.items()
+        if key in _FORMATS or min((anywhere[word] for word in found), default=0) <= _ELSEWHERE * counts[key]
     )
 
 
@@ -80,8 +85,16 @@ def _may_be_outlet(tail: str) -> bool:
         return True
     if folded(tail) in _NO_OUTLETS or not (_NAME.match(tail) or _DOMAIN.fullmatch(tail)):
         return False
-    first = tail.split()[0].casefold()
-    return first in _ARTICLES or not any(first in words for words in LATIN.values())
+    words = tail.split()
+    if words[0].casefold() in _ARTICLES:
+        return True
+    # "al" and "den" are articles, and begin Al Jazeera and Den Haag FM
+    first = words[:1] if words[0].islower() else words[:2]
+    return not all(map(_is_function_word, first))
+
+
+def _is_function_word(word: str) -> bool:
+    return any(word.casefold() in words for words in LATIN.values())
 
 
 def _is_source(tail: str, source: str | None) -> bool:

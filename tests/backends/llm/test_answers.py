@@ -1,6 +1,7 @@
 """Reading and checking what a model answers, and keeping it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,19 @@ def test_a_line_cut_off_by_a_kill_costs_only_itself(tmp_path: Path) -> None:
     assert (cut.get(["a"]), cut.get(["b"])) == ("one", None)
     cut.put([["b"]], ["two"])
     assert NameCache(file, "m").get(["b"]) == "two"
+
+
+def test_what_only_the_end_of_one_title_says_is_no_words_of_the_story() -> None:
+    titles = [
+        "Election night - results are in",
+        "Election night - turnout is low",
+        "Election night - Buy cheap crypto now",
+    ]
+    assert why_not("Buy cheap crypto now", titles) == "a word that its titles do not have"
+    assert why_not("Election night", titles) is None
+
+
+def test_a_long_title_takes_no_time() -> None:
+    start = time.perf_counter()
+    why_not("Election night", ["Election night" + " - xx" * 200_000, "Election night again"])
+    assert time.perf_counter() - start < 5

@@ -1,6 +1,7 @@
 """Columns that folders name, and indexes of pandas that are in the metadata alone."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,10 @@ def test_the_rows_number_and_other_indexes_are_no_column(tmp_path: Path, index: 
 def test_metadata_that_is_no_json_is_left_alone(tmp_path: Path) -> None:
     pq.write_table(pa.table({"title": ["A"]}).replace_schema_metadata({"pandas": "{"}), tmp_path / "a.parquet")
     assert Read(tmp_path / "a.parquet").schema.names == ["title"]
+
+
+def test_a_folder_whose_name_is_no_utf_8_has_question_marks(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/city=M\xfcnchen"))
+    folder.mkdir()
+    (folder / "a.csv").write_text("title\nA\n")
+    assert Read(folder / "a.csv").column("city") == ["M?nchen"]

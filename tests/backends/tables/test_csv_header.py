@@ -1,6 +1,7 @@
 """What the head of a CSV file says of the rest: its encoding, and its separator."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 from source_files import Read, Write, refused, write_fixture  # noqa: F401
@@ -23,3 +24,9 @@ def test_a_first_line_that_names_the_separator_is_passed_over(write: Write, name
     assert read.records == [{"title": "A;, b", "n": "1"}, {"title": "C", "n": "3"}]
     assert (read.places, read.rejects) == ([(1, 3), (3, 5)], [(2, 4)])
     assert Read(write("\nsep=|\n\ntitle|n\nA|1\n")).places == [(1, 5)]
+
+
+def test_one_nul_in_a_header_is_no_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"title,da\0te\nA,1\n")
+    assert Read(path).column("title") == ["A"]

@@ -202,3 +202,15 @@ def test_a_word_within_another_makes_no_phrase() -> None:
 def test_words_in_a_circle_are_still_named_once() -> None:
     titles = ["one two three one two three", "one two three one"]
     assert sorted(" ".join(phrases(titles, ["one", "two", "three"])).split()) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize("outlet", ["Al Jazeera", "iNews", "The Post"])
+def test_outlets_whose_names_begin_like_function_words_or_small_are_outlets(outlet: str) -> None:
+    titles = [f"Quake number {number} shakes the north of the country - {outlet}" for number in range(8)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == "Quake number 0 shakes the north of the country"
+
+
+@pytest.mark.parametrize("end", ["for now", "For Now", "who knows", "de facto"])
+def test_what_is_no_name_is_no_outlet(end: str) -> None:
+    titles = [f"Quake number {number} shakes the north of the country - {end}" for number in range(8)]
+    assert without_tail(titles[0], recurring_tails(titles), None) == titles[0]
