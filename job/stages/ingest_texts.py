@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job.backends.tables.take import take_rows
+from job.backends.text.mojibake import is_all_decoded_twice
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
@@ -20,8 +21,6 @@ _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
 # first bytes of UTF-8 for letters and punctuation, read as cp1252 or Latin-1
 _DECODED_TWICE = "[ÂÃÄÅÎÏÐÑØÙâãäåæçèé][^\\x{00}-\\x{7F}]"
-# from the characters that cp1252 has in place of controls to their bytes
-_BYTES = {ord(text): byte for byte in range(0x80, 0xA0) if (text := bytes([byte]).decode("cp1252", "ignore"))}
 
 
 def clean_text(column: pa.Array) -> pa.Array:
@@ -35,15 +34,7 @@ def clean_text(column: pa.Array) -> pa.Array:
 def decoded_twice(column: pa.Array) -> list[str]:
     """The texts that are UTF-8 which was read as cp1252 or Latin-1, as "GrÃ¶ÃŸe" for "Größe"."""
     likely = column.filter(pc.match_substring_regex(column, _DECODED_TWICE))
-    return [text for text in likely.to_pylist() if _is_utf8(text.translate(_BYTES))]
-
-
-def _is_utf8(bytes_as_text: str) -> bool:
-    try:
-        bytes_as_text.encode("latin-1").decode()
-    except UnicodeError:
-        return False
-    return True
+    return [text for text in likely.to_pylist() if is_all_decoded_twice(text)]
 
 
 def is_visible(column: pa.Array) -> pa.Array:

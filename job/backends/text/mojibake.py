@@ -10,12 +10,13 @@ _BYTES = {ord(text): byte for byte in range(0x80, 0xA0) if (text := bytes([byte]
 
 def is_decoded_twice(text: str) -> bool:
     """Whether a part of the text is UTF-8 that was read as cp1252 or Latin-1."""
-    return any(_is_utf8(part.translate(_BYTES)) for part in _LIKELY.findall(text))
+    return any(map(is_all_decoded_twice, _LIKELY.findall(text)))
 
 
-def _is_utf8(bytes_as_text: str) -> bool:
+def is_all_decoded_twice(text: str) -> bool:
+    """Whether the whole text is UTF-8 that was read as cp1252 or Latin-1, or ASCII."""
     try:
-        bytes_as_text.encode("latin-1").decode()
+        text.translate(_BYTES).encode("latin-1").decode()
     except UnicodeError:
         return False
     return True

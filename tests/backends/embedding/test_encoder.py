@@ -258,8 +258,10 @@ def test_lexical_weights_equal_flagembeddings(
         ours[row][str(token)] = weight
     assert sum(map(len, theirs)) > 100
     for mine, other in zip(ours, theirs, strict=True):
-        assert mine.keys() == other.keys()
-        assert mine == pytest.approx({key: float(value) for key, value in other.items()}, abs=1e-5)
+        # of a weight of nearly 0, rounding alone decides whether it is there
+        tokens = mine.keys() | other.keys()
+        expected = {token: float(other.get(token, 0)) for token in tokens}
+        assert {token: mine.get(token, 0) for token in tokens} == pytest.approx(expected, abs=1e-5)
     np.testing.assert_allclose(pending.vectors(), vectors("tiny_m3"), atol=1e-6)
 
 
