@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from job.data import Floats, Headlines, Ids, Ints, Vectors
 
 _SECTIONS = ("input", "embed", "store")
-# as ingest writes it
-_REJECTS_HEAD = b"file,row,line,reason\n"
 
 
 class AssignCommand(Command):
@@ -112,17 +110,27 @@ def _check_places(new: Path, output: Path, beside: Path) -> None:
     from job.runtime import ownership
 
     other = "give another --output"
-    for place in (output, beside):
-        if place.exists() and any(place.samefile(file) for file in find_files([str(new)], log=False)):
+    there = [place for place in (output, beside) if place.exists()]
+    inputs = find_files([str(new)], log=False) if there else []
+    for place in there:
+        if any(place.samefile(file) for file in inputs):
             raise BadInput(f"--output '{output}': '{place}' is part of the input: {other}")
     run = next((folder for folder in output.resolve().parents if ownership.is_run_folder(folder)), None)
     if run is not None:
         raise BadInput(f"--output '{output}' lies in the run folder '{run}', whose files it may overwrite: {other}")
-    if beside.exists() and not beside.read_bytes().startswith(_REJECTS_HEAD):
+    if beside in there and not _is_list_of_rejects(beside):
         raise BadInput(
             f"--output '{output}': rows that cannot be used would go to '{beside}', which is there and is no list of "
             f"rejects: {other}"
         )
+
+
+def _is_list_of_rejects(path: Path) -> bool:
+    from job.stages.ingest import REJECT_COLUMNS
+
+    head = ",".join(REJECT_COLUMNS).encode() + b"\n"
+    with path.open("rb") as file:
+        return file.read(len(head)) == head
 
 
 def _stem(path: Path) -> str:

@@ -31,6 +31,8 @@ from job.stages.ingest_inputs import input_digest, input_state
 from job.stages.ingest_notes import Tally, column_notes, time_notes, warnings
 from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table
 
+REJECT_COLUMNS = ("file", "row", "line", "reason")
+
 
 class IngestStage(Stage):
     """Write `headlines.parquet`, `rows.parquet`, `input.parquet` and `rejects.csv`.
@@ -129,7 +131,7 @@ def _read(
             stack.enter_context(rejects_file.open("w", encoding="utf-8", errors="backslashreplace", newline="")),
             lineterminator="\n",
         )
-        rejects.writerow(["file", "row", "line", "reason"])
+        rejects.writerow(REJECT_COLUMNS)
         rows_out = stack.enter_context(pq.ParquetWriter(rows_file, ROWS, compression="zstd"))
         # what zstd sets up for each column would take longer than all the rest
         compression = "zstd" if len(schema) < 1_000 else "snappy"

@@ -69,7 +69,7 @@ def pack(points: MapPoints, limit: int) -> Payload:
         "hues": np.bincount(np.where(labels < 0, HUES, hues[labels]), minlength=HUES + 1).tolist(),
     }
     data = {
-        "stories": _stories(points, stories, labels, hues, order),
+        "stories": _stories(stories, labels, hues),
         "themes": [_theme(theme, points.stories) for theme in points.themes],
         "sources": [plain(name, SOURCE_CHARS) for name in points.source_names],
     }
@@ -159,8 +159,8 @@ def _planes(columns: Columns) -> bytes:
     return b"".join(parts)
 
 
-def _stories(points: MapPoints, stories: list[MapStory], labels: Ints, hues: Ints, order: Ids) -> list[dict[str, Any]]:
-    """Each story's range of rows (`start`, `size`), its place, and what is known of it; without what is not."""
+def _stories(stories: list[MapStory], labels: Ints, hues: Ints) -> list[dict[str, Any]]:
+    """Each story's range of rows (`start`, `size`) and what is known of it; without what is not."""
     by_label = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[by_label], np.arange(len(stories) + 1))
     result = []

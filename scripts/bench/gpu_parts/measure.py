@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,7 +165,9 @@ class DeviceMemory(threading.Thread):
         return int(peak) >> 20
 
 
-_memory: list[DeviceMemory] = []
+@cache
+def _device_memory() -> DeviceMemory:
+    return DeviceMemory()
 
 
 def device_peak_mb() -> int | None:
@@ -173,9 +176,7 @@ def device_peak_mb() -> int | None:
 
     if not torch.cuda.is_available():
         return None
-    if not _memory:
-        _memory.append(DeviceMemory())
-    return _memory[0].peak_mb()
+    return _device_memory().peak_mb()
 
 
 def has_rapids(bench: Bench) -> bool:
@@ -186,8 +187,7 @@ def has_rapids(bench: Bench) -> bool:
         return False
     said = bench.scratch / "cuml.txt"
     if not said.exists():
-        code = "import cupy, numba, cuml.cluster, cuml.manifold; print('numba', numba.__version__)"
-        command = [sys.executable, "-W", "ignore", "-c", code]
+        command = [sys.executable, "-W", "ignore", "-c", "import cupy, cuml.cluster, cuml.manifold"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=100)
             why = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
