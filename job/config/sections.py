@@ -32,7 +32,8 @@ class Embed(Section):
 
     `sparse`: also BGE-M3's lexical weights, from the same pass. `shard_rows`: headlines per file, the most that a kill
     can cost; None: 100,000 on a GPU, 10,000 on a CPU. The model's files and its pooling are part of the key by their
-    digest, not by name.
+    digest, not by name. `reuse`: the folder of a finished run: headlines that it had too keep their vectors. None: that
+    of `cluster.previous`.
     """
 
     model: Annotated[Name, NO_EFFECT] = "BAAI/bge-m3"
@@ -42,6 +43,7 @@ class Embed(Section):
     pooling: Annotated[Literal["auto", "cls", "mean"], NO_EFFECT] = "auto"
     shard_rows: int | None = Field(default=None, ge=1)
     sparse: bool = False
+    reuse: Annotated[Path | None, NO_EFFECT] = None
 
 
 class Store(Section):

@@ -9,7 +9,8 @@ from job.config import Config
 from job.context import Job, Stage, StageResult
 from job.runtime.device import Choice, resolve_device, resolve_precision
 from job.runtime.errors import BadInput
-from job.runtime.files import digest, digest_file
+from job.runtime.files import atomic, digest, digest_file, write_array
+from job.runtime.kept_vectors import HEADLINES, IDS, SETTINGS, remove_kept
 from job.runtime.log import logger
 from job.runtime.markers import Marker
 from job.runtime.needs import GIB, Need, Size
@@ -26,7 +27,8 @@ class EmbedStage(Stage):
     """Write `embeddings/*.npy`, and with `embed.sparse` BGE-M3's lexical weights as `sparse/*.npy`.
 
     Ranks share the shards. Half-precision models give float16 shards, float32 models float32 (both normalized in
-    float32). A shard that is there with its checksum is kept.
+    float32). A shard that is there with its checksum is kept, and headlines that this run or the one that
+    `embed.reuse` names had before keep their vectors.
     """
 
     name = "embed"
@@ -40,7 +42,9 @@ class EmbedStage(Stage):
         return [job.output("ingest"), *model, job.config.embed.key()]
 
     def files(self, job: Job) -> list[str]:
-        return [name for shards in self._all_shards(job) for name in shards.names()] if job.has_input else []
+        if not job.has_input:
+            return []
+        return [*(name for shards in self._all_shards(job) for name in shards.names()), IDS]
 
     def check_offline(self, config: Config) -> str:
         from job.backends.embedding.models import check_sparse, look_for_model
@@ -103,7 +107,7 @@ class EmbedStage(Stage):
     def run(self, job: Job) -> StageResult | None:
         if not job.has_input:
             return StageResult(0, "no input")
-        made, stats, fallbacks = self._embed_share(job)
+        made, stats, fallbacks, warnings = self._embed_share(job)
         missing = self.missing(job)
         if missing:
             logger.info("embed: %s: its share is done; still missing: %s", job.ranks, "; ".join(missing))
@@ -114,12 +118,14 @@ class EmbedStage(Stage):
         logger.info(
             "embed: %s headlines, %d dimensions, %s on %s", f"{_rows(job):,}", dim, precision.value, device.value
         )
+        with atomic(job.run.file(IDS)) as temporary:
+            write_array(temporary, pq.read_table(job.run.file("headlines.parquet"), columns=["id"])["id"].to_numpy())
         vectors, sparse = self._shards(job, "embeddings"), self._sparse_shards(job)
         return StageResult(
             made,
             digest(dim, dtype, vectors.checksums(), sparse.checksums() if sparse else []),
             fallbacks,
-            script_warnings(job),
+            [*warnings, *script_warnings(job)],
             stats={
                 "model": job.model.name,
                 "model_digest": job.model.identity,
@@ -133,13 +139,20 @@ class EmbedStage(Stage):
                 "shards": len(vectors.all),
                 "ranks": job.ranks.world,
                 "sparse": job.config.embed.sparse,
+                HEADLINES: job.output("ingest"),
+                SETTINGS: self._vector_settings(job),
                 **stats,
             },
         )
 
-    def _embed_share(self, job: Job) -> tuple[int, dict[str, Any], list[str]]:
-        """Make the shards of this rank's share that are missing: the number of rows, figures, and fallbacks."""
+    def clean_up(self, job: Job) -> None:
+        remove_kept(job.run)
+
+    def _embed_share(self, job: Job) -> tuple[int, dict[str, Any], list[str], list[str]]:
+        """Make the shards of this rank's share that are missing: the number of rows computed, figures, fallbacks, and
+        warnings."""
         from job.stages.embed_fingerprint import check_fingerprint, read_fingerprint
+        from job.stages.embed_known import known_vectors
         from job.stages.embed_loop import Target, embed_shards
 
         vectors = self._shards(job, "embeddings")
@@ -148,20 +161,31 @@ class EmbedStage(Stage):
         if not job.config.embed.sparse:
             self._shards(job, "sparse").remove()
         if not to_make:
-            return 0, {}, []
+            return 0, {}, [], []
         encoder = open_encoder(job)
         asked = encoder.budget
         check_fingerprint(before, encoder, job.model, vectors, job.run)
+        known, warnings = known_vectors(job, encoder, self._vector_settings(job))
         rows = sum(map(len, to_make))
         with Progress("embed", rows, "headlines") as progress:
             target = Target(vectors, job.precision.value != "fp32", self._sparse_shards(job))
             in_order = sorted(to_make, key=lambda shard: shard.number)
-            embed_shards(encoder, job.run.file("headlines.parquet"), in_order, target, progress)
+            reused = embed_shards(encoder, job.run.file("headlines.parquet"), in_order, target, progress, known)
+        stats = {"reused": reused} if known else {}
+        if reused:
+            logger.info("embed: %s of %s headlines keep the vectors that they had", f"{reused:,}", f"{rows:,}")
         peak = encoder.release()
         fallbacks = []
         if encoder.budget < asked:
             fallbacks = [f"embed.token_budget {asked} -> {encoder.budget}: out of GPU memory"]
-        return rows, {} if peak is None else {"device_peak_mb": peak}, fallbacks
+        if peak is not None:
+            stats["device_peak_mb"] = peak
+        return rows - reused, stats, fallbacks, warnings
+
+    def _vector_settings(self, job: Job) -> str:
+        """The digest of everything that a headline's vector depends on, but its text."""
+        length = job.config.embed.max_length
+        return digest(self.version, job.model.identity, job.model.pooling, length, job.precision.value)
 
     def _shards(self, job: Job, folder: str) -> Shards:
         """The shards of all ranks in one of the two folders; those of lexical weights are arrays of

@@ -17,6 +17,7 @@ from job.backends.embedding.models import Model
 from job.data import Floats
 from job.runtime.errors import BadInput
 from job.runtime.files import read_sealed, write_sealed
+from job.runtime.kept_vectors import FINGERPRINT
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 
@@ -111,7 +112,7 @@ def differs_from_run(run: RunDir, encoder: FlagEncoder, model: Model) -> str | N
 
 
 def _file(run: RunDir) -> Path:
-    return run.file("embed_fingerprint.json")
+    return run.file(FINGERPRINT)
 
 
 def _other_settings(before: Fingerprint, now: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 So memory depends on the size of a shard, not on the number of headlines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 
 from job.backends.embedding.encoder import BatchError, Encoder, Pending, some_rows
 from job.backends.embedding.tokenizer import Tokens
+from job.data import Ids, Vectors
 from job.runtime import signals
 from job.runtime.errors import JobError
 from job.runtime.log import FILE_ONLY, logger
 from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.runtime.shards import Shard, Shards
+from job.stages.embed_known import KnownVectors, look_up
 
 # a shard that is not finished so many seconds after a stop signal is given up: Slurm's usual notice is two minutes
 _GRACE_SECONDS = 60.0
@@ -34,21 +36,50 @@ class Target:
     sparse: Shards | None = None
 
 
-def embed_shards(encoder: Encoder, path: Path, shards: list[Shard], target: Target, progress: Progress) -> None:
-    """Embed the texts of these shards from the Parquet file at `path` into `target`.
+@dataclass(frozen=True)
+class _Part:
+    """What is to be computed of a shard: the `tokens` of the texts in `rows`, int64 [m], counted from its first row.
+
+    `known` [n, d]: the vectors of the others, in their places; None where there are no others.
+    """
+
+    rows: Ids
+    tokens: Tokens
+    known: Vectors | None
+
+    def complete(self, vectors: Vectors) -> Vectors:
+        """The vectors of all rows, from those of `rows`."""
+        if self.known is None:
+            return vectors
+        self.known[self.rows] = vectors
+        return self.known
+
+
+def embed_shards(
+    encoder: Encoder,
+    path: Path,
+    shards: list[Shard],
+    target: Target,
+    progress: Progress,
+    known: Sequence[KnownVectors] = (),
+) -> int:
+    """Embed the texts of these shards from the Parquet file at `path` into `target`, except those whose vectors are
+    `known`; returns how many these were.
 
     Raises:
         JobError: a shard failed; the message names it and its rows.
         Resumable: a stop signal came; finished shards are kept.
     """
 
-    def tokenize(shard: Shard) -> Tokens:
+    def prepare(shard: Shard) -> _Part:
         with _naming(shard, "tokenizing"):
-            return encoder.tokenize(read_texts(path, shard))
+            ids, texts = read_texts(path, shard)
+            rows, vectors = look_up(known, ids)
+            return _Part(rows, encoder.tokenize([texts[row] for row in rows]), vectors)
 
-    def write(shard: Shard, pending: Pending) -> None:
-        with _naming(shard, "saving"):
-            vectors = pending.vectors()
+    def write(shard: Shard, part: _Part, pending: Pending) -> None:
+        with _naming(shard, "saving", part.rows):
+            vectors = part.complete(pending.vectors())
             if target.sparse is not None:
                 target.sparse.write(shard, pending.lexical())
             target.vectors.write(shard, vectors)
@@ -57,42 +88,48 @@ def embed_shards(encoder: Encoder, path: Path, shards: list[Shard], target: Targ
         progress.update(rows)
         signals.check(_GRACE_SECONDS)
 
+    reused = 0
     # leaving the block waits for the shard that is being written: it is finished work
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
-        for shard, tokens in map_in_order(shards, tokenize, 2):
+        for shard, part in map_in_order(shards, prepare, 2):
             # its first batch may take longer than a signal is patient
             signals.check(_GRACE_SECONDS)
-            with _naming(shard, "embedding"):
-                pending = encoder.forward(tokens, target.half, done)
+            progress.update(len(shard) - len(part.rows))
+            reused += len(shard) - len(part.rows)
+            with _naming(shard, "embedding", part.rows):
+                pending = encoder.forward(part.tokens, target.half, done)
             if written is not None:
                 written.result()
-            written = writer.submit(write, shard, pending)
+            written = writer.submit(write, shard, part, pending)
             signals.check()
         if written is not None:
             written.result()
+    return reused
 
 
-def read_texts(path: Path, shard: Shard) -> list[str]:
-    """The column `text` of the shard's rows; only the row groups that hold them are read."""
+def read_texts(path: Path, shard: Shard) -> tuple[Ids, list[str]]:
+    """The ids and texts of the shard's rows; only the row groups that hold them are read."""
     with pq.ParquetFile(path) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         first, last = np.searchsorted(starts, [shard.start, shard.stop - 1], side="right") - 1
-        table = file.read_row_groups(list(range(first, last + 1)), columns=["text"])
-    texts: list[str] = table["text"].slice(shard.start - int(starts[first]), len(shard)).to_pylist()
-    return texts
+        table = file.read_row_groups(list(range(first, last + 1)), columns=["id", "text"])
+    table = table.slice(shard.start - int(starts[first]), len(shard))
+    return table["id"].to_numpy(), table["text"].to_pylist()
 
 
 @contextmanager
-def _naming(shard: Shard, what: str) -> Iterator[None]:
-    """Within this block an unexpected error becomes one that names the shard and its rows."""
+def _naming(shard: Shard, what: str, computed: Ids | None = None) -> Iterator[None]:
+    """Within this block an unexpected error becomes one that names the shard and its rows. `computed`: the rows of the
+    shard that the encoder was given."""
     cause: Exception
     try:
         yield
         return
     except BatchError as error:
-        rows, why, cause = some_rows(error.rows + shard.start), error.what, error
+        at = error.rows if computed is None else computed[error.rows]
+        rows, why, cause = some_rows(at + shard.start), error.what, error
     except JobError:
         raise
     except Exception as error:

@@ -23,6 +23,7 @@ from job.data import ROWS
 from job.runtime import signals
 from job.runtime.errors import BadInput
 from job.runtime.files import atomic, digest
+from job.runtime.kept_vectors import keep_vectors
 from job.runtime.log import logger
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
@@ -69,7 +70,9 @@ class IngestStage(Stage):
             raise BadInput(
                 f"input.path = '{paths}': changed while it was read: start again when nobody writes to these files"
             )
-        return ingest(job.config.input, job.run)
+        result = ingest(job.config.input, job.run)
+        keep_vectors(job.run, str(result.output))
+        return result
 
 
 def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:

@@ -1,6 +1,6 @@
-"""Kill a run with other settings, and a recut, in the folder of a finished run.
+"""Kill a run with other settings, a run with other headlines, and a recut, in the folder of a finished run.
 
-Then the same command again must give the answer of those settings, or the run of before its own answer.
+Then the same command again must give the answer of those settings or headlines, or the run of before its own answer.
 """
 
 import random
@@ -9,6 +9,7 @@ from faults import check
 from faults.bench import Bench, Result
 from faults.damage import RECUT
 from faults.shim import Fault
+from faults.world import headlines, write_input
 
 SETTINGS = (
     "embed.max_length=20",
@@ -20,8 +21,16 @@ SETTINGS = (
 )
 
 
+def _other_headlines(bench: Bench) -> tuple[str, ...]:
+    """Settings for an input that shares most headlines with the run of before, whose vectors are kept."""
+    path = bench.world.base / "other.csv"
+    rows = headlines()
+    write_input(path, [*rows[10:], {**rows[2], "title": "Another headline by itself"}])
+    return (f"input.path={path}", "embed.sparse=false")
+
+
 class _Expected:
-    """The answers of the settings, made once per worker; `operations`: file operations of both commands."""
+    """The answers of the settings, made once per worker; `operations`: file operations of the three commands."""
 
     def __init__(self, bench: Bench) -> None:
         bench.clear()
@@ -29,6 +38,12 @@ class _Expected:
         self.changed = check.state_of(bench.world)
         bench.restore()
         self.operations = {"changed": len(bench.run(Fault("count"), *SETTINGS).notes)}
+        bench.restore()
+        self.other = _other_headlines(bench)
+        done = bench.run(Fault("count"), *self.other)
+        assert done.code == 0, done.said
+        self.answer = check.state_of(bench.world)
+        self.operations["other headlines"] = len(done.notes)
         bench.restore()
         done = bench.command("recut", str(bench.world.run), RECUT, fault=Fault("count"))
         assert done.code == 0, done.said
@@ -46,7 +61,8 @@ def _of(bench: Bench) -> _Expected:
 
 
 def cases(bench: Bench, seed: int, every: int = 1) -> list[tuple[str, int]]:
-    """`changed` or `recut`, and whether the same command follows or the one of before; the operation's number."""
+    """`changed`, `other headlines` or `recut`, and whether the same command follows or the one of before; the
+    operation's number."""
     draw = random.Random(seed)
     found = [
         (f"{command}, then {draw.choice(('again', 'back'))}", number)
@@ -63,10 +79,11 @@ def carry_out(bench: Bench, kind: str, number: int) -> Result:
     bench.restore()
     run = str(bench.world.run)
     recuts, back = kind.startswith("recut"), kind.endswith("back")
+    settings = expected.other if kind.startswith("other") else SETTINGS
     if recuts:
         killed = bench.command("recut", run, RECUT, fault=Fault("kill", number))
     else:
-        killed = bench.run(Fault("kill", number), *SETTINGS)
+        killed = bench.run(Fault("kill", number), *settings)
     where = killed.notes[-1].split(" ", 1)[1] if killed.notes else "?"
     result = Result(f"{kind}: {where}", number, int(killed.code == -9))
     if recuts and not back:
@@ -74,7 +91,8 @@ def carry_out(bench: Bench, kind: str, number: int) -> Result:
     elif back:
         done, state = bench.run(), bench.reference
     else:
-        done, state = bench.run(None, *SETTINGS), expected.changed
+        done = bench.run(None, *settings)
+        state = expected.changed if settings is SETTINGS else expected.answer
     if done.code != 0:
         # a recut that was killed while it took its stages back asks for `run`
         plain = recuts and not back and done.code == 2 and check.is_plain_error(done)
