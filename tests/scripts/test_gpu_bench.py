@@ -11,6 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+
+from job.backends.knn.exact import ExactSearch
+from job.backends.stories import candidates, greedy, linkage, pair_queue
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 
@@ -40,6 +45,23 @@ def test_texts_have_40_tokens_on_average_with_the_checkpoints_tokenizer() -> Non
     assert 34 < np.mean(counts) < 48
     assert min(counts) >= 3
     assert headlines(3_000, 4_000) == (titles, descriptions)
+
+
+def test_headlines_merge_with_as_few_similarities_as_real_ones() -> None:
+    """Two to three for each pair of neighbors; of headlines that share words by chance only, more with each headline."""
+    rows, k = 3_000, 15
+    texts = [f"{title} {more or ''}" for title, more in zip(*headlines(rows, 250_002), strict=True)]
+    words = HashingVectorizer(n_features=4_096, alternate_sign=False, norm=None).transform(texts)
+    vectors = words @ np.random.default_rng(0).normal(size=(4_096, 256))
+    vectors = normalize(vectors - vectors.mean(axis=0)).astype(np.float32)
+    each = np.arange(rows, dtype=np.int32)
+    pairs = candidates.candidate_pairs(each, ExactSearch(vectors, "cpu").find(np.arange(rows), k), 1)
+    clusters, means = linkage._clusters(vectors, each, None, True, 1)
+    norm = float(clusters["norm"].max())
+    quantum = linkage._quantum(norm**2)
+    similarities = greedy.similarities(clusters, means, quantum, *pairs, 1)
+    computed = greedy.merge_all(clusters, pair_queue.loose_pairs(*pairs, similarities), means, quantum, norm)[3]
+    assert computed < 4 * len(similarities)
 
 
 def test_a_vocabulary_has_as_many_pieces_as_bge_m3s_and_none_twice() -> None:
