@@ -224,24 +224,28 @@ def test_the_groups_name_parts_that_there_are(tmp_path: Path) -> None:
         assert said.count("exit code 0") >= 3
 
 
-def test_a_job_that_was_stopped_goes_on_after_the_last_finished_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_job_that_was_stopped_or_failed_goes_on_after_the_last_finished_stage(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpu_parts import whole
 
     from job.stages.cluster import ClusterStage
 
-    bench = Bench("job", "cpu", 120, 32, 15, "tiny", tmp_path / "out", tmp_path / "scratch")
+    bench = Bench("million", "cpu", 120, 32, 15, "tiny", tmp_path / "out", tmp_path / "scratch")
 
-    def stopped(self: ClusterStage, job: object) -> None:
-        raise KeyboardInterrupt
+    def ended(self: ClusterStage, job: object) -> None:
+        raise error
 
-    monkeypatch.setattr(whole, "_warm_up", lambda bench: None)
-    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(ClusterStage, "run", stopped)
-        whole.run(bench)
+    with monkeypatch.context() as context:
+        context.setattr(ClusterStage, "run", ended)
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                whole.run(bench)
+        else:
+            whole.run(bench)
     before = [line["name"] for line in results(bench.out)]
-    assert "embed" in before and "cluster" not in before
+    assert "embed" in before and "merge" not in before
     whole.run(bench)
     after = results(bench.out)[len(before) :]
     names = [line["name"] for line in after]
