@@ -129,7 +129,7 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(job_here: Run, copy: P
     done = job_here("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6")
     fresh = json.loads((copy / "run.json").read_text())["this_run"]["stages"]
     assert fresh == ["stories", "themes", "describe", "report"]
-    assert "cluster.smallest_story: 3 -> 6" in done.stderr
+    assert "cluster.smallest_story: 2 -> 6" in done.stderr
     job_here("run", DEMO, f"run_dir={copy}", "cluster.smallest_story=6", "project.n_neighbors=60")
     fresh = json.loads((copy / "run.json").read_text())["this_run"]["stages"]
     assert fresh == ["neighbors", "project", "report"]

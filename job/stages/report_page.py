@@ -155,8 +155,8 @@ def hints(job: Job, stats: dict[str, dict[str, Any]]) -> list[str]:
     if totals.noise_share > 0.4:
         word = "merge_above=auto,0.1,0.15" if job.merges else "min_cluster_size=3,5,10"
         found.append(f"Many headlines are in no story. To compare other values: {recut} {word}")
-        if job.merges:
-            found.append(f"To compare with stories of two headlines: {recut} smallest_story=2,3")
+        if job.merges and (smallest := job.config.cluster.smallest_story) > 2:
+            found.append(f"To compare with stories of two headlines: {recut} smallest_story=2,{smallest}")
     if largest > 0.3 * max(totals.headlines, 1) and totals.headlines > 20:
         word = "merge_above=0.2,0.3,0.4" if job.merges else "selection=leaf"
         found.append(f"One story holds {largest:,} headlines: {recut} {word}")
