@@ -29,7 +29,7 @@ from job.runtime.rundir import RunDir
 from job.stages.ingest_columns import Columns, column_of, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
 from job.stages.ingest_notes import Tally, column_notes, time_notes, warnings
-from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table
+from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table, why_unusable
 
 REJECT_COLUMNS = ("file", "row", "line", "reason")
 
@@ -42,7 +42,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 9
+    version = 10
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
@@ -194,9 +194,8 @@ def _checked(
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
         usable = is_visible(titles)
-        given = np.asarray(item.table[columns.title].is_valid())
         for position in np.flatnonzero(~np.asarray(usable)):
-            reason = "title is blank" if given[position] else "title is missing"
+            reason = why_unusable(item.table[columns.title][position].as_py())
             yield Reject(item.rows[position], item.lines[position], reason)
         table = item.table.filter(usable)
         if not table.num_rows:

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job.backends.tables.take import take_rows
+from job.backends.text.markup import plain_texts
 from job.backends.text.mojibake import is_all_decoded_twice
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
-# line ends and tabs separate words, so they become spaces; other control characters are removed
+# line ends and tabs separate words, so they become spaces; other control characters are removed, and soft hyphens
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
-_CONTROL = r"\p{Cc}"
+_CONTROL = r"[\p{Cc}\x{AD}]"
 # neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
 _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
@@ -24,8 +25,9 @@ _DECODED_TWICE = "[ÂÃÄÅÎÏÐÑØÙâãäåæçèé][^\\x{00}-\\x{7F}]"
 
 
 def clean_text(column: pa.Array) -> pa.Array:
-    """Unicode NFC, line ends and tabs to spaces, other control characters dropped, trimmed; null becomes ''."""
-    column = pc.utf8_normalize(pc.fill_null(column, ""), "NFC")
+    """Without HTML, in Unicode NFC, line ends and tabs to spaces, soft hyphens and other control characters dropped,
+    trimmed; null becomes ''."""
+    column = pc.utf8_normalize(plain_texts(pc.fill_null(column, "")), "NFC")
     column = pc.replace_substring_regex(column, _SPACING, " ")
     column = pc.replace_substring_regex(column, _CONTROL, "")
     return pc.utf8_trim_whitespace(column)
@@ -40,6 +42,13 @@ def decoded_twice(column: pa.Array) -> list[str]:
 def is_visible(column: pa.Array) -> pa.Array:
     """Whether each text, not null, has a character that a reader sees."""
     return pc.match_substring_regex(column, _VISIBLE)
+
+
+def why_unusable(title: str | None) -> str:
+    """The reason of the reject of a title that shows nothing once it is clean."""
+    if title is None:
+        return "title is missing"
+    return "title is HTML without text" if "<" in title or "&" in title else "title is blank"
 
 
 def texts_table(

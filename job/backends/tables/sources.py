@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 
 from job.backends.tables.source import as_strings
+from job.backends.text.markup import without_markup
 
 # `input.source: auto` takes the first of these that the input has
 USUAL_NAMES = (
@@ -14,7 +15,7 @@ USUAL_NAMES = (
 
 
 def source_names(column: pa.Array) -> pa.Array:
-    """The column as names, string [n], null where there is none.
+    """The column as names without HTML, string [n], null where there is none.
 
     Of an object, such as the `source` of a news service, its `name` or `title` is taken.
     """
@@ -30,4 +31,4 @@ def _name(text: str) -> str | None:
         except ValueError:
             found = {}
         text = str(found.get("name") or found.get("title") or text)
-    return " ".join(text.split()) or None
+    return " ".join(without_markup(text).split()) or None
