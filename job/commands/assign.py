@@ -134,7 +134,10 @@ def _is_list_of_rejects(path: Path) -> bool:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+    from job.backends.tables.packed import SUFFIXES
+
+    inner = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return inner.stem or path.name
 
 
 def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":

@@ -8,6 +8,7 @@ from typing import IO
 import pyarrow as pa
 
 from job.backends.tables.csv_records import CsvRecords
+from job.backends.tables.packed import open_bytes
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -16,7 +17,6 @@ from job.backends.tables.source import (
     Reject,
     as_text,
     file_state,
-    open_bytes,
     reading,
     shown,
     too_long,

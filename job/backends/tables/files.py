@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from job.backends.tables.kinds import format_of_name
+from job.backends.tables.packed import SUFFIXES
 from job.backends.tables.source import shown
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
@@ -55,6 +56,11 @@ def _matches(pattern: str, log: bool) -> list[Path]:
     try:
         here = [Path(pattern)] if Path(pattern).exists() else []
         here = [Path(name) for name in _data(pattern, log) if not _is_loop(name)] or here
+        if not here and pattern == "-":
+            raise BadInput(
+                "input.path = '-': standard input can be read only once, and a run that was stopped reads its input "
+                "again: write it to a file first, and name that file"
+            )
         if not here:
             raise BadInput(f"input.path = '{shown(pattern)}': no such file; give a file or a glob such as 'news/*.csv'")
         for path in here:
@@ -110,7 +116,7 @@ def _such_as(folder: Path) -> str:
         for name in sorted(names):
             if not name.startswith((".", "_")) and format_of_name(Path(name)):
                 suffixes = Path(name).suffixes
-                suffix = "".join(suffixes[-2:] if suffixes[-1].lower() == ".gz" else suffixes[-1:])
+                suffix = "".join(suffixes[-2:] if suffixes[-1].lower() in SUFFIXES else suffixes[-1:])
                 inner = "" if Path(place) == folder else "**/"
                 return f"'{shown(folder)}/{inner}*{suffix}'"
     return f"'{shown(folder)}/*.csv'"

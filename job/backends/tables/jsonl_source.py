@@ -23,6 +23,7 @@ from job.backends.tables.json_array import (
     is_lines,
     is_spread,
 )
+from job.backends.tables.packed import open_bytes
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -32,7 +33,6 @@ from job.backends.tables.source import (
     Reject,
     as_text,
     file_state,
-    open_bytes,
     reading,
     shown,
     too_long,

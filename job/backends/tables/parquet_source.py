@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables.added import Index, pandas_index
+from job.backends.tables.packed import open_seekable
 from job.backends.tables.parquet_pages import MOST_ROWS, portions
 from job.backends.tables.source import (
     Block,
     Reject,
     file_state,
     is_binary,
-    open_seekable,
     reading,
     shown,
     too_long,

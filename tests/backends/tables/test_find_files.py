@@ -85,3 +85,8 @@ def test_a_folder_is_answered_with_the_suffix_that_is_there(folder: Path) -> Non
         (path.parent / "_SUCCESS.csv").touch()
         assert refused(name[0]).endswith(f"such as '{name[0]}/{pattern}'")
     assert refused("b/*").endswith("'b/day=1' is a folder: name the files in it, such as 'b/**/*.Parquet'")
+
+
+def test_standard_input_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"standard input can be read only once, .*: write it to a file first"):
+        find_files(["-"])
