@@ -111,7 +111,7 @@ def _check_places(new: Path, output: Path, beside: Path) -> None:
 
     other = "give another --output"
     there = [place for place in (output, beside) if place.exists()]
-    inputs = find_files([str(new)], log=False) if there else []
+    inputs = find_files([str(new)], log=False) if there else {}
     for place in there:
         if any(place.samefile(file) for file in inputs):
             raise BadInput(f"--output '{output}': '{place}' is part of the input: {other}")

@@ -32,10 +32,12 @@ def open_source(
     text_columns: set[str],
     line_limit: int = 16 * MEGA,
     others: Collection[str] = (),
+    root: Path | None = None,
 ) -> Source:
     """Read the head of `path`. `text_columns` must hold text (title, description). A line of more than `line_limit`
     characters is a reject, and a row of Parquet with such a value. `others`: further columns that are read. A name with
-    a dot may be that of a column within objects (`within.py`), which then is a column of its own.
+    a dot may be that of a column within objects (`within.py`), which then is a column of its own. `root`: the folder
+    below which folders' names are columns.
 
     Raises:
         BadInput: the file cannot be opened, its format is unknown, or its content is not of that format.
@@ -48,10 +50,10 @@ def open_source(
             format = _format_of(path)
         if format == "parquet":
             parquet = ParquetSource(path, text_columns, line_limit, others)
-            return with_added(parquet, parquet.index)
+            return with_added(parquet, root, parquet.index)
         if format == "jsonl":
-            return with_added(JsonlSource(path, encoding, text_columns, line_limit, others))
-        return with_added(CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit))
+            return with_added(JsonlSource(path, encoding, text_columns, line_limit, others), root)
+        return with_added(CsvSource(path, encoding, "\t" if format == "tsv" else None, line_limit), root)
 
 
 def _format_of(path: Path) -> str:
