@@ -153,7 +153,8 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
         # found again by its name, or not: then the times are unknown
         kept.remove("time")
     used: dict[str, Any] = {key: stats[key] for key in kept}
-    ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch, job.run.path)
+    config = job.config.input.model_copy(update=used | {"path": str(new)})
+    ingest(config, scratch, job.run.path, stats.get("day_first"))
     return Headlines.load(scratch.file("headlines.parquet"))
 
 

@@ -4,8 +4,9 @@ import email.utils
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -40,15 +41,20 @@ _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 class Times:
     """A parser that counts. `format`: of `strptime`, in which texts are read; None: in the usual forms. `column`: all
     of the column, which tells whether the day or the month comes first and whether numbers are Excel's; None: what is
-    parsed at once.
+    parsed at once. `otherwise`: whether the day comes first where no value of the column tells; None: not known.
 
-    `without_zone`: times taken as UTC because they name no zone that is known. `serial`: numbers read as Excel's.
-    `unusable`: rows without a time that can be read; `example` is one of their texts. `undecided`: those of them whose
-    day may be the month; `undecided_example` likewise.
+    `orders`: whether the day comes before the month, of the dates that tell; both where they disagree. `day_first`: how
+    those were read that do not tell; None where there are none, or where that stayed open. `without_zone`: times taken
+    as UTC because they name no zone that is known. `serial`: numbers read as Excel's. `unusable`: rows without a time
+    that can be read; `example` is one of their texts. `undecided`: those of them whose day may be the month;
+    `undecided_example` likewise.
     """
 
     format: str | None = None
     column: Callable[[], Iterable[pa.Array]] | None = None
+    otherwise: Callable[[], bool | None] = lambda: None
+    orders: set[bool] = field(default_factory=set)
+    day_first: bool | None = None
     without_zone: int = 0
     serial: int = 0
     unusable: int = 0
@@ -57,7 +63,6 @@ class Times:
     undecided_example: str = ""
 
     def __post_init__(self) -> None:
-        self._habits: Habits | None = None
         self._part: pa.Array = pa.nulls(0)
 
     def parse(self, column: pa.Array) -> npt.NDArray[np.float64]:
@@ -87,9 +92,11 @@ class Times:
         if self.format:
             return np.array([self._from_text(text) for text in texts.to_pylist()], np.float64)
         dates = read_dates(texts)
+        self.orders |= dates.orders
         seconds, read = dates.seconds, ~np.isnan(dates.seconds)
         if dates.either.any():
-            day_first = self._of_column().day_first
+            self.orders |= self.of_column.orders
+            day_first = self.day_first = next(iter(self.orders)) if len(self.orders) == 1 else self._otherwise()
             if day_first is None:
                 seconds[dates.either] = math.nan
                 self.undecided += int(dates.either.sum())
@@ -123,7 +130,7 @@ class Times:
         found = _from_calendar(value)
         if found is not None:
             return self._seconds(found)
-        if is_serial(np.array([value])).all() and self._of_column().serial:
+        if is_serial(np.array([value])).all() and self.of_column.serial:
             self.serial += 1
             self.without_zone += 1
             return seconds_of_serial(value)
@@ -132,10 +139,13 @@ class Times:
             self.example = self.example or f"{value:.16g}"
         return seconds
 
-    def _of_column(self) -> Habits:
-        if self._habits is None:
-            self._habits = Habits.of(self.column() if self.column else [self._part])
-        return self._habits
+    @cached_property
+    def of_column(self) -> Habits:
+        """What all of the column tells."""
+        return Habits.of(self.column() if self.column else [self._part])
+
+    def _otherwise(self) -> bool | None:
+        return None if self.orders else self.otherwise()
 
     def _seconds(self, found: datetime) -> float:
         if found.tzinfo is None:
