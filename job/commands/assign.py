@@ -78,10 +78,10 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     job = open_finished(run_dir, words)
     with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name, unchanged(job):
         scratch = RunDir(Path(name))
-        headlines = _read(job, new, scratch, words or [])
+        headlines, files = _read(job, new, scratch, words or [])
         found = _find(job, headlines, scratch)
         with written(job, output) as temporary:
-            rows = AnswerRows(scratch.path, _columns(job, headlines, found))
+            rows = AnswerRows(scratch.path, _columns(job, headlines, found), files)
             with writer(temporary, rows.schema) as file:
                 rows.writers.append(file)
                 count = rows.write()
@@ -140,8 +140,8 @@ def _stem(path: Path) -> str:
     return inner.stem or path.name
 
 
-def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
-    """The headlines of the file, read as the run read its own; ingest's files go to `scratch`."""
+def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "tuple[Headlines, list[str]]":
+    """The headlines of the files, read as the run read its own, and the files; ingest's files go to `scratch`."""
     from job.data import Headlines
     from job.stages.ingest import ingest
 
@@ -154,8 +154,8 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
         kept.remove("time")
     used: dict[str, Any] = {key: stats[key] for key in kept}
     config = job.config.input.model_copy(update=used | {"path": str(new)})
-    ingest(config, scratch, job.run.path, stats.get("day_first"))
-    return Headlines.load(scratch.file("headlines.parquet"))
+    read = ingest(config, scratch, job.run.path, stats.get("day_first"))
+    return Headlines.load(scratch.file("headlines.parquet")), read.stats["files"]
 
 
 @dataclass
