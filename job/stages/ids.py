@@ -103,8 +103,15 @@ def _own_state(config: Config) -> bool:
 
 
 def _data(job: Job) -> str:
-    """A digest of the headlines that are clustered."""
-    return digest(job.clustered("ingest"), digest(job.headlines.times))
+    """A digest of the headlines that are clustered. Times are no part of it: read in another format, or not at all, the
+    same headlines are still those of the same day."""
+    return digest(job.headlines.ids)
+
+
+def _is_of(state: "StoryState", job: Job) -> bool:
+    """Whether the state is one after the job's own headlines."""
+    as_older_versions = digest(job.clustered("ingest"), digest(job.headlines.times))
+    return state.data in (_data(job), as_older_versions)
 
 
 def begins_with(job: Job) -> "StoryState | None":
@@ -119,7 +126,7 @@ def begins_with(job: Job) -> "StoryState | None":
 def _begins_with(job: Job) -> "StoryState | None":
     state, named = _load_state(job.run, _STATE), job.config.cluster.previous
     # whether the last run here was on these very headlines, and what it began with
-    again = state is not None and state.data == _data(job)
+    again = state is not None and _is_of(state, job)
     kept = _load_state(job.run, _BEFORE) if again else None
     if _own_state(job.config):
         if again and kept is None and named is not None and state is not None and state.run > 1:
@@ -147,7 +154,7 @@ def _state_of_previous(job: Job) -> "StoryState":
     previous = _previous(job.config)
     state = _load_state(previous.run, _STATE)
     # a run without ids may have come after the one whose state it is
-    if state is None or state.data != _data(previous):
+    if state is None or not _is_of(state, previous):
         state = next_day(None, _today(previous))[0]
     return replace(state, found_in=str(job.config.cluster.previous))
 

@@ -193,6 +193,17 @@ def test_the_same_run_goes_on_where_yesterdays_folder_is_gone(job_here: Run, day
     assert "is no run folder" in new.stderr
 
 
+def test_the_same_headlines_with_other_times_are_of_the_same_day(job_here: Run, days: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={run}")
+    for setting in ("input.time=null", "input.time=published"):
+        done = job_here("run", *words, setting)
+        assert done.returncode == 0, done.stderr
+        state = StoryState.load(run / "story_state.parquet")
+        assert state is not None and state.run == 2
+    assert (run / "story_changes.csv").read_bytes() == (days / "tue" / "story_changes.csv").read_bytes()
+
+
 def test_changes_of_ids_are_not_left_beside_an_answer_without_ids(job_here: Run, days: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
     words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}")
