@@ -1,9 +1,11 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from job.config import Config, resolve
 from job.context import COLLECTION, Job, Stage, StageResult
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _STATE, _BEFORE = "story_state.parquet", "story_state_before.parquet"
 # clocks and time zones differ by less
 _DAY = 86_400
+# more than this share of the times are worth a warning
+_FEW = 0.02
 
 
 class IdsStage(Stage):
@@ -71,7 +75,8 @@ class IdsStage(Stage):
         from job.backends.tables.csv_answer import CsvAnswer
 
         before = begins_with(job)
-        state, ids, changes = next_day(before, _today(job))
+        today = _today(job)
+        state, ids, changes = next_day(before, today)
         if before is None:
             job.run.file(_BEFORE).unlink(missing_ok=True)
         else:
@@ -87,6 +92,7 @@ class IdsStage(Stage):
         return StageResult(
             len(ids.story_id),
             digest(ids.story_id, ids.parent),
+            warnings=_warnings(today, job.run.stats("ingest").get("time") or job.config.input.time),
             stats={
                 "run": state.run,
                 "kept": kept,
@@ -187,6 +193,20 @@ def _today(job: Job) -> "Today":
     titles = headlines.column("title")
     latest = _read_at(job) + _DAY
     return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job), latest)
+
+
+def _warnings(today: "Today", column: str | None) -> list[str]:
+    """What to say where more than a few times are too late to be right. `column`: that they are from."""
+    known = today.times[np.isfinite(today.times)]
+    late = known[known > today.latest]
+    if len(late) <= _FEW * len(known):
+        return []
+    first = f"{datetime.fromtimestamp(float(late.min()), UTC):%Y-%m-%d}"
+    return [
+        f"{len(late):,} of {len(known):,} headlines have times in column '{column}' that lie in the future, from "
+        f"{first} on: they do not count when stories are retired; if their unit or century is wrong, set "
+        "input.time_format or mend the column"
+    ]
 
 
 def _read_at(job: Job) -> float:
