@@ -64,7 +64,8 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        self._within = [name for name in (*text_columns, *others) if "." in name]
+        # a set's order differs from process to process
+        self._within = [name for name in (*sorted(text_columns), *others) if "." in name]
         self._arrays = self._find_arrays()
         kinds: dict[str, set[str]] = {}
         first_reason = ""
