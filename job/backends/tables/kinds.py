@@ -1,5 +1,6 @@
 """What kind a file is, by its name, and by its first bytes where these say that it has to be unpacked or saved anew."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,9 @@ FORMATS = {
 
 _PACKED = {b"7z\xbc\xaf\x27\x1c": "7z x", b"Rar!\x1a\x07": "unrar x", b"\x04\x22\x4d\x18": "lz4 -d"}
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_LFS_POINTER = b"version https://git-lfs"
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|rss|feed|!doctype html|html)[\s>]", re.IGNORECASE)
+_FIRST_BYTES = 64
 # of those that Python unpacks
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _ENCRYPTED = 0x1
@@ -42,9 +46,13 @@ def other_kind(path: Path, format: str) -> str:
     if packing_of(path) == ZIP:
         return _other_archive(path)
     with path.open("rb") as file:
-        start = file.read(8)
-    if start == _OLD_EXCEL:
+        start = file.read(_FIRST_BYTES)
+    if start.startswith(_OLD_EXCEL):
         return "is a spreadsheet: save it as CSV (UTF-8)"
+    if start.startswith(_LFS_POINTER):
+        return "is only a pointer of Git LFS: get the file itself with git lfs pull"
+    if _MARKUP.match(start):
+        return "is HTML or XML: write what it lists as JSON Lines or CSV (a feed, for example with feedparser)"
     for first, program in _PACKED.items():
         if start.startswith(first):
             return f"is compressed: unpack it with {program}"

@@ -41,6 +41,9 @@ def changed(content: bytes, offset: int, value: int) -> bytes:
             "n.zip",
             "is a ZIP archive of an unusual method of compression (9): unpack it with unzip",
         ),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "n.parquet", "get the file itself with git lfs pull"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><rss/>', "feed.xml", "(a feed, for example with feedparser)"),
+        (b"\n<!DOCTYPE html>\n<html>", "n.json", "(a feed, for example with feedparser)"),
         (b"PK\x03\x04rest", "n.zip", "is a damaged or cut-off ZIP file (File is not a zip file)"),
     ],
 )
