@@ -28,7 +28,7 @@ from job.runtime.rundir import RunDir
 from job.stages.ingest_columns import Columns, column_of, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
 from job.stages.ingest_notes import Tally, column_notes, warnings
-from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table, why_unusable
+from job.stages.ingest_texts import clean_text, decoded_twice, distinct, says_something, texts_table, why_unusable
 from job.stages.ingest_times import InputTimes, time_notes
 
 REJECT_COLUMNS = ("file", "row", "line", "reason")
@@ -191,7 +191,7 @@ def _checked(
             yield item
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
-        usable = is_visible(titles)
+        usable = says_something(titles)
         for position in np.flatnonzero(~np.asarray(usable)):
             reason = why_unusable(item.table[columns.title][position].as_py())
             yield Reject(item.rows[position], item.lines[position], reason)
@@ -207,7 +207,7 @@ def _checked(
         descriptions = pa.array([""] * len(titles), pa.string())
         if columns.description is not None:
             descriptions = clean_text(table[columns.description].combine_chunks())
-            descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
+            descriptions = pc.if_else(says_something(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
         if columns.time is not None:
             times = tally.times.files[number].times.parse(table[columns.time].combine_chunks())

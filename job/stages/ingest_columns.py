@@ -28,6 +28,8 @@ _DESCRIPTIONS = (
 _OURS = {"id", "cluster", "cluster_name", "probability"}
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
+# and so are a link, and the digits of a date or an id
+_NO_NAME = re.compile(r"://|^[\d\s.:/-]{6,}$")
 # the file is not trusted, and a user may paste the command that a message names
 _FOR_A_SHELL = re.compile(r"[A-Za-z0-9_.\[\]]+")
 
@@ -202,6 +204,6 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
     if folder:
         glob = shown(source.path).replace(shown(folder), f"{shown(folder)}*", 1)
         action += f"; '{shown(folder)}' names one where the glob has a wildcard in it: 'input.path={glob}'"
-    if any(len(name) > _LONGEST_NAME for name in source.schema.names):
+    if any(len(name) > _LONGEST_NAME or _NO_NAME.search(name) for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

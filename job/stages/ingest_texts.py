@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from job.backends.tables.missing import are_missing, is_missing
 from job.backends.tables.take import take_rows
 from job.backends.text.markup import plain_texts
 from job.backends.text.mojibake import is_all_decoded_twice
@@ -39,15 +40,17 @@ def decoded_twice(column: pa.Array) -> list[str]:
     return [text for text in likely.to_pylist() if is_all_decoded_twice(text)]
 
 
-def is_visible(column: pa.Array) -> pa.Array:
-    """Whether each text, not null, has a character that a reader sees."""
-    return pc.match_substring_regex(column, _VISIBLE)
+def says_something(column: pa.Array) -> pa.Array:
+    """Whether each clean text has a character that a reader sees, and is no word for a missing value."""
+    return pc.and_not(pc.match_substring_regex(column, _VISIBLE), are_missing(column))
 
 
 def why_unusable(title: str | None) -> str:
-    """The reason of the reject of a title that shows nothing once it is clean."""
+    """The reason of the reject of a title that says nothing once it is clean."""
     if title is None:
         return "title is missing"
+    if is_missing(title.strip()) and title.strip():
+        return f"title is missing: it is '{title.strip()}'"
     return "title is HTML without text" if "<" in title or "&" in title else "title is blank"
 
 

@@ -2,28 +2,33 @@
 files' are."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 
 from job.backends.tables import Block, Source, shown
 from job.backends.tables.times import Times
+from job.backends.tables.within import first_within
 from job.runtime.log import logger
 
 # a date in an example, and then its time
-_DATE = re.compile(r"\d{1,2}([/-])\d{1,2}[/-]\d{4}")
+_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})\b")
 _TIMES = ((r"\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"), (r"\d{1,2}:\d{2}", "%H:%M"))
 _ORDERS = {True: "the day", False: "the month"}
 
 
 @dataclass(frozen=True)
 class FileTimes:
-    """The parser of a file's times, which counts; the file's name, and that of the column."""
+    """The parser of a file's times, which counts; the file's name, and that of the column. `inner`: of a column of
+    objects, the name of a text in them."""
 
     file: str
     column: str
     times: Times
+    inner: str | None
 
 
 @dataclass
@@ -37,7 +42,7 @@ class InputTimes:
     def add(self, number: int, source: Source, column: str, format: str | None) -> None:
         """Add a file's column. It is only read as a whole where that is needed."""
         times = Times(format, lambda: _parts(source, column), self._otherwise)
-        self.files[number] = FileTimes(shown(source.path), column, times)
+        self.files[number] = FileTimes(shown(source.path), column, times, first_within(column, source.texts_within))
 
     def _otherwise(self) -> bool | None:
         orders = {order for one in self.files.values() for order in one.times.of_column.orders}
@@ -126,7 +131,7 @@ def _unusable_notes(files: Sequence[FileTimes]) -> list[str]:
         first = next((one for one in others if one.times.example), others[0])
         rows = sum(one.times.unusable - one.times.undecided for one in others)
         in_files = f" of {_names(others)}" if len(files) > 1 else ""
-        notes.append(f"{rows:,} rows have no usable time in column '{first.column}'{in_files}{_advice(first.times)}")
+        notes.append(f"{rows:,} rows have no usable time in column '{first.column}'{in_files}{_advice(first)}")
     return notes
 
 
@@ -137,21 +142,39 @@ def _names(files: Sequence[FileTimes]) -> str:
     return f"'{files[0].file}'" + (f" and {len(files) - 1:,} more" if len(files) > 1 else "")
 
 
-def _advice(times: Times) -> str:
+def _advice(file: FileTimes) -> str:
+    times = file.times
     if not times.example:
         return ""
     example = f", such as '{times.example}'"
+    if file.inner and times.example.startswith("{"):
+        # the file is not trusted, and a user may paste it
+        return f"{example}: set {shlex.quote(f'input.time={file.inner}')}"
     if times.format:
         return f"{example}, which does not fit input.time_format = '{times.format}'"
+    formats = [format for order in ("dm", "md") if _reads(times.example, format := _format(times.example, order))]
+    if formats:
+        return f"{example}: set " + " or ".join(f"'input.time_format={format}'" for format in formats)
     return f"{example}: set input.time_format to the form that they have, as in 'input.time_format=%d/%m/%Y %H:%M'"
 
 
 def _format(example: str, order: str) -> str:
     """How `strptime` is told to read the example."""
-    first, second = (f"%{letter}" for letter in order)
-    text = _DATE.sub(rf"{first}\1{second}\1%Y", example)
+    date = _DATE.search(example)
+    if date is None:
+        return ""
+    mark, year = date[1], "%y" if len(date[2]) == 2 else "%Y"
+    text = example.replace(date[0], f"%{order[0]}{mark}%{order[1]}{mark}{year}", 1)
     for pattern, format in _TIMES:
         text = re.sub(pattern, format, text)
     if re.search(r"\b[ap]m\b", text, re.IGNORECASE):
         text = re.sub(r"\b[ap]m\b", "%p", text, flags=re.IGNORECASE).replace("%H", "%I")
     return text
+
+
+def _reads(example: str, format: str) -> bool:
+    try:
+        datetime.strptime(example, format)
+    except ValueError:
+        return False
+    return True

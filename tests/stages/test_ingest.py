@@ -140,6 +140,16 @@ def test_a_feeds_html_is_in_no_text_and_in_no_id(write: Write) -> None:
     assert got.input[0] == html
 
 
+def test_words_for_a_missing_value_are_missing_values(write: Write) -> None:
+    got = Ingested(write("title,description,time\nnan,x,\nA,nan,nan\nNone,x,\nNaN grows,NULL here,\n"), time="time")
+    assert {headline["text"] for headline in got.headlines} == {"A", "NaN grows\nNULL here"}
+    assert [reject["reason"] for reject in got.rejects] == [
+        f"title is missing: it is '{word}'" for word in ("nan", "None")
+    ]
+    assert got.stats["reject_reasons"] == {"title is missing": 2}
+    assert "such as" not in got.stats["fallbacks"][-1]
+
+
 def test_a_title_that_is_html_alone_is_a_reject_that_says_so(write: Write) -> None:
     got = Ingested(write('title\n<img src=x>\n&nbsp;\n" "\nA\n'))
     assert [(reject["row"], reject["reason"]) for reject in got.rejects] == [

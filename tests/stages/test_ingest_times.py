@@ -1,6 +1,7 @@
 """Times whose form only the whole column tells, and what is said where they cannot be read."""
 
 from pathlib import Path
+from typing import Any
 
 from ingested import Ingested, Write, write_fixture  # noqa: F401
 
@@ -33,9 +34,10 @@ def test_what_cannot_be_read_is_shown_as_it_is_with_what_to_do(write: Write) -> 
     path = write("title,Datum\nA,25.04.24 1:07 PM\n")
     (said,) = Ingested(path, time="Datum").stats["fallbacks"][1:]
     assert said == (
-        "input.time: 1 rows have no usable time in column 'Datum', such as '25.04.24 1:07 PM': set input.time_format "
-        "to the form that they have, as in 'input.time_format=%d/%m/%Y %H:%M'"
+        "input.time: 1 rows have no usable time in column 'Datum', such as '25.04.24 1:07 PM': set "
+        "'input.time_format=%d.%m.%y %I:%M %p'"
     )
+    assert Ingested(path, time="Datum", time_format="%d.%m.%y %I:%M %p").stats["rows_without_time"] == 0
     (said,) = Ingested(path, time="Datum", time_format="%d/%m/%Y").stats["fallbacks"][1:]
     assert said.endswith("such as '25.04.24 1:07 PM', which does not fit input.time_format = '%d/%m/%Y'")
 
@@ -109,3 +111,15 @@ def test_each_file_tells_for_itself_whether_numbers_are_excels_days(write: Write
     got = Ingested([excel, other], time="time")
     assert [row["time"] for row in got.rows] == [FIRST_OF_APRIL, None, FIRST_OF_APRIL]
     assert f"1 rows have no usable time in column 'time' of '{other}', such as '45383'" in got.stats["fallbacks"][-1]
+
+
+def test_the_advice_fits_what_the_file_has(write: Write) -> None:
+    def said(value: Any) -> str:
+        return str(Ingested(write([{"title": "A", "time": value}], "a.jsonl"), time="time").stats["fallbacks"][-1])
+
+    assert said("4/5/24").endswith(": set 'input.time_format=%d/%m/%y' or 'input.time_format=%m/%d/%y'")
+    assert said("4/25/24 18:07").endswith(": set 'input.time_format=%m/%d/%y %H:%M'")
+    assert said("yesterday").endswith("to the form that they have, as in 'input.time_format=%d/%m/%Y %H:%M'")
+    assert said({"$date": "2024-04-01T00:00Z"}).endswith(": set 'input.time=time.$date'")
+    path = write([{"title": "A", "time": {"$date": "2024-04-01T00:00Z"}}], "a.jsonl")
+    assert Ingested(path, time="time.$date").headline("A")["time"] == FIRST_OF_APRIL

@@ -13,12 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.backends.tables.dates import SERIAL, Habits, is_number, is_serial, read_dates, seconds_of_serial
+from job.backends.tables.missing import is_missing
 from job.backends.tables.source import as_strings
 
 # `input.time: auto` takes the first of these that the input has
 USUAL_NAMES = (
     *("time", "published", "published_at", "published_date", "publish_date", "publication_date", "publication_time"),
-    *("pub_date", "date", "datetime", "timestamp", "created_at", "seendate"),
+    *("pub_date", "date", "datetime", "timestamp", "created_at", "seendate", "date_published", "date_publish"),
+    *("web_publication_date", "published_on", "created_utc"),
 )
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
@@ -112,7 +114,7 @@ class Times:
 
     def _from_text(self, value: str | None) -> float:
         text = value.strip() if value is not None else ""
-        if not text:
+        if is_missing(text):
             return math.nan
         if self.format:
             found = _from_format(text, self.format)
