@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
+from job.commands.assign import _stem
+
 # two whole runs
 pytestmark = pytest.mark.slow
 STORIES = ("cluster.recipe=stories", "input.time=published")
@@ -290,3 +292,8 @@ def test_dates_that_alone_do_not_tell_the_day_are_read_as_the_runs(job_here: Run
         assert ("read as in the run's own input, the day first" in done.stderr) == ("/" in form)
     day_first, month_first, iso = found.values()
     assert day_first == iso != month_first
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.csv.gz", "b.parquet.zst", "b.zip", "b"])
+def test_the_table_is_named_after_the_input(name: str) -> None:
+    assert _stem(Path("a.x") / name) == "b"

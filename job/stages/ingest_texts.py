@@ -15,9 +15,10 @@ from job.backends.text.mojibake import is_all_decoded_twice
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
-# line ends and tabs separate words, so they become spaces; other control characters are removed, and soft hyphens
+# line ends and tabs separate words, so they become spaces; other control characters are removed, and what shows nothing
+# within a word: soft hyphens, and the byte order marks of files that were joined
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
-_CONTROL = r"[\p{Cc}\x{AD}]"
+_CONTROL = r"[\p{Cc}\x{AD}\x{FEFF}]"
 # neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
 _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
@@ -26,8 +27,8 @@ _DECODED_TWICE = "[ÂÃÄÅÎÏÐÑØÙâãäåæçèé][^\\x{00}-\\x{7F}]"
 
 
 def clean_text(column: pa.Array) -> pa.Array:
-    """Without HTML, in Unicode NFC, line ends and tabs to spaces, soft hyphens and other control characters dropped,
-    trimmed; null becomes ''."""
+    """Without HTML, in Unicode NFC, line ends and tabs to spaces, other control characters, soft hyphens and byte order
+    marks dropped, trimmed; null becomes ''."""
     column = pc.utf8_normalize(plain_texts(pc.fill_null(column, "")), "NFC")
     column = pc.replace_substring_regex(column, _SPACING, " ")
     column = pc.replace_substring_regex(column, _CONTROL, "")

@@ -114,7 +114,7 @@ def test_every_row_is_mapped_to_its_headline_with_its_own_columns(write: Write) 
         ("family 👨‍👩‍👧 flag 🇩🇪", "family 👨‍👩‍👧 flag 🇩🇪"),
         ("=1+1 <b>{x} %s</b> a < b", "=1+1 {x} %s a < b"),
         ("<p>It&#8217;s &amp;\n<a\nhref=x>so</a>&#7;&nbsp;</p>", "It’s & so"),
-        ("Wirt\u00adschaft", "Wirtschaft"),
+        ("\ufeffWirt\u00adschaft", "Wirtschaft"),
     ],
 )
 @pytest.mark.parametrize("column", ["title", "description"])
