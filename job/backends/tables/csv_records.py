@@ -126,6 +126,11 @@ class CsvRecords:
 
     def _carefully(self, start: int) -> tuple[list[str], str]:
         """Fields and reason of the record that begins with line `start`; takes its lines."""
+        fields, reason = self._quoted(start)
+        return (plain, "") if reason and (plain := self._unquoted(self._ahead.line(start))) else (fields, reason)
+
+    def _quoted(self, start: int) -> tuple[list[str], str]:
+        """As `_carefully`, where quotes are what they are in CSV."""
         self._ahead.take(1)
         line = self._ahead.line(start)
         if line is None:
@@ -136,8 +141,8 @@ class CsvRecords:
         except _UnfinishedError:
             return (escaped, "") if (escaped := self._escaped(line)) else self._of_several_lines(start, line)
         except csv.Error:
-            if escaped := self._escaped(line):
-                return escaped, ""
+            if found := self._escaped(line) or self._unquoted(line):
+                return found, ""
             # a field that starts with a quoted word and continues: only the strict reader rejects it
             fields = next(self._reader([line], strict=False))
             reason = NEVER_CLOSED if fields[-1].endswith(("\n", "\r")) else ""
@@ -152,6 +157,12 @@ class CsvRecords:
             fields = next(csv.reader(_alone(line), delimiter=self._delimiter, escapechar="\\", strict=True))
         except (csv.Error, _UnfinishedError):
             return []
+        return fields if len(fields) == self._width else []
+
+    def _unquoted(self, line: str | None) -> list[str]:
+        """The fields of a line between tabs, where quotes are characters like others, as Hive, MySQL and GDELT write
+        them; none where their number is not right."""
+        fields = line.rstrip("\r\n").split("\t") if line and self._delimiter == "\t" else []
         return fields if len(fields) == self._width else []
 
     def _of_several_lines(self, start: int, line: str) -> tuple[list[str], str]:
