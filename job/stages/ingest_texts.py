@@ -15,10 +15,12 @@ from job.backends.text.mojibake import is_all_decoded_twice
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
-# line ends and tabs separate words, so they become spaces; other control characters are removed, and what shows nothing
-# within a word: soft hyphens, and the byte order marks of files that were joined
+# line ends and tabs separate words, so they become spaces; other control characters are removed, and the byte order
+# marks of files that were joined
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
-_CONTROL = r"[\p{Cc}\x{AD}\x{FEFF}]"
+_CONTROL = r"[\p{Cc}\x{FEFF}]"
+# behind these it is a byte of UTF-8 that was read in another encoding, as in "polÃ\u00adtica"
+_SOFT_HYPHEN = r"(^|[^ÂÃÄÅÎÏÐÑØÙ])\x{AD}"
 # neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
 _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
@@ -32,6 +34,8 @@ def clean_text(column: pa.Array) -> pa.Array:
     column = pc.utf8_normalize(plain_texts(pc.fill_null(column, "")), "NFC")
     column = pc.replace_substring_regex(column, _SPACING, " ")
     column = pc.replace_substring_regex(column, _CONTROL, "")
+    if pc.any(pc.match_substring(column, "\u00ad")).as_py():
+        column = pc.replace_substring_regex(column, _SOFT_HYPHEN, r"\1")
     return pc.utf8_trim_whitespace(column)
 
 

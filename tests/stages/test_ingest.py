@@ -114,7 +114,8 @@ def test_every_row_is_mapped_to_its_headline_with_its_own_columns(write: Write) 
         ("family 👨‍👩‍👧 flag 🇩🇪", "family 👨‍👩‍👧 flag 🇩🇪"),
         ("=1+1 <b>{x} %s</b> a < b", "=1+1 {x} %s a < b"),
         ("<p>It&#8217;s &amp;\n<a\nhref=x>so</a>&#7;&nbsp;</p>", "It’s & so"),
-        ("\ufeffWirt\u00adschaft", "Wirtschaft"),
+        ("polÃ\u00adtica", "polÃ\u00adtica"),
+        ("\ufeff\u00adWirt\u00adschafts\u00adprüfer", "Wirtschaftsprüfer"),
     ],
 )
 @pytest.mark.parametrize("column", ["title", "description"])
