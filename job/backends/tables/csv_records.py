@@ -87,11 +87,15 @@ class _OpenLines:
 
 class CsvRecords:
     """The records of a CSV file that are not blank, header first: line number, fields, and the reason of rejection
-    ("" if none). `width`: the number of fields of a record; the header may have any."""
+    ("" if none). `width`: the number of fields of a record; the header may have any. `spaced`: spaces after a delimiter
+    are no part of a field."""
 
-    def __init__(self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int) -> None:
+    def __init__(
+        self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int, spaced: bool = False
+    ) -> None:
         self._ahead = _AheadOfRecord(lines)
         self._delimiter, self._width, self._line_limit = delimiter, width, line_limit
+        self._spaced = spaced
         self._is_header = True
         self._open = _OpenLines(0, 0, {})
 
@@ -121,8 +125,10 @@ class CsvRecords:
                 self._is_header = False
                 yield start, fields, reason
 
-    def _reader(self, lines: Iterable[str], strict: bool = True) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=self._delimiter, strict=strict)
+    def _reader(self, lines: Iterable[str], strict: bool = True, escape: str | None = None) -> Iterator[list[str]]:
+        return csv.reader(
+            lines, delimiter=self._delimiter, escapechar=escape, strict=strict, skipinitialspace=self._spaced
+        )
 
     def _carefully(self, start: int) -> tuple[list[str], str]:
         """Fields and reason of the record that begins with line `start`; takes its lines."""
@@ -154,7 +160,7 @@ class CsvRecords:
         if '\\"' not in line:
             return []
         try:
-            fields = next(csv.reader(_alone(line), delimiter=self._delimiter, escapechar="\\", strict=True))
+            fields = next(self._reader(_alone(line), escape="\\"))
         except (csv.Error, _UnfinishedError):
             return []
         return fields if len(fields) == self._width else []
