@@ -10,7 +10,6 @@ import numpy as np
 
 from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
 from job.backends.tables import shown
-from job.backends.text.markup import without_markup
 from job.context import Job, Stage
 from job.stages.report_growing import growing_topics
 from job.topics import TimeBins, Topic
@@ -29,10 +28,7 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     grown = {topic.cluster for topic in growing}
 
     def line(row: int) -> Line:
-        source = sources[row]
-        return Line(
-            titles[row], source and without_markup(source), float(times[row]) if np.isfinite(times[row]) else None
-        )
+        return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
 
     themes = [row for row in job.theme_names if row.level == "theme"]
 
