@@ -13,6 +13,7 @@ from job.backends.tables import shown
 from job.backends.text.markup import without_markup
 from job.context import Job, Stage
 from job.stages.report_growing import growing_topics
+from job.stages.report_links import addresses, link_ids
 from job.topics import TimeBins, Topic
 
 _STORIES = 150
@@ -24,20 +25,18 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     """The page's contents. `stages`: those before the report, in order."""
     topics, bins = job.topics, job.time_bins
     titles, sources = job.titles, job.rows.first_sources(len(job.headlines))
-    times = job.headlines.times
+    times, ids, links = job.headlines.times, link_ids(job), addresses(job)
     growing = growing_topics(topics)
     grown = {topic.cluster for topic in growing}
 
     def line(row: int) -> Line:
-        source = sources[row]
-        return Line(
-            titles[row], source and without_markup(source), float(times[row]) if np.isfinite(times[row]) else None
-        )
+        source, when = sources[row], float(times[row])
+        return Line(titles[row], source and without_markup(source), when if np.isfinite(when) else None, links[row])
 
     themes = [row for row in job.theme_names if row.level == "theme"]
 
     def story(topic: Topic) -> ReportStory:
-        return _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in grown)
+        return _story(topic, ids[topic.cluster], [line(row) for row in topic.exemplars], themes, topic.cluster in grown)
 
     markers = {stage.name: job.run.marker(stage.name) for stage in stages if stage.applies(job.config)}
     done = {name: marker for name, marker in markers.items() if marker is not None}
@@ -71,10 +70,11 @@ def page_title(job: Job) -> str:
     return f"{'Stories' if job.merges else 'Clusters'} in {where}"
 
 
-def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
+def _story(topic: Topic, link_id: int, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
     return ReportStory(
         number=topic.cluster,
         name=topic.name,
+        id=link_id,
         rows=topic.rows,
         headlines=topic.size,
         exemplars=exemplars,
