@@ -5,6 +5,7 @@ import numpy as np
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.context import Job
 from job.stages.report_growing import growing_topics
+from job.stages.report_links import addresses, link_ids
 from job.topics import Topic
 
 
@@ -12,26 +13,29 @@ def map_points(job: Job) -> MapPoints:
     """The answer as points of a map: each headline in the story in which a reader sees it."""
     headlines, rows = job.headlines, job.rows
     growing = {topic.cluster for topic in growing_topics(job.topics)}
+    ids, links = link_ids(job), addresses(job)
     times, sources = headlines.times, rows.first_source_numbers(len(headlines))
     return MapPoints(
         layout=job.layout,
         labels=job.assigned,
-        stories=[_story(topic, topic.cluster in growing) for topic in job.topics],
+        stories=[_story(topic, ids[topic.cluster], topic.cluster in growing) for topic in job.topics],
         titles=job.titles,
         descriptions=headlines.column("description"),
         copies=headlines.table["copies"].to_numpy(),
         times=times if np.isfinite(times).any() else None,
         sources=sources if (sources >= 0).any() else None,
         source_names=rows.source_names,
+        addresses=links if any(links) else None,
         themes=[MapTheme(row.level, row.number, row.name, row.parent) for row in job.theme_names],
         bins=job.time_bins,
     )
 
 
-def _story(topic: Topic, growing: bool) -> MapStory:
+def _story(topic: Topic, link_id: int, growing: bool) -> MapStory:
     return MapStory(
         number=topic.cluster,
         name=topic.name,
+        id=link_id,
         short_name=topic.short_name,
         keywords=topic.keywords,
         rows=topic.rows,

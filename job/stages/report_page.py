@@ -12,6 +12,7 @@ from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
 from job.backends.tables import shown
 from job.context import Job, Stage
 from job.stages.report_growing import growing_topics
+from job.stages.report_links import addresses, link_ids
 from job.topics import TimeBins, Topic
 
 _STORIES = 150
@@ -23,17 +24,18 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     """The page's contents. `stages`: those before the report, in order."""
     topics, bins = job.topics, job.time_bins
     titles, sources = job.titles, job.rows.first_sources(len(job.headlines))
-    times = job.headlines.times
+    times, ids, links = job.headlines.times, link_ids(job), addresses(job)
     growing = growing_topics(topics)
     grown = {topic.cluster for topic in growing}
 
     def line(row: int) -> Line:
-        return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
+        when = float(times[row])
+        return Line(titles[row], sources[row], when if np.isfinite(when) else None, links[row])
 
     themes = [row for row in job.theme_names if row.level == "theme"]
 
     def story(topic: Topic) -> ReportStory:
-        return _story(topic, [line(row) for row in topic.exemplars], themes, topic.cluster in grown)
+        return _story(topic, ids[topic.cluster], [line(row) for row in topic.exemplars], themes, topic.cluster in grown)
 
     markers = {stage.name: job.run.marker(stage.name) for stage in stages if stage.applies(job.config)}
     done = {name: marker for name, marker in markers.items() if marker is not None}
@@ -67,10 +69,11 @@ def page_title(job: Job) -> str:
     return f"{'Stories' if job.merges else 'Clusters'} in {where}"
 
 
-def _story(topic: Topic, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
+def _story(topic: Topic, link_id: int, exemplars: list[Line], themes: list[Any], growing: bool) -> ReportStory:
     return ReportStory(
         number=topic.cluster,
         name=topic.name,
+        id=link_id,
         rows=topic.rows,
         headlines=topic.size,
         exemplars=exemplars,

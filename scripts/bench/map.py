@@ -6,7 +6,8 @@
 `--data`: a Parquet file with `title`, `story_merged`, `source` and `time`, in which the titles of a story are a story
 of the map. Their places are drawn at random around one place per story, because embedding so many takes too long here:
 the page has the same work with any places. `--tutorial`: headlines that go through the whole job first, with its
-demo's configuration and the recipe `stories`; their `map.html` is measured.
+demo's configuration and the recipe `stories`; their `map.html` is measured. `--addresses`: each headline has an
+address too, made of its source, a date, six words of its title and a number, as most newspapers' are.
 
 WebGL is drawn by software (SwiftShader): a card is much faster. Figures, each from one page that nothing else uses:
 
@@ -22,6 +23,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,8 +49,19 @@ BARS = {"megabytes": 25.0, "picture": 10.0, "move": 10.0, "search": 100.0}
 SMALL_BARS = {"megabytes": 6.0, "picture": 2.0, "move": 10.0, "search": 100.0}
 
 
-def headlines(path: Path, count: int) -> MapPoints:
-    """The first `count` headlines of the file, in their stories, at places that are drawn."""
+def addresses(titles: list[str], sources: list[str]) -> list[str]:
+    """An address for each title."""
+    numbers = np.random.default_rng(1).integers(10**6, 10**8, len(titles))
+    sites = ["".join(filter(str.isalnum, source.lower())) or "example" for source in sources]
+    slugs = ["-".join(re.findall("[a-z0-9]+", title.lower())[:6]) for title in titles]
+    return [
+        f"https://www.{site}.com/news/2014/{number % 3 + 3:02}/{number % 28 + 1:02}/{slug}-{number}.html"
+        for site, slug, number in zip(sites, slugs, numbers.tolist(), strict=True)
+    ]
+
+
+def headlines(path: Path, count: int, linked: bool = False) -> MapPoints:
+    """The first `count` headlines of the file, in their stories, at places that are drawn. `linked`: with addresses."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, columns=["title", "story_merged", "source", "time"]).slice(0, count)
@@ -74,6 +87,7 @@ def headlines(path: Path, count: int) -> MapPoints:
         times=table["time"].cast("int64").to_numpy() / 1e6,
         sources=source.astype(np.int32),
         source_names=[str(name) for name in sources],
+        addresses=addresses(titles, sources[source].tolist()) if linked else None,
     )
 
 
@@ -182,6 +196,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=SPRING, help="a Parquet file with title, story_merged, source, time"
     )
+    parser.add_argument("--addresses", action="store_true", help="every headline has an address")
     parser.add_argument("--tutorial", type=Path, default=TUTORIAL, help="the tutorial's CSV file")
     arguments = parser.parse_args()
     require(arguments.data, f"a Parquet file with title, story_merged, source and time, such as that of {UCI_SOURCE}")
@@ -198,7 +213,12 @@ def main() -> None:
             require(arguments.tutorial, TUTORIAL_SOURCE)
             small = measure(tutorial_run(arguments.tutorial, folder / "run"), folder)
             summary |= shown("tutorial", small, SMALL_BARS)
-        write_map(headlines(arguments.data, count), "Headlines of spring 2014", LIMIT, folder / "large.html")
+        write_map(
+            headlines(arguments.data, count, arguments.addresses),
+            "Headlines of spring 2014",
+            LIMIT,
+            folder / "large.html",
+        )
         summary |= shown(f"{count:,}", measure(folder / "large.html", folder), BARS)
     print(json.dumps(summary))
 

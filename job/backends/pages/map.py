@@ -22,10 +22,13 @@ _SCRIPTS = (
     "search.js",
     "sparkline.js",
     "rove.js",
+    "addresses.js",
     "list.js",
+    "themes.js",
     "panel.js",
     "brush.js",
     "keys.js",
+    "permalink.js",
     "map.js",
 )
 _TITLE_CHARS = 200

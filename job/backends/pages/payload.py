@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from job.backends.pages.plain import plain
+from job.backends.pages.addresses import coded
+from job.backends.pages.plain import plain, web_address
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
 from job.backends.pages.story_times import map_bins, with_times
 from job.data import Ids, Ints
@@ -46,9 +47,10 @@ class Payload:
 
 
 def pack(points: MapPoints, limit: int) -> Payload:
-    """Pack a map into at most `limit` bytes: all texts, else all titles, else a sample of titles, as `about` says.
+    """Pack a map into at most `limit` bytes, in which `about` says what there is.
 
-    The points are always whole, so that a page can be larger than `limit`.
+    All points, which may be larger; all titles, or those of a sample and nothing else; then all addresses, and all
+    descriptions, each where they fit. Addresses that do not fit are those of a sample.
     """
     bins = map_bins(points)
     stories = with_times(points, bins)
@@ -57,6 +59,7 @@ def pack(points: MapPoints, limit: int) -> Payload:
     labels = points.labels[order]
     titles = [plain(points.titles[row], TITLE_CHARS) or "(no title)" for row in order]
     descriptions = [plain(points.descriptions[row], DESCRIPTION_CHARS) for row in order]
+    addresses = [] if points.addresses is None else [web_address(points.addresses[row]) for row in order]
     columns, times = _columns(points, order)
     about = {
         "points": len(points),
@@ -75,13 +78,16 @@ def pack(points: MapPoints, limit: int) -> Payload:
     }
     strings = {"data": _packed(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())}
     cloud = _packed(_planes(columns))
-    texts, kept = _texts(titles, descriptions, labels, limit - len(strings["data"]) - len(cloud))
+    linked = [coded(address, title) for address, title in zip(addresses, titles, strict=False)]
+    left = limit - len(strings["data"]) - len(cloud)
+    texts, kept, links = _texts(titles, linked, descriptions, labels, left)
     if kept is not None:
         columns.append(("text", 1, kept.astype(np.int64)))
         cloud = _packed(_planes(columns))
     about["columns"] = [[name, size] for name, size, _ in columns]
     about["texts"] = len(points) if kept is None else int(kept.sum())
     about["descriptions"] = "descriptions" in texts or not any(descriptions)
+    about["addresses"] = [links, sum(map(bool, addresses))]
     return Payload(about, strings | {"cloud": cloud} | texts)
 
 
@@ -171,6 +177,8 @@ def _stories(stories: list[MapStory], labels: Ints, hues: Ints) -> list[dict[str
             "start": int(by_label[first]) if last > first else 0,
             "size": int(last - first),
             "hue": int(hues[story.number]),
+            # a string: JavaScript's numbers have 53 bits
+            "id": str(story.number if story.id is None else story.id),
             "name": name,
             "label": _label(story),
             "keywords": [plain(word, SOURCE_CHARS) for word in story.keywords],
@@ -202,23 +210,40 @@ def _theme(theme: MapTheme, stories: Any) -> dict[str, Any]:
 
 
 def _texts(
-    titles: list[str], descriptions: list[str], labels: Ints, limit: int
-) -> tuple[dict[str, str], npt.NDArray[np.bool_] | None]:
-    """The packed texts, and a mask of the rows that have one (None: all)."""
-    all_titles = _packed("\n".join(titles).encode())
-    left = limit - len(all_titles)
-    if left >= 0:
-        packed = _packed("\n".join(descriptions).encode()) if any(descriptions) else ""
-        return {"titles": all_titles} | ({"descriptions": packed} if packed and len(packed) <= left else {}), None
-    count = int(len(titles) * limit / len(all_titles))
-    while True:
-        count = min(max(count, MIN_TEXTS), len(titles))
+    titles: list[str], addresses: list[str], descriptions: list[str], labels: Ints, limit: int
+) -> tuple[dict[str, str], npt.NDArray[np.bool_] | None, int]:
+    """The packed texts, a mask of the rows that have a title (None: all), and how many have an address."""
+    found = {"titles": _packed_lines(titles)}
+    left = limit - len(found["titles"])
+    if left < 0:
+        # which rows have a title takes a bit per point at most
+        found["titles"], kept = _sampled(titles, labels, limit - len(labels) // 6, MIN_TEXTS)
+        return found, kept, 0
+    for name, lines in (("addresses", addresses), ("descriptions", descriptions)):
+        packed = _packed_lines(lines) if any(lines) else ""
+        if packed and len(packed) <= left:
+            found[name] = packed
+            left -= len(packed)
+    rows = np.flatnonzero(list(map(bool, addresses)))
+    if len(rows) and "addresses" not in found:
+        # and so does which lines are empty
+        some = _sampled([addresses[row] for row in rows], labels[rows], left - len(labels) // 6, 0)[1]
+        rows = rows[some]
+        chosen = set(rows.tolist())
+        if chosen:
+            found["addresses"] = _packed_lines([line if row in chosen else "" for row, line in enumerate(addresses)])
+    return found, None, len(rows)
+
+
+def _sampled(lines: list[str], labels: Ints, limit: int, least: int) -> tuple[str, npt.NDArray[np.bool_]]:
+    """As many of the lines as fit into `limit` bytes, of every story, and a mask of them; at least `least`."""
+    count = len(lines)
+    packed, kept = _packed_lines(lines), np.ones(count, np.bool_)
+    while len(packed) > limit and count > least:
+        count = max(int(count * min(0.95, max(limit, 0) / len(packed))), min(least, len(lines)))
         kept = stratified_sample(labels, count)
-        packed = _packed("\n".join(titles[row] for row in np.flatnonzero(kept)).encode())
-        # the mask itself takes a bit per point at most
-        if len(packed) + len(labels) // 6 <= limit or count <= MIN_TEXTS:
-            return {"titles": packed}, kept
-        count = int(count * min(0.95, limit / (len(packed) + len(labels) // 6)))
+        packed = _packed_lines([lines[row] for row in np.flatnonzero(kept)])
+    return packed, kept
 
 
 def stratified_sample(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
@@ -230,6 +255,10 @@ def stratified_sample(labels: Ints, count: int) -> npt.NDArray[np.bool_]:
     others = np.delete(order, firsts)
     chosen[others[np.linspace(0, len(others) - 1, count - len(firsts)).astype(np.int64)]] = True
     return chosen
+
+
+def _packed_lines(lines: list[str]) -> str:
+    return _packed("\n".join(lines).encode())
 
 
 def _packed(data: bytes) -> str:

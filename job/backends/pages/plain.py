@@ -12,6 +12,9 @@ _TABLE: dict[int, str] = {**_CONTROLS, **_INVISIBLE, **dict.fromkeys(range(0xD80
 # more marks on a letter than any language has: they reach far out of the line
 _MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _PILES = re.compile(f"([{_MARKS}]{{4}})[{_MARKS}]+")
+# without a user's name, which only makes an address look like another one; browsers take a backslash for a slash
+_ADDRESS = re.compile(r"https?://[^\s/?#@\\]+([/?#][^\s\\]*)?", re.IGNORECASE)
+_ADDRESS_CHARS = 2_000
 
 
 def plain(text: str | None, limit: int) -> str:
@@ -26,3 +29,15 @@ def plain(text: str | None, limit: int) -> str:
         text = _PILES.sub(r"\1", text[: 4 * limit].translate(_TABLE))
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def web_address(text: str | None) -> str:
+    """The address if it is one of a web page that may be linked to, else "".
+
+    That is: http or https, a host without a user's name before it, no spaces, backslashes or invisible characters, and
+    at most 2,000 characters.
+    """
+    text = (text or "").strip()
+    if len(text) > _ADDRESS_CHARS or not _ADDRESS.fullmatch(text) or text.translate(_TABLE) != text:
+        return ""
+    return text

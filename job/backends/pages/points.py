@@ -14,6 +14,7 @@ from job.topics import TimeBins
 class MapStory:
     """A story, as the page's list and panel show it. Its points are those with the label `number`.
 
+    `id`: what links name it by, at most 63 bits; None: `number`, which another run gives to another story.
     `short_name`: for the map itself; None: `name`. `rows`: input rows, copies counted. `sources`: how many publish it.
     `first_seen`, `last_seen`: seconds since 1970 UTC. `counts`: rows in each of `MapPoints.bins`. `growth`: above 1
     where the last rows are denser than the mean; `growing`: whether the page says so. What is None is computed from the
@@ -22,6 +23,7 @@ class MapStory:
 
     number: int
     name: str
+    id: int | None = None
     short_name: str | None = None
     keywords: Sequence[str] = ()
     rows: int | None = None
@@ -51,7 +53,8 @@ class MapPoints:
 
     `layout` float32 [n, 2 or 3]; `labels` int32 [n], what a reader sees as the story, -1 = noise; `stories`: numbered
     from 0 in order; `titles`, `descriptions` [n]; `copies` int32 [n]: input rows with this text. `times` float64 [n]:
-    seconds since 1970 UTC, NaN = unknown. `sources` int32 [n]: indices into `source_names`, -1 = unknown.
+    seconds since 1970 UTC, NaN = unknown. `sources` int32 [n]: indices into `source_names`, -1 = unknown. `addresses`
+    [n]: of the articles, None or "" = unknown; what may not be linked to is left out (`plain.web_address`).
     Raises `JobError` when they do not fit together.
     """
 
@@ -64,13 +67,14 @@ class MapPoints:
     times: npt.NDArray[np.float64] | None = None
     sources: Ints | None = None
     source_names: Sequence[str] = ()
+    addresses: Sequence[str | None] | None = None
     themes: Sequence[MapTheme] = field(default_factory=tuple)
     bins: TimeBins | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         check(self.layout.shape in ((n, 2), (n, 3)), f"{n} labels with a layout of shape {self.layout.shape}")
-        for name in ("titles", "descriptions", "copies", "times", "sources"):
+        for name in ("titles", "descriptions", "copies", "times", "sources", "addresses"):
             column = getattr(self, name)
             count = n if column is None else len(column)
             check(count == n, f"{n} labels with {count} {name}")

@@ -6,9 +6,11 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from job.backends.pages.document import as_json, document, static
-from job.backends.pages.plain import plain
+from job.backends.pages.payload import NAME_CHARS
+from job.backends.pages.plain import plain, web_address
 
 _TITLE_CHARS, _SOURCE_CHARS = 200, 80
 _DAY = 86_400.0
@@ -18,17 +20,18 @@ _SPARK_WIDTH, _SPARK_HEIGHT = 132, 26
 
 @dataclass(frozen=True)
 class Line:
-    """A headline as the report quotes it. `when`: seconds since 1970 UTC."""
+    """A headline as the report quotes it. `when`: seconds since 1970 UTC. `address`: of its article."""
 
     title: str
     source: str | None = None
     when: float | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True)
 class ReportStory:
     """A story. `rows`: input rows; `headlines`: distinct ones. `sources`: how many publish it. `counts`: rows in each
-    of the report's time bins. `growing`: whether it is among those that grow."""
+    of the report's time bins. `growing`: whether it is among those that grow. `id`: as that of `MapStory`."""
 
     number: int
     name: str
@@ -42,6 +45,7 @@ class ReportStory:
     last_seen: float | None = None
     counts: Sequence[int] | None = None
     growing: bool = False
+    id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,18 +129,29 @@ def _glance(page: ReportPage) -> str:
     if page.bins:
         growing = [_brief(story, below) for story in page.growing[:5]]
         columns.append(("Growing", _GROWING, growing or ["<li class='none'>No story is growing.</li>"]))
-    odd = [f"<li>{_text(line.title)}{_meta(line, page.days_only)}</li>" for line in page.odd[:5]]
+    odd = [f"<li>{_line(line, page.days_only)}</li>" for line in page.odd[:5]]
     columns.append(("Like no other headline", "", odd or ["<li class='none'>Every headline is in a story.</li>"]))
     lists = (f"<div><h2>{name}</h2>{note}<ol>{''.join(items)}</ol></div>" for name, note, items in columns)
     return f'<section class="glance">{"".join(lists)}</section>'
 
 
 def _brief(story: ReportStory, below: Container[int]) -> str:
-    """A line of the page's top. `below`: the numbers of the stories that the page has further down."""
-    name = _text(story.name)
-    if story.number in below:
-        name = f'<a href="#story-{story.number}">{name}</a>'
-    return f'<li>{name}<span class="meta">{_sizes(story)}</span></li>'
+    """A line of the page's top. `below`: the numbers of the stories that the page has further down; the others are on
+    the map."""
+    where = f"#story-{story.number}" if story.number in below else _on_map(story)
+    return f'<li><a href="{where}">{_text(story.name)}</a><span class="meta">{_sizes(story)}</span></li>'
+
+
+def _on_map(story: ReportStory) -> str:
+    return f"map.html#story={story.number if story.id is None else story.id}"
+
+
+def _line(line: Line, days_only: bool) -> str:
+    """A headline, which leads to its article where its address is known, with its source and time."""
+    title, address = _text(line.title), web_address(line.address)
+    if address:
+        title = f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">{title}</a>'
+    return title + _meta(line, days_only)
 
 
 def _sizes(story: ReportStory) -> str:
@@ -155,12 +170,15 @@ def _stories(page: ReportPage) -> str:
         span = _span(story.first_seen, story.last_seen, page.days_only)
         span = span and f" · {span}"
         growing = ' <span class="growing">growing</span>' if story.growing else ""
-        theme = f'<span class="theme">{_text(story.theme)}</span>' if story.theme else ""
+        theme = f'<p class="meta">In the theme {_theme_link(story.theme)}</p>' if story.theme else ""
         keywords = f'<p class="keywords">{_text(", ".join(story.keywords))}</p>' if story.keywords else ""
-        quotes = "".join(f"<li>{_text(line.title)}{_meta(line, page.days_only)}</li>" for line in story.exemplars)
+        quotes = "".join(f"<li>{_line(line, page.days_only)}</li>" for line in story.exemplars)
+        label = html.escape(f"{plain(story.name, NAME_CHARS)}, on the map")
         items.append(
             f'<li id="story-{story.number}"><div class="head"><h3>{_text(story.name)}</h3>{spark}</div>'
-            f'<p class="meta">{_sizes(story)}{span}{growing} {theme}</p>{keywords}<ul>{quotes}</ul></li>'
+            f'<p class="meta">{_sizes(story)}{span}{growing} · <a href="{_on_map(story)}" '
+            f'aria-label="{label}">on the map</a></p>'
+            f"{theme}{keywords}<ul>{quotes}</ul></li>"
         )
     more = page.story_count - len(page.stories)
     rest = f"<p>{more:,} smaller stories are in topics.csv and on the map.</p>" if more > 0 else ""
@@ -169,12 +187,17 @@ def _stories(page: ReportPage) -> str:
 
 def _themes(themes: Sequence[ReportTheme]) -> str:
     rows = [
-        f"<tr><td>{_text(theme.name)}</td><td>{theme.stories:,}</td><td>{theme.headlines:,}</td>"
+        f"<tr><td>{_theme_link(theme.name)}</td><td>{theme.stories:,}</td><td>{theme.headlines:,}</td>"
         f"<td>{_text(', '.join(theme.keywords))}</td></tr>"
         for theme in themes
     ]
     head = "<thead><tr><th>Theme</th><th>Stories</th><th>Headlines</th><th>Keywords</th></tr></thead>"
     return f"<div class='wide'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _theme_link(name: str) -> str:
+    """The theme's name, which leads to its stories on the map."""
+    return f'<a href="map.html#theme={quote(plain(name, NAME_CHARS), safe="")}">{_text(name, NAME_CHARS)}</a>'
 
 
 def _trust(page: ReportPage) -> str:

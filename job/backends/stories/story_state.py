@@ -156,7 +156,7 @@ def next_day(before: StoryState | None, today: Today) -> tuple[StoryState, Story
     old = before or StoryState()
     alive = [story for story in old.stories if story.state == ALIVE]
     matched = match_stories(_last_story(alive, today.ids), today.labels, (len(alive), today.count))
-    members = _members(today)
+    members = earliest(today.ids, today.times, today.labels, today.count)
     state = StoryState(old.run + 1, today.data, [Story(**vars(story)) for story in old.stories])
     alive = [story for story in state.stories if story.state == ALIVE]
     changes: list[Change] = []
@@ -230,12 +230,12 @@ def _last_story(alive: list[Story], ids: Ids) -> Ints:
     return result
 
 
-def _members(today: Today) -> list[npt.NDArray[np.int64]]:
-    """Row numbers of each story, the earliest headline first: by time, unknown ones last, then by id."""
-    order = np.lexsort((today.ids, np.where(np.isfinite(today.times), today.times, np.inf)))
-    order = order[np.argsort(today.labels[order], kind="stable")]
-    starts = np.searchsorted(today.labels[order], np.arange(today.count + 1))
-    return [order[starts[c] : starts[c + 1]] for c in range(today.count)]
+def earliest(ids: Ids, times: npt.NDArray[np.float64], labels: Ints, count: int) -> list[npt.NDArray[np.int64]]:
+    """Row numbers of each of `count` stories, the earliest headline first: by time, unknown ones last, then by id."""
+    order = np.lexsort((ids, np.where(np.isfinite(times), times, np.inf)))
+    order = order[np.argsort(labels[order], kind="stable")]
+    starts = np.searchsorted(labels[order], np.arange(count + 1))
+    return [order[starts[c] : starts[c + 1]] for c in range(count)]
 
 
 def _born(today: Today, rows: npt.NDArray[np.int64], parent: int | None, used: set[int], run: int) -> Story:

@@ -22,5 +22,11 @@ def first_usual(usual: Sequence[str], names: Iterable[str]) -> str | None:
     return None
 
 
+def usual_columns(usual: Sequence[str], names: Iterable[str]) -> list[str]:
+    """All columns of the usual names, in the order of these."""
+    places = {_letters(name): place for place, name in reversed(list(enumerate(usual)))}
+    return sorted((name for name in names if _letters(name) in places), key=lambda name: places[_letters(name)])
+
+
 def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold())) or name

@@ -262,7 +262,7 @@ def test_the_text_of_a_marked_headline_goes_with_the_headline(opened: Open) -> N
         assert len(texts(page, "#tooltip")) == 1
 
     mark()
-    click(page, ".back")
+    click(page, "#panel .back")
     assert texts(page, "#tooltip") == []
     # where the search leaves it out, and where its story is left for another one
     page.press("/", 191, "/")
@@ -272,3 +272,22 @@ def test_the_text_of_a_marked_headline_goes_with_the_headline(opened: Open) -> N
     )
     page.settle(0.3)
     assert texts(page, "#tooltip") == []
+
+
+def test_a_chosen_story_is_seen_in_the_time_line_and_its_name_before_those_of_others(opened: Open) -> None:
+    shown = points(titles=[f"Headline {row} about subject {row % 12}" for row in range(240)])
+    assert shown.times is not None
+    page = opened(shown)
+    bars = "[...document.querySelectorAll('.track rect.left')]"
+    heights = f"{bars}.filter(n => getComputedStyle(n).display !== 'none').map(n => Number(n.getAttribute('height')))"
+    assert page.evaluate(heights) == []
+    click(page, "[data-story='4']")
+    times = shown.times[shown.labels == 4]
+    assert np.count_nonzero(page.evaluate(heights)) == len(np.unique((times - shown.times.min()) // (3 * 86_400 / 48)))
+    assert max(page.evaluate(heights)) == 44
+    # another story's name is weaker than that of the chosen one
+    weak = "[...document.querySelectorAll('.name:not(.off)')].map(n => [n.className, getComputedStyle(n).opacity])"
+    assert {(opacity, "chosen" in kind) for kind, opacity in page.evaluate(weak)} <= {("1", True), ("0.4", False)}
+    page.press("Escape", 27)
+    page.settle(0.3)
+    assert page.evaluate(heights) == []

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from job.backends.pages.plain import plain
+from job.backends.pages.plain import plain, web_address
 from pages.map_points import HOSTILE
 
 
@@ -53,3 +53,33 @@ def test_a_plain_text_has_no_character_that_acts_on_others(text: str) -> None:
         for c in result
     )
     assert len(result) <= 400
+
+
+def test_an_address_of_a_web_page_stays_as_it_is() -> None:
+    for text in (
+        "https://example.com",
+        "HTTP://EXAMPLE.com:8080/a?b=1&c=%20#d",
+        "https://[2001:db8::1]/a",
+        "https://example.com/@name/post",
+        "https://例え.jp/ニュース/\"'<>",
+    ):
+        assert web_address(f" {text}\n") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "https://", "http:///a", "//example.com/a", "example.com/a", "ftp://example.com/a", "file:///etc"),
+        *("javascript:alert(1)", " JavaScript://example.com/%0aalert(1)", "java\nscript:alert(1)", "data:text/html,a"),
+        *("https:\\\\example.com", "https://example.com\\@other.com", "https://bank.example@other.com/a"),
+        *(
+            "https://example.com/a b",
+            "https://example.com/\x00",
+            "https://example.com/\u202efdp",
+            "https://a\u200b.com",
+        ),
+        "https://example.com/" + "a" * 2_000,
+    ],
+)
+def test_what_is_no_address_of_a_web_page_is_not_linked_to(text: str | None) -> None:
+    assert web_address(text) == ""

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,48 @@ def test_a_growing_story_is_named_at_the_top_though_it_is_too_small_for_the_list
     assert "A small fast story" in text and "story-900" not in text
     assert text.count('href="#story-2"') == 2
     assert "Still reported at the end" in text
+
+
+def test_a_headline_leads_to_its_article_and_a_story_and_a_theme_to_their_places_on_the_map(tmp_path: Path) -> None:
+    given = page()
+    quotes = [
+        Line("Good", address="https://example.com/?a=1&b='2'"),
+        Line("Bad", address="javascript:alert(1)"),
+        Line("Sly", address='https://example.com/"onclick="alert(1)'),
+    ]
+    stories = [replace(given.stories[0], exemplars=quotes, id=2**62 + 1, theme='a · "b" & c'), given.stories[1]]
+    small = replace(given.stories[2], number=900, id=77, growing=True)
+    shown = replace(given, stories=stories, odd=quotes[:1], growing=[small], themes=[ReportTheme("d + e", [], 1, 1)])
+    write_report(shown, tmp_path / "report.html")
+    links = Links((tmp_path / "report.html").read_text(encoding="utf-8")).found
+    outside = {"target": "_blank", "rel": "noopener noreferrer"}
+    assert [link for link in links if "target" in link] == [
+        {"href": "https://example.com/?a=1&b='2'", **outside},
+        {"href": "https://example.com/?a=1&b='2'", **outside},
+        {"href": 'https://example.com/"onclick="alert(1)', **outside},
+    ]
+    on_map = [link["href"] for link in links if (link["href"] or "").startswith("map.html#")]
+    assert on_map == [
+        "map.html#story=77",
+        "map.html#theme=d%20%2B%20e",
+        f"map.html#story={2**62 + 1}",
+        "map.html#theme=a%20%C2%B7%20%22b%22%20%26%20c",
+        "map.html#story=1",
+        "map.html#theme=%3C%2Fscript%3E%3Cscript%3Edocument.title%3D%27run%27%3C%2Fscript%3E",
+    ]
+
+
+class Links(HTMLParser):
+    """The attributes of a page's links."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[dict[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found.append(dict(attrs))
 
 
 def test_without_times_themes_and_stories_it_still_reads(tmp_path: Path) -> None:

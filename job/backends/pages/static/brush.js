@@ -1,24 +1,35 @@
-// Headlines over time, and a range of it that a drag or the arrow keys choose.
+// Headlines over time, those that are left of a search, a theme or a story before all of them, and a range of it that a
+// drag or the arrow keys choose. Returns a function that chooses the range
+// from one second to another; all times where it is none.
 
 const HEIGHT = 46;
 
 function makeBrush({ data, state }) {
   const { bins } = data.about;
-  if (!bins || bins.count < 2 || !data.seconds) return;
+  if (!bins || bins.count < 2 || !data.seconds) return () => {};
   const box = byId("brush");
   box.hidden = false;
   const { start, width, count } = bins;
-  const counts = new Float64Array(count);
-  for (const time of data.seconds) {
-    const bin = Math.floor((time - start) / width);
-    if (bin >= 0 && bin < count) counts[bin]++;
-  }
-  const largest = Math.max(1, ...counts);
   const chart = svg("svg", { viewBox: `0 0 ${count} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const bars = Array.from(counts, (value, i) => {
-    const height = value ? Math.max(1, (value / largest) * (HEIGHT - 2)) : 0;
-    return chart.appendChild(svg("rect", { x: i + 0.06, y: HEIGHT - height, width: 0.88, height }));
-  });
+  const [bars, leftBars] = [makeBars(chart, count, "all"), makeBars(chart, count, "left")];
+  const countsOf = (first, end, isLeft) => {
+    const counts = new Float64Array(count);
+    for (let row = first; row < end; row++) {
+      const bin = Math.floor((data.seconds[row] - start) / width);
+      if (bin >= 0 && bin < count && isLeft(row)) counts[bin]++;
+    }
+    return counts;
+  };
+  setHeights(bars, countsOf(0, data.n, () => true));
+  state.onChange(
+    oncePerFrame(() => {
+      const story = data.stories[state.story];
+      const some = Boolean(story || state.hits || state.theme >= 0);
+      chart.classList.toggle("some", some);
+      const rows = story ? rangeOf(story) : [0, data.n];
+      if (some) setHeights(leftBars, countsOf(...rows, state.visible));
+    }),
+  );
   const window_ = el("div", { class: "window", hidden: "" });
   const text = el("p", { class: "meta", role: "status" });
   const clear = el("button", { type: "button", hidden: "", click: () => choose(null) }, "All times");
@@ -32,13 +43,16 @@ function makeBrush({ data, state }) {
   const endText = (bin, i) => timeText(data, start + bin * width - (data.daysOnly ? i : 0));
 
   let chosen = null;
-  const apply = oncePerFrame(() => {
-    const whole = !chosen;
-    // a bin ends one instant before the next one begins
-    state.change({ range: whole ? null : [start + chosen[0] * width, start + chosen[1] * width - 1e-6] });
-  });
+  // a bin ends one instant before the next one begins
+  const apply = () => state.change({ range: chosen && [start + chosen[0] * width, start + chosen[1] * width - 1e-6] });
+  const applySoon = oncePerFrame(apply);
 
   function choose(range) {
+    show(range);
+    applySoon();
+  }
+
+  function show(range) {
     chosen = range && range[1] - range[0] < count ? range : null;
     const [first, last] = chosen || [0, count];
     const percent = (bin) => `${(100 * bin) / count}%`;
@@ -51,7 +65,6 @@ function makeBrush({ data, state }) {
       ends[i].setAttribute("aria-valuetext", endText(bin, i));
     });
     text.textContent = `${endText(first, 0).replace(" UTC", "")} – ${endText(last, 1)}`;
-    apply();
   }
 
   const at = (event) => {
@@ -70,7 +83,25 @@ function makeBrush({ data, state }) {
       choose(range);
     }),
   );
-  choose(null);
+  show(null);
+  return (from, to) => {
+    const [first, last] = [from, to].map((seconds) => Math.min(count, Math.max(0, Math.round((seconds - start) / width))));
+    show(first < last ? [first, last] : null);
+    if (chosen || state.range) apply();
+  };
+}
+
+const makeBars = (chart, count, kind) =>
+  Array.from({ length: count }, (_, i) => chart.appendChild(svg("rect", { class: kind, x: i + 0.06, width: 0.88 })));
+
+// The highest bar fills the height, so that few headlines are seen as well as many.
+function setHeights(bars, counts) {
+  const largest = Math.max(1, ...counts);
+  bars.forEach((bar, i) => {
+    const height = counts[i] ? Math.max(1, (counts[i] / largest) * (HEIGHT - 2)) : 0;
+    bar.setAttribute("y", HEIGHT - height);
+    bar.setAttribute("height", height);
+  });
 }
 
 // A drag makes a range, moves one that it starts in, or moves an end that it starts on; a click beside the ends clears it.

@@ -49,7 +49,7 @@ async function loadData() {
     labels.fill(number, story.start, story.start + story.size);
   });
   const seconds = columns.time && columns.time.map((v) => (v ? about.times.start + (v - 1) * about.times.unit : NaN));
-  const data = { about, n, stories, themes, sources, labels, seconds, titles: null, descriptions: null };
+  const data = { about, n, stories, themes, sources, labels, seconds, titles: null, descriptions: null, addresses: null };
   for (const name of ["x", "y", "z"]) data[name] = axis(columns[name]);
   data.daysOnly = Boolean(seconds) && seconds.every((time) => Number.isNaN(time) || time % 86400 === 0);
   data.noiseStart = n - about.noise;
@@ -65,12 +65,9 @@ async function loadData() {
 }
 
 async function loadTexts(data) {
-  const [titles, descriptions] = await Promise.all([
-    unpackedText("titles"),
-    byId("descriptions") ? unpackedText("descriptions") : null,
-  ]);
-  data.titles = data.n ? titles.split("\n") : [];
-  data.descriptions = descriptions === null ? null : descriptions.split("\n");
+  const lines = async (id) => (byId(id) ? (await unpackedText(id)).split("\n") : null);
+  const [titles, descriptions, addresses] = await Promise.all(["titles", "descriptions", "addresses"].map(lines));
+  Object.assign(data, { titles: data.n ? titles : [], descriptions, addresses });
 }
 
 // The title of a row; null where it has no text in this page, or not yet.
@@ -83,6 +80,7 @@ function titleOf(data, row) {
 const descriptionOf = (data, row) => (data.descriptions ? data.descriptions[row] : "");
 const sourceOf = (data, row) => (data.source && data.source[row] > 0 ? data.sources[data.source[row] - 1] : "");
 const timeOf = (data, row) => (data.seconds ? data.seconds[row] : NaN);
+const themeOf = (data, number) => data.themes.find((theme) => theme.level === "theme" && theme.number === number);
 // A story's name on the map, in the list and with a headline; its panel has the whole name too.
 const shortName = (story) => story.label || story.name;
 const nameOf = (data, row) => (data.labels[row] < 0 ? "" : shortName(data.stories[data.labels[row]]));

@@ -9,10 +9,15 @@ function makeHighlight(canvas, plot, data, view, state) {
   const colors = [...COLORS, NOISE_COLOR];
   const hueOf = (row) => (data.labels[row] < 0 ? COLORS.length : data.stories[data.labels[row]].hue);
 
-  // Calls `visit` with each row that is left, in sight, and its place.
+  // Calls `visit` with each row that is left, in sight, and its place. Where few are left, those in no story come first,
+  // under the others.
   function eachPoint(visit) {
-    const { story } = state;
-    const [start, end] = story < 0 ? [0, data.n] : rangeOf(data.stories[story]);
+    if (state.story >= 0) eachOf(rangeOf(data.stories[state.story]), visit);
+    else if (!state.shown) eachOf([0, data.n], visit);
+    else [[data.noiseStart, data.n], [0, data.noiseStart]].forEach((rows) => eachOf(rows, visit));
+  }
+
+  function eachOf([start, end], visit) {
     const place = [0, 0];
     for (let row = start; row < end; row++) {
       if (!state.visible(row)) continue;

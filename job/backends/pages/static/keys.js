@@ -1,6 +1,6 @@
 // The keyboard: what the mouse does on the map, and a way to the search from everywhere.
 
-function watchKeys({ map, view, state, tip, close, home }) {
+function watchKeys({ map, view, state, tip, close, closeTheme, home }) {
   const query = byId("query");
   map.addEventListener("keydown", (event) => {
     if (event.target !== map || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -26,7 +26,8 @@ function watchKeys({ map, view, state, tip, close, home }) {
       query.select();
     } else if (event.key === "Escape") {
       if (tip.isShown()) tip.hide();
-      else if (state.story >= 0) close();
+      else if (state.story >= 0 || state.row >= 0) close();
+      else if (state.theme >= 0) closeTheme();
       else if (query.value) {
         query.value = "";
         query.dispatchEvent(new Event("input"));

@@ -42,7 +42,7 @@ function makeLabels(box, data, view, state, obstacles) {
     const level = zoom < FAR ? "theme" : zoom < MIDDLE ? "topic" : "";
     const result = [];
     for (const name of names) {
-      if (name.level !== "story" && name.level !== level) continue;
+      if (name.level !== "story" && (name.level !== level || (level === "theme" && state.theme >= 0))) continue;
       const size = name.stories.reduce((sum, story) => sum + state.sizeOf(story), 0);
       if (!size || !view.place(...name.at, place)) continue;
       if (place[0] < 0 || place[1] < 0 || place[0] > view.width || place[1] > view.height) continue;
@@ -75,6 +75,8 @@ function makeLabels(box, data, view, state, obstacles) {
     for (const name of shown) if (!now.has(name)) name.node.classList.add("off");
     for (const name of now) name.node.classList.remove("off");
     shown = now;
+    // one of a chosen story stands out
+    box.classList.toggle("one", wanted.some(({ name, chosen }) => chosen && now.has(name)));
     draw.at = (px, py) => [...shown].find(({ box: b }) => px >= b.left && px <= b.right && py >= b.top && py <= b.bottom);
   };
 }

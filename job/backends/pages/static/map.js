@@ -4,7 +4,7 @@ async function start() {
   const data = await loadData();
   const { about } = data;
   byId("title").textContent = about.title;
-  byId("facts").textContent = factsOfMap(data);
+  byId("facts").append(...factList(factsOfMap(data)));
   const webgl = hasWebGL();
   const note = [sampleNote(about), webgl ? "" : withoutWebGL(data)].filter(Boolean).join(" ");
   byId("sample").hidden = !note;
@@ -14,7 +14,7 @@ async function start() {
   const state = makeState(data);
   const parts = { data, state, map, plot };
   let moved = () => {};
-  makeBrush(parts);
+  parts.chooseTimes = makeBrush(parts);
   const view = (parts.view = viewOf(plot, data, webgl));
   Object.assign(parts, makeNearest(data, view, state));
   parts.highlight = makeHighlight(byId("highlight"), plot, data, view, state);
@@ -45,11 +45,13 @@ async function start() {
   const ready = painted().then(() => performance.mark("map-live")).then(() => loadTexts(data));
   makeList(parts, ready);
   parts.focusPanel = makePanel(parts, ready);
-  watchSearch(parts, ready);
+  parts.ask = watchSearch(parts, ready);
   watchTools(parts);
   watchKeys(parts);
+  const read = keepAddress(parts);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", moved);
   await ready;
+  await read;
   document.documentElement.dataset.ready = "true";
 }
 
@@ -64,14 +66,22 @@ function actions(parts) {
   };
   return {
     drawer,
-    // `fly`: from the list, also go there; what was clicked on the map is in sight already
-    open: (story, fly) => {
-      state.change({ story });
+    // `fly`: from the list, also go there; what was clicked on the map is in sight already. `row`: the headline that was
+    // clicked
+    open: (story, fly, row = NOISE) => {
+      state.change({ story, row });
       drawer(true);
       if (fly) parts.focusPanel();
       if (fly && data.stories[story].size) view.flyTo(rowsOfStory(data.stories[story]));
     },
-    close: () => state.change({ story: NOISE }),
+    close: () => state.change({ story: NOISE, row: NOISE }),
+    openTheme: (theme, focus) => {
+      state.change({ theme, story: NOISE, row: NOISE });
+      drawer(true);
+      if (focus) parts.focusTheme();
+      view.flyTo(rowsOfTheme(data, themeOf(data, theme)));
+    },
+    closeTheme: () => state.change({ theme: NOISE }),
     home: () => view.home(),
     find: async (row) => {
       await view.flyTo([row]);
@@ -107,14 +117,19 @@ function factsOfMap({ about, stories }) {
   const facts = [counted(about.points, "headline"), counted(stories.length, "story")];
   if (about.points) facts.push(`${Math.round((100 * about.noise) / about.points)}% in no story`);
   if (about.period) facts.push(period(...about.period));
-  return facts.filter(Boolean).join(" · ");
+  return facts.filter(Boolean);
 }
 
 function sampleNote(about) {
   if (about.texts < about.points) {
     return `All headlines are points. To keep the file small, ${number(about.texts)} of them have their text here: a sample of every story.`;
   }
-  return about.descriptions ? "" : "To keep the file small, it has the titles without their descriptions.";
+  const [links, all] = about.addresses;
+  const left = [
+    about.descriptions ? "" : "the titles without their descriptions",
+    links < all ? `the addresses of ${number(links)} of ${number(all)} articles` : "",
+  ].filter(Boolean);
+  return left.length ? `To keep the file small, it has ${left.join(", and ")}.` : "";
 }
 
 const withoutWebGL = (data) =>

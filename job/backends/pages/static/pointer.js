@@ -8,7 +8,7 @@ function watchPointer(parts) {
   const tip = makeTooltip(parts);
   let at = null;
   let pressed = null;
-  let last = { time: -1e9, at: [0, 0], story: NOISE };
+  let last = { time: -1e9, at: [0, 0], story: NOISE, row: NOISE };
 
   const point = (event) => {
     const box = map.getBoundingClientRect();
@@ -44,13 +44,13 @@ function watchPointer(parts) {
     if (!start || apart(start, end) > CLICK_PIXELS) return;
     const radius = event.pointerType === "touch" ? 22 : 12;
     const twice = event.timeStamp - last.time < DOUBLE_CLICK_MS && apart(last.at, end) < radius;
-    const story = parts.state.story;
+    const { story, row } = parts.state;
     if (twice) {
-      // a double click zooms: the story that its first click opened or closed is as before
-      if (story !== last.story) parts.state.change({ story: last.story });
+      // a double click zooms: what its first click opened or closed is as before
+      if (story !== last.story || row !== last.row) parts.state.change({ story: last.story, row: last.row });
       view.zoomBy(2, ...end);
     } else click(parts, tip, end, radius);
-    last = { time: twice ? -1e9 : event.timeStamp, at: end, story };
+    last = { time: twice ? -1e9 : event.timeStamp, at: end, story, row };
   }, true);
   // Plotly's wheel knows no end
   map.addEventListener("wheel", (event) => {
@@ -81,14 +81,15 @@ function found(parts, x, y, radius) {
 function click(parts, tip, [x, y], radius) {
   const { row, name } = found(parts, x, y, radius);
   if (name && name.story) return parts.open(name.story.number, false);
+  if (name && name.level === "theme") return parts.openTheme(name.theme.number, false);
   if (name) return parts.view.flyTo(rowsOfTheme(parts.data, name.theme));
   if (row < 0) {
     tip.hide();
-    if (parts.state.story >= 0) parts.close();
+    if (parts.state.story >= 0 || parts.state.row >= 0) parts.close();
     return null;
   }
   tip.show(row);
-  return parts.data.labels[row] >= 0 ? parts.open(parts.data.labels[row], false) : null;
+  return parts.open(parts.data.labels[row], false, row);
 }
 
 function rowsOfTheme(data, theme) {

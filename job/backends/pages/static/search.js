@@ -81,12 +81,14 @@ function lineAt(starts, at, from) {
   return starts[high] <= at ? high : low;
 }
 
+// Returns a function that asks for words, as from the page's address.
 function watchSearch({ data, state, view, inBox, drawer }, ready) {
   const field = byId("query");
   let haystack = null;
-  const run = () => {
+  const run = async () => {
+    await ready;
     haystack = haystack || makeHaystack(data);
-    state.change({ hits: search(data, haystack, field.value), story: NOISE });
+    state.change({ hits: search(data, haystack, field.value), query: field.value.trim(), story: NOISE, row: NOISE });
     goToHits(data, state, view, inBox);
   };
   // on a phone the list is a sheet
@@ -95,15 +97,16 @@ function watchSearch({ data, state, view, inBox, drawer }, ready) {
     drawer(true);
     if (byId("sheet").checkVisibility()) field.blur();
   });
-  field.addEventListener("input", async () => {
-    await ready;
-    run();
-  });
+  field.addEventListener("input", run);
   ready.then(() => setTimeout(() => (haystack = haystack || makeHaystack(data)), 200));
   const found = byId("found");
   state.onChange(() => {
-    found.textContent = state.shown ? foundText(data, state) : "";
+    found.textContent = state.hits || state.range ? foundText(data, state) : "";
   });
+  return (words) => {
+    field.value = words;
+    return run();
+  };
 }
 
 // Where what a search found is out of sight, the map goes there.
@@ -120,8 +123,8 @@ function goToHits(data, state, view, inBox) {
 
 function foundText(data, state) {
   const stories = state.perStory.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
-  const where = stories ? ` in ${counted(stories, "story")}` : "";
+  const where = (stories ? ` in ${counted(stories, "story")}` : "") + (state.theme >= 0 ? " of this theme" : "");
   const sample = state.hits && data.textOf ? `, among the ${number(data.about.texts)} with text` : "";
   const hidden = state.hidden ? `; ${number(state.hidden)} in no story ${state.hidden === 1 ? "is" : "are"} switched off` : "";
-  return (state.count ? `${counted(state.count, "headline")}${where}` : "Nothing found") + sample + hidden;
+  return (state.count ? `${counted(state.count, "headline")}${where}` : `Nothing found${state.theme >= 0 ? " in this theme" : ""}`) + sample + hidden;
 }

@@ -24,7 +24,9 @@ function svg(tag, attributes, ...children) {
 // Text of others, isolated, so that its direction does not turn what stands next to it.
 const foreign = (text, tag = "bdi", attributes = {}) => el(tag, { dir: "auto", ...attributes }, text);
 
-const number = (value) => value.toLocaleString("en-US");
+// made once: toLocaleString makes one for each number
+const numbers = new Intl.NumberFormat("en-US");
+const number = (value) => numbers.format(value);
 const counted = (value, one) => `${number(value)} ${value === 1 ? one : one.endsWith("y") ? one.slice(0, -1) + "ies" : one + "s"}`;
 
 const formats = {};
@@ -53,8 +55,13 @@ function period(first, last, kind = "day") {
   return format(kind).formatRange(first * 1000, last * 1000).replace(/\s*–\s*/u, "–");
 }
 
-// The days of a story; without a year where the whole map lies in one.
+// The days of a story; without a year where the whole map lies in one. The list asks for them with each letter of a search.
 function daysOf(data, story) {
+  if (story.days === undefined) story.days = daysText(data, story);
+  return story.days;
+}
+
+function daysText(data, story) {
   const { bins } = data.about;
   const year = (seconds) => new Date(seconds * 1000).getUTCFullYear();
   const inYear = bins && isTime(bins.start) && year(bins.start) === year(bins.start + bins.width * bins.count - 1);

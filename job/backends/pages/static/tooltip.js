@@ -32,7 +32,7 @@ function makeTooltip({ map, data, view, state }) {
   // the box of a headline that is left out, or whose story was closed, goes
   state.onChange((changes) => {
     if (current < 0) return;
-    const left = "story" in changes && (state.story < 0 || data.labels[current] !== state.story);
+    const left = "story" in changes && state.row !== current && (state.story < 0 || data.labels[current] !== state.story);
     if (left || !state.visible(current)) hide();
   });
   return { show, hide, isShown: () => current >= 0, moved: () => current >= 0 && show(current) };

@@ -1,0 +1,65 @@
+// The page's address says what is chosen, "#story=ID&theme=NAME&search=WORDS&from=TIME&to=TIME": it can be sent, and back
+// and forward work.
+
+const WRITE_MS = 150;
+
+// Reads the address now and whenever it changes, and writes it when the reader chooses something else.
+function keepAddress(parts) {
+  const { data, state } = parts;
+  const byStoryId = new Map(data.stories.map((story) => [story.id, story.number]));
+  let [reading, written, timer] = [0, "", 0];
+  // what makes a step of its own for "back": a word that is typed on does not
+  const kind = () => [state.story, state.theme, state.query !== "", state.range !== null].join();
+
+  async function read() {
+    const turn = ++reading;
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    const story = byStoryId.get(wanted.get("story")) ?? NOISE;
+    const named = data.themes.find((theme) => theme.level === "theme" && theme.name === wanted.get("theme"));
+    const theme = named && (story < 0 || data.stories[story].theme === named.number) ? named.number : NOISE;
+    const query = (wanted.get("search") || "").trim();
+    const lost = wanted.has("story") && story < 0 ? "story" : wanted.has("theme") && !named ? "theme" : "";
+    byId("lost").hidden = !lost;
+    byId("lost").textContent = lost && `The ${lost} of this link is not on this map.`;
+    parts.chooseTimes(secondsOf(wanted.get("from")), secondsOf(wanted.get("to")));
+    if (query !== state.query) await parts.ask(query);
+    if (turn !== reading) return;
+    const moves = story >= 0 ? story !== state.story : theme >= 0 && theme !== state.theme;
+    state.change({ story, theme, row: NOISE });
+    if (story >= 0 || theme >= 0) parts.drawer(true);
+    const rows = story >= 0 ? rowsOfStory(data.stories[story]) : theme >= 0 ? rowsOfTheme(data, themeOf(data, theme)) : [];
+    if (moves && rows.length) parts.view.flyTo(rows);
+    clearTimeout(timer);
+    written = kind();
+    reading = 0;
+  }
+
+  function write() {
+    const now = new URLSearchParams();
+    if (state.story >= 0) now.set("story", data.stories[state.story].id);
+    if (state.theme >= 0) now.set("theme", themeOf(data, state.theme).name);
+    if (state.query) now.set("search", state.query);
+    if (state.range) {
+      now.set("from", textOf(state.range[0]));
+      now.set("to", textOf(state.range[1]));
+    }
+    const step = written === kind() ? "replaceState" : "pushState";
+    written = kind();
+    byId("lost").hidden = true;
+    // a page within another one may be denied it
+    try {
+      history[step](null, "", now.size ? `#${now}` : location.pathname + location.search);
+    } catch {}
+  }
+
+  state.onChange(() => {
+    clearTimeout(timer);
+    // browsers refuse hundreds of steps in a few seconds, as a drag makes them
+    if (!reading) timer = setTimeout(write, WRITE_MS);
+  });
+  addEventListener("hashchange", read);
+  return read();
+}
+
+const textOf = (seconds) => (isTime(seconds) ? new Date(Math.round(seconds * 1000)).toISOString().replace(".000Z", "Z") : "");
+const secondsOf = (text) => (text ? Date.parse(text) / 1000 : NaN);
