@@ -19,7 +19,7 @@ from job.runtime.shards import Shards
 
 # a kill costs one shard: seconds on a GPU, where few rows per length would also make small batches; minutes on a CPU
 SHARD_ROWS = {"cuda": 100_000, "cpu": 10_000}
-# of titles, to find their script
+# of titles, to find their languages
 _SAMPLE = 10_000
 
 
@@ -125,7 +125,7 @@ class EmbedStage(Stage):
             made,
             digest(dim, dtype, vectors.checksums(), sparse.checksums() if sparse else []),
             fallbacks,
-            [*warnings, *script_warnings(job)],
+            [*warnings, *language_warnings(job)],
             stats={
                 "model": job.model.name,
                 "model_digest": job.model.identity,
@@ -210,19 +210,19 @@ def _rows(job: Job) -> int:
     return int(pq.read_metadata(job.run.file("headlines.parquet")).num_rows)
 
 
-def script_warnings(job: Job) -> list[str]:
-    """What to say of headlines in scripts that the model was not made for."""
-    from job.backends.text.scripts import share_not_latin
+def language_warnings(job: Job) -> list[str]:
+    """What to say of headlines in languages that the model was not made for."""
+    from job.backends.text.languages import share_not_english
 
     if job.config.embed.model != "minilm":
         return []
     titles = pq.read_table(job.run.file("headlines.parquet"), columns=["title"])["title"]
-    share = share_not_latin(titles[:: max(1, len(titles) // _SAMPLE)].to_pylist())
+    share = share_not_english(titles[:: max(1, len(titles) // _SAMPLE)].to_pylist())
     if share < 0.05:
         return []
     return [
-        f"embed.model = 'minilm' knows English, and {100 * share:.0f}% of the titles are not in Latin letters: their "
-        "stories will be poor; embed.model=BAAI/bge-m3 knows their languages"
+        f"embed.model = 'minilm' knows English, and about {100 * share:.0f}% of the titles are in other languages: it "
+        "takes different stories in one of them for one; embed.model=BAAI/bge-m3 knows them"
     ]
 
 

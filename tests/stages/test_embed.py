@@ -27,7 +27,7 @@ from job.runtime.files import read_sealed, write_sealed
 from job.runtime.progress import Progress
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
-from job.stages.embed import EmbedStage, script_warnings
+from job.stages.embed import EmbedStage, language_warnings
 from job.stages.embed_fingerprint import read_fingerprint
 from job.stages.embed_loop import Target, embed_shards, read_texts
 
@@ -443,18 +443,19 @@ def test_finished_work_that_other_settings_replace_never_looks_half_done(tmp_pat
     ("model", "titles", "warned"),
     [
         ("minilm", ["Storm nears coast", "台风接近沿海"], True),
+        ("minilm", ["Storm nears coast", "La tormenta se acerca a la costa del norte"], True),
         ("minilm", ["Storm nears coast"] * 30 + ["台风接近沿海"], False),
         ("some/other", ["台风接近沿海"], False),
     ],
 )
-def test_titles_in_scripts_that_minilm_does_not_know_are_a_warning(
+def test_titles_in_languages_that_minilm_does_not_know_are_a_warning(
     tmp_path: Path, model: str, titles: list[str], warned: bool
 ) -> None:
     headlines = headlines_of(range(len(titles)), titles)
     job = job_of(tmp_path / "run", headlines, embed={"model": model})
     headlines.save(job.run.file("headlines.parquet"))
-    found = script_warnings(job)
+    found = language_warnings(job)
     assert len(found) == warned
     if warned:
-        assert "50% of the titles are not in Latin letters" in found[0]
+        assert "about 50% of the titles are in other languages" in found[0]
         assert "embed.model=BAAI/bge-m3" in found[0]
