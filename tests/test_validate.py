@@ -56,6 +56,11 @@ def test_it_asks_no_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert "hunter2" not in said
 
 
+def test_an_index_that_is_not_searched_has_no_limit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["store.index=GPU_CAGRA", "neighbors.k=1020", "neighbors.backend=exact", "store.uri=http://127.0.0.1:9"]
+    assert "index GPU_CAGRA" in accepted(capsys, tmp_path, *words)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -64,6 +69,11 @@ def test_it_asks_no_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         (["embed.sparse=true"], "embed.sparse = true: 'minilm' gives no lexical weights"),
         (["store.extra_fields=[sorce]"], "store.extra_fields: the input has no column 'sorce'"),
         (["store.index=GPU_IVF_FLAT"], "store.index = 'GPU_IVF_FLAT'"),
+        (["store.index=GPU_IVF_FLAT", "neighbors.backend=exact"], "Milvus Lite builds only FLAT, IVF_FLAT, HNSW"),
+        (
+            ["store.index=GPU_CAGRA", "neighbors.k=1020", "store.uri=http://127.0.0.1:9"],
+            "GPU_CAGRA returns at most 1,024 rows per query, this run asks for 1,029",
+        ),
         (["store.uri=README.md/a.db"], "store.uri = 'README.md/a.db': "),
         (["store.uri=https://127.0.0.1:9", "store.tls_ca=nowhere"], "store.tls_ca = 'nowhere': no such file"),
         (["input.time=when"], "input.time = 'when': no such column"),
