@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ TOPICS = pa.schema(
         ("topic", pa.int32()),
     ]
 )
+
+
+def utc(seconds: float | None) -> datetime | None:
+    """The time in whole seconds; None where it is not known, or is in no year that a calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+    except (OverflowError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
