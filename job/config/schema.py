@@ -41,7 +41,8 @@ class Config(Section):
     def _as_path(cls, value: object) -> object:
         # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
         # such user
-        return os.path.expanduser(str(value)) if isinstance(value, int | str | Path) else value  # noqa: PTH111
+        is_name = isinstance(value, int | str | Path) and not isinstance(value, bool)
+        return os.path.expanduser(str(value)) if is_name else value  # noqa: PTH111
 
     @model_validator(mode="before")
     @classmethod
