@@ -50,6 +50,13 @@ def test_it_says_what_it_checked_and_what_it_cannot(capsys: pytest.CaptureFixtur
     assert "not checked: the rows of the input" in said
 
 
+def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(job: Run, tmp_path: Path) -> None:
+    environment = clean_environment() | {"PYTHONIOENCODING": "ascii"}
+    done = job("validate", DEMO, f"run_dir={tmp_path / 'zz_é'}", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert r"zz_\xe9" in done.stdout
+
+
 def test_it_asks_no_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = accepted(capsys, tmp_path, "store.uri=http://root:hunter2@127.0.0.1:9", "store.index=IVF_FLAT")
     assert "store: Milvus at http://127.0.0.1:9" in said
