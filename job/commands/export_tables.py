@@ -50,7 +50,7 @@ def stories_table(job: Job) -> pa.Table:
     """One row a story, with the columns of topics.csv: lists as lists, texts as they are. The types are those of
     `STORIES`; where ids are kept, `story_id` and `parent` (int64) follow."""
     titles, ids = job.headlines.column("title"), job.headlines.ids
-    names = {(row.level, row.number): row.name for row in job.theme_names}
+    names: dict[tuple[str, int | None], str] = {(row.level, row.number): row.name for row in job.theme_names}
     rows = [
         {
             "cluster": topic.cluster,
