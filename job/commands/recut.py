@@ -13,12 +13,12 @@ from job.commands.finished import check_files
 from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
-from job.data import Ints
+from job.data import Clusters, Ints
 from job.pipeline import NAMES, STAGES, carry_out, in_run_folder, note_settings
 from job.runtime import ownership
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
-from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
+from job.stages.cluster import load_linkage, tree_key
 from job.stages.ids import begins_with
 from job.stages.merge import MergeStage
 from job.stages.neighbors import MADE_OF, made_of
@@ -121,9 +121,11 @@ def _seen(job: Job, config: Config, labels: Ints) -> Ints:
 
     if config.cluster.assign_within is None:
         return labels
-    graph = job.graph.first(job.graph.columns) if job.merges else graph_to_cluster(job)
+    graph = job.near if job.merges else job.near_to_cluster
     nearest, distance = nearest_cluster(labels, graph.indices, graph.distances)
-    return np.where((labels >= 0) | (distance < config.cluster.assign_within), nearest, -1).astype(np.int32)
+    persistence = np.zeros(int(labels.max(initial=-1)) + 1, np.float32)
+    clusters = Clusters(labels, np.zeros(len(labels), np.float32), persistence, nearest, distance)
+    return clusters.assigned(config.cluster.assign_within)
 
 
 def _cut_labels(job: Job) -> Callable[[Config], Ints]:
