@@ -95,7 +95,7 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 raise
             logger.warning("%s now", error)
             shares(team)
-        # of `stage NAME`, no other stage has these settings
+        # after `stage NAME` the other stages are still as the settings in config.json made them
         if job.ranks.rank == 0 and only is None:
             note_settings(job)
 
