@@ -161,14 +161,14 @@ def do(stage: Stage, job: Job) -> bool:
         logger.info("%s: up to date (since %s)", stage.name, marker.finished)
         stage.clean_up(job)
         return True
-    if job.ranks.single or not stage.is_shared(job):
-        job.run.forget(stage.name)
-    if job.ranks.rank == 0:
-        # the last stage depends on all others: without its marker, a run killed from here on does not look complete
-        job.run.forget(NAMES[-1])
-        note_settings(job)
     key, meter = stage.digest(job), Meter()
-    result = stage.run(job)
+    # the last stage depends on all others: without its marker, a run killed from here on does not look complete
+    names = [stage.name] if job.ranks.single or not stage.is_shared(job) else []
+    names += [NAMES[-1]] if job.ranks.rank == 0 else []
+    with job.run.without_markers(names, first=not job.done):
+        result = stage.run(job)
+    if job.ranks.rank == 0:
+        note_settings(job)
     if result is None:
         return False
     for warning in result.warnings:

@@ -6,7 +6,7 @@ later stages only if the result has changed.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,3 +122,19 @@ class RunDir:
     def forget(self, stage: str) -> None:
         """Remove the stage's marker, so that the stage runs again next time."""
         self._marker_file(stage).unlink(missing_ok=True)
+
+    @contextmanager
+    def without_markers(self, stages: Sequence[str], first: bool) -> Iterator[None]:
+        """Without these stages' markers during the block and after it. `first`: the block is the first work of this
+        process; if it refuses a setting or the input, and their files are as they were, the markers come back: what was
+        finished before is finished still."""
+        markers = [marker for stage in dict.fromkeys(stages) if (marker := self.marker(stage)) is not None]
+        for stage in stages:
+            self.forget(stage)
+        try:
+            yield
+        except BadInput:
+            if first and not any(self.problems(marker) for marker in markers):
+                for marker in markers:
+                    marker.save(self._marker_file(marker.stage))
+            raise

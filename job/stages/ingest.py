@@ -80,10 +80,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
     sources = open_sources(config, run_dir or run.path)
     columns = find_columns(config, sources)
     tally = Tally(times=Times(config.time_format, lambda: _all_times(sources, columns)))
-    texts = _read(sources, columns, config.deduplicate, run, tally)
-    if not tally.rows:
-        why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
-        raise BadInput(f"input.path = '{shown(', '.join(config.paths))}': no usable row{why}")
+    texts = _read(sources, columns, config, run, tally)
     headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
@@ -119,13 +116,15 @@ def _all_times(sources: list[Source], columns: list[Columns]) -> Iterator[pa.Arr
                     yield item.table[mine.time].combine_chunks()
 
 
-def _read(
-    sources: list[Source], columns: list[Columns], deduplicate: bool, run: RunDir, tally: Tally
-) -> list[pa.Table]:
-    """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`."""
+def _read(sources: list[Source], columns: list[Columns], config: Input, run: RunDir, tally: Tally) -> list[pa.Table]:
+    """Write the three row files and return the cleaned texts of all blocks; counts go to `tally`.
+
+    Raises:
+        BadInput: there is no usable row; then no file is written.
+    """
     schema = _common_schema(sources, columns)
     texts: list[pa.Table] = []
-    seen: Counter[str] | None = None if deduplicate else Counter()
+    seen: Counter[str] | None = None if config.deduplicate else Counter()
     with ExitStack() as stack:
         rows_file = stack.enter_context(atomic(run.file("rows.parquet")))
         input_file = stack.enter_context(atomic(run.file("input.parquet")))
@@ -159,6 +158,9 @@ def _read(
                 rows_out.write_table(pa.table([clean["id"], files, block.rows, clean["time"], names], schema=ROWS))
                 input_out.write_table(_widen(block.table.rename_columns(columns[number].common), schema))
                 signals.check()
+        if not tally.rows:
+            why = f"; the first reject: {tally.first_reject}" if tally.first_reject else ""
+            raise BadInput(f"input.path = '{shown(', '.join(config.paths))}': no usable row{why}")
     return texts
 
 

@@ -4,8 +4,8 @@
     python scripts/bench/gpu.py embed --rows 300000 --out DIR    # one part
     python scripts/bench/gpu.py all --quick --device cpu         # tests the benchmark itself, anywhere, in a minute
 
-Parts: peaks, embed, job, million, knn, graph, stories, cluster, umap, store, kernels (for ncu); `table` prints the
-results in `DIR/results.jsonl`.
+Parts: peaks, embed, job, texts (the input of million), million, knn, graph, stories, brute, cluster, umap, store,
+kernels (for ncu); `table` prints the results in `DIR/results.jsonl`.
 Every result is appended there as soon as it is measured. Texts are synthetic, with the lengths of real headlines
 (gpu_parts/texts.py); the model has BGE-M3's shape and random weights: it is as fast as BGE-M3, but its clusters mean
 nothing.
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from gpu_parts import embedding, graph, neighbors, stories, vectors, whole  # noqa: E402
-from gpu_parts.measure import Bench, in_words, machine  # noqa: E402
+from gpu_parts.measure import Bench, check_cuda, in_words, machine  # noqa: E402
 
 
 def peaks(bench: Bench) -> None:
@@ -36,10 +36,12 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "peaks": peaks,
     "embed": embedding.run,
     "job": whole.run,
+    "texts": whole.texts,
     "million": whole.run,
     "knn": neighbors.run,
     "graph": graph.run,
     "stories": stories.run,
+    "brute": vectors.brute,
     "cluster": vectors.cluster,
     "umap": vectors.layout,
     "store": whole.store,
@@ -50,10 +52,12 @@ ROWS = {
     "peaks": (0, 0, 0),
     "embed": (200_000, 20_000, 100),
     "job": (200_000, 20_000, 400),
+    "texts": (1_000_000, 20_000, 400),
     "million": (1_000_000, 20_000, 400),
     "knn": (1_000_000, 20_000, 2_000),
     "graph": (1_000_000, 20_000, 2_000),
     "stories": (1_000_000, 20_000, 2_000),
+    "brute": (1_000_000, 20_000, 2_000),
     "cluster": (1_000_000, 20_000, 2_000),
     "umap": (1_000_000, 20_000, 2_000),
     "store": (100_000, 5_000, 300),
@@ -100,6 +104,8 @@ def main(words: list[str] | None = None) -> None:
                 print(in_words(line))
             print(json.dumps(ratios(out)))
             return
+        if arguments.device == "cuda":
+            check_cuda()
         about = machine(arguments.device) | {"command": " ".join(["gpu.py", *(words or sys.argv[1:])])}
         for part in PARTS if arguments.part == "all" else [arguments.part]:
             bench = Bench(

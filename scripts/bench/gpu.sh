@@ -3,9 +3,10 @@
 # that is lent for 15 minutes in all, the most important first, each with an end of its own:
 #
 #   bash scripts/bench/gpu_pack.sh                    # before, on a machine with a network: packs .whl and .rapids
-#   LIMIT=320 bash scripts/bench/gpu.sh first         # with .whl: tests of encoder, neighbors and clustering, embed, job
-#   LIMIT=380 bash scripts/bench/gpu.sh second        # with .rapids, at once after it, on the same machine ($SITE has
-#                                                     # what .whl held): cuML, the job again, knn, graph, umap, a million
+#   LIMIT=400 bash scripts/bench/gpu.sh first         # with .whl: tests of encoder, neighbors and clustering, embed, a
+#                                                     # million headlines until the map's layout, which needs cuML
+#   LIMIT=330 bash scripts/bench/gpu.sh second        # with .rapids, at once after it, on the same machine ($SITE has
+#                                                     # what .whl held): knn, graph, the rest of the million, cuML
 #
 # Where everything is installed, or time is no matter:
 #
@@ -14,7 +15,7 @@
 #   bash scripts/bench/gpu.sh stories cluster         # only these
 #
 # Without names, a part that has ended well on this machine is not done again (its mark is in $SCRATCH/done; FRESH=1
-# forgets the marks). `job` goes on in its run folder after the last stage that was finished.
+# forgets the marks). `job` and `million` go on in their run folder after the last stage that was finished.
 #
 # Results are written to $OUT (runs/gpu) as soon as they are measured: results.jsonl (one result per line), log.txt,
 # tests.xml, profile.txt, run.json. If a part fails or reaches its time limit, its results stay, and the next part
@@ -66,10 +67,16 @@ print(" ".join(name for name in sys.argv[1:] if find_spec(name) is None))
 EOF
 }
 
-# the kernels of numba are compiled in the background, while tests and embedding use the GPU: a minute and more
+# the kernels of numba are compiled and the million's headlines made in the background, while tests and embedding use
+# the GPU: a minute and more
 warm() {
-    [ -n "${DEVICE:-}" ] || [ -f "$SCRATCH/warm.log" ] || CUDA_VISIBLE_DEVICES='' "$python" -W ignore scripts/bench/gpu.py \
-        job --device cpu --quick --out "$SCRATCH/warm" --scratch "$SCRATCH/warm" >"$SCRATCH/warm.log" 2>&1 &
+    [ -z "${DEVICE:-}" ] && [ ! -f "$SCRATCH/warm.log" ] || return
+    local run=("$python" -W ignore scripts/bench/gpu.py --device cpu --out "$SCRATCH/warm")
+    CUDA_VISIBLE_DEVICES='' "${run[@]}" job --quick --scratch "$SCRATCH/warm" >"$SCRATCH/warm.log" 2>&1 &
+    case " $* " in
+        *" million "*) CUDA_VISIBLE_DEVICES='' "${run[@]}" texts ${ROWS:+--rows "$ROWS"} ${QUICK:+--quick} \
+            --shape bge-m3 --scratch "$SCRATCH" >"$SCRATCH/texts.log" 2>&1 & ;;
+    esac
 }
 
 # limited SECONDS COMMAND...: run it for so many seconds at most, or until LIMIT is reached
@@ -88,16 +95,17 @@ part() {
     echo "gpu: ==== $1"
     case "$1" in
         # the job comes last: by then `warm` has compiled its kernels
-        tests) tests 130 tests tests/gpu/test_encoder.py tests/gpu/test_exact.py tests/gpu/test_graph_hdbscan.py \
+        tests) tests 120 tests tests/gpu/test_encoder.py tests/gpu/test_exact.py tests/gpu/test_graph_hdbscan.py \
             tests/gpu/test_device.py --deselect "tests/gpu/test_device.py::test_the_job_runs_on_the_device[milvus]" || rc=$? ;;
         rapids) tests 60 rapids tests/gpu/test_rapids.py || rc=$? ;;
         profile) counters || rc=$? ;;
         peaks) bench 40 "$1" || rc=$? ;;
-        embed) bench 150 "$1" || rc=$? ;;
+        embed) bench 110 "$1" || rc=$? ;;
         job) bench 130 "$1" || rc=$? ;;
         knn) bench 110 "$1" || rc=$? ;;
         graph) bench 60 "$1" || rc=$? ;;
         umap) bench 80 "$1" || rc=$? ;;
+        brute) bench 60 "$1" || rc=$? ;;
         million) bench 400 "$1" || rc=$? ;;
         stories) bench 200 "$1" || rc=$? ;;
         cluster) bench 300 "$1" || rc=$? ;;
@@ -130,24 +138,23 @@ counters() {
     tail -20 "$OUT/ncu.csv"
 }
 
-all=(tests embed job rapids knn graph umap million stories cluster store profile peaks)
-first=(tests embed job)
-second=(rapids job knn graph umap profile million)
+all=(tests embed job rapids knn graph umap million brute stories cluster store profile peaks)
+first=(tests embed million)
+second=(knn graph million rapids brute umap profile)
 setup || echo "gpu: not everything could be unpacked; continuing without it"
 chosen=("$@")
 case "$*" in
     first) chosen=("${first[@]}") ;;
-    # the job of the first group was without cuML
-    second) chosen=("${second[@]}") && rm -f "$SCRATCH/done/job" ;;
+    second) chosen=("${second[@]}") ;;
     # the last is left out: other parts measure the peaks
-    "") chosen=("${all[@]:0:12}") ;;
+    "") chosen=("${all[@]:0:13}") ;;
 esac
 lacking="$(missing "${chosen[@]}")"
 if [ -n "$lacking" ]; then
     echo "gpu: $python lacks $lacking: carry .whl to this machine (scripts/bench/gpu_pack.sh), or set PYTHON"
     exit 2
 fi
-warm
+warm "${chosen[@]}"
 for name in "${chosen[@]}"; do
     if [ $# -eq 0 ] && [ -f "$SCRATCH/done/$name" ]; then
         echo "gpu: ==== $name: done before on this machine"

@@ -94,6 +94,8 @@ def _embed_rows(base: Path) -> dict[str, Row]:
         "embed.pooling": _row("embed.pooling=mean", FROM_EMBED),
         "embed.shard_rows": _row("embed.shard_rows=32", FROM_EMBED),
         "embed.sparse": _row("embed.sparse=false", FROM_EMBED, _OTHER),
+        # the vectors are there already
+        "embed.reuse": _row(f"embed.reuse={base / 'run'}"),
     }
 
 

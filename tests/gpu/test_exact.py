@@ -46,11 +46,19 @@ def test_the_nearest_are_found(count: int, dim: int, k: int) -> None:
 
 
 def test_the_nearest_are_found_across_blocks() -> None:
-    """More rows than one block of vectors and than one batch of queries; 100 of them are compared."""
+    """More rows than one block of vectors and than one batch of queries; 40 of them are compared."""
     from gpu_parts.texts import clustered
 
-    vectors = clustered(150_000, 64, "cuda")
-    check(vectors, np.sort(np.random.default_rng(0).choice(len(vectors), 100, replace=False)), 50)
+    from job.backends.knn import exact
+
+    vectors = clustered(300_000, 32, "cuda")
+    assert len(vectors) > exact._RESIDENT_BLOCK
+    near = found_by(vectors, np.arange(3 * exact._QUERIES), 50)
+    rows = np.sort(np.random.default_rng(0).choice(len(near), 40, replace=False))
+    check(vectors, rows, 50)
+    alone = found_by(vectors, rows, 50)
+    # the 50th and the 51st may be equally near
+    assert min(len(set(a) & set(b)) for a, b in zip(near[rows], alone, strict=True)) >= 49
 
 
 def test_equal_vectors_are_neighbors_at_distance_0() -> None:

@@ -11,11 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+
+from job.backends.knn.exact import ExactSearch
+from job.backends.stories import candidates, greedy, linkage, pair_queue
+from job.runtime.device import cuda_devices
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 
 from gpu_parts.embedding import waits
-from gpu_parts.measure import Bench
+from gpu_parts.measure import Bench, has_rapids
 from gpu_parts.model import tokenizer
 from gpu_parts.neighbors import recall
 from gpu_parts.texts import clustered, headlines, lengths, pieces
@@ -40,6 +46,23 @@ def test_texts_have_40_tokens_on_average_with_the_checkpoints_tokenizer() -> Non
     assert 34 < np.mean(counts) < 48
     assert min(counts) >= 3
     assert headlines(3_000, 4_000) == (titles, descriptions)
+
+
+def test_headlines_merge_with_as_few_similarities_as_real_ones() -> None:
+    """Two to three for each pair of neighbors; of headlines that share words by chance only, more and more."""
+    rows, k = 3_000, 15
+    texts = [f"{title} {more or ''}" for title, more in zip(*headlines(rows, 250_002), strict=True)]
+    words = HashingVectorizer(n_features=4_096, alternate_sign=False, norm=None).transform(texts)
+    vectors = words @ np.random.default_rng(0).normal(size=(4_096, 256))
+    vectors = normalize(vectors - vectors.mean(axis=0)).astype(np.float32)
+    each = np.arange(rows, dtype=np.int32)
+    pairs = candidates.candidate_pairs(each, ExactSearch(vectors, "cpu").find(np.arange(rows), k), 1)
+    clusters, means = linkage._clusters(vectors, each, None, True, 1)
+    norm = float(clusters["norm"].max())
+    quantum = linkage._quantum(norm**2)
+    similarities = greedy.similarities(clusters, means, quantum, *pairs, 1)
+    computed = greedy.merge_all(clusters, pair_queue.loose_pairs(*pairs, similarities), means, quantum, norm)[3]
+    assert computed < 4 * len(similarities)
 
 
 def test_a_vocabulary_has_as_many_pieces_as_bge_m3s_and_none_twice() -> None:
@@ -83,8 +106,39 @@ def test_a_failure_is_a_result_and_the_benchmark_goes_on(tmp_path: Path) -> None
     assert results(tmp_path)[1]["name"] == "next"
 
 
+def test_cuml_that_comes_with_a_later_call_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call on a lent machine has no room for it. `cuda` is only said: nothing here asks the device."""
+    bench = Bench("knn", "cuda", 10, 8, 5, "tiny", tmp_path / "out", tmp_path / "scratch")
+    assert not has_rapids(bench)
+    site = tmp_path / "site"
+    for name in ("cupy", "cuml", "cuml/cluster", "cuml/manifold"):
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    assert has_rapids(bench)
+    (site / "cuml" / "cluster" / "__init__.py").write_text("raise OSError('libcuml.so: cannot open')")
+    assert has_rapids(bench), "it is tried once"
+    (tmp_path / "scratch" / "cuml.txt").unlink()
+    assert not has_rapids(bench)
+    assert [line["left_out"] for line in results(bench.out)] == [
+        "it is not installed",
+        "it cannot be loaded: OSError: libcuml.so: cannot open",
+    ]
+
+
+def test_without_a_device_one_line_says_so(tmp_path: Path) -> None:
+    if cuda_devices()[0]:
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(SystemExit, match=r"torch cannot use the device|no usable CUDA device"):
+        gpu.main(["graph", "--out", str(tmp_path)])
+    assert not (tmp_path / "results.jsonl").exists()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["embed", "job", "store", "stories", "cluster", "umap", "kernels"])
+@pytest.mark.parametrize(
+    "part", ["embed", "job", "texts", "million", "store", "stories", "brute", "cluster", "umap", "kernels"]
+)
 def test_every_other_part_runs_on_a_cpu(part: str, tmp_path: Path) -> None:
     words = [sys.executable, "-W", "ignore", "scripts/bench/gpu.py", part, "--quick", "--device", "cpu"]
     done = subprocess.run(
@@ -144,10 +198,11 @@ def test_a_part_that_ended_well_is_not_done_again_unless_it_is_named(tmp_path: P
     assert not list(done.iterdir())
     gpu_sh(tmp_path, "peaks")
     assert [file.name for file in done.iterdir()] == ["peaks"]
-    for name in ("tests", "embed", "job", "rapids", "knn", "graph", "umap", "million", "stories", "cluster", "store"):
+    parts = "tests embed job rapids knn graph umap million brute stories cluster store".split()
+    for name in parts:
         (done / name).touch()
     said = gpu_sh(tmp_path, PYTHON="true")
-    assert said.count("done before on this machine") == 11
+    assert said.count("done before on this machine") == len(parts)
     assert "profile: exit code" in said
     assert "peaks: exit code 0" in gpu_sh(tmp_path, "peaks")
     assert "embed: done before" not in gpu_sh(tmp_path, FRESH="1", LIMIT="5", PYTHON="true")
@@ -163,30 +218,34 @@ def test_a_machine_without_the_jobs_packages_is_told_what_to_bring_before_anythi
 
 
 def test_the_groups_name_parts_that_there_are(tmp_path: Path) -> None:
-    for group, most in (("first", 320), ("second", 380)):
+    for group, most in (("first", 400), ("second", 330)):
         said = gpu_sh(tmp_path, group, PYTHON="true", LIMIT=str(most))
         assert "no part" not in said
         assert said.count("exit code 0") >= 3
 
 
-def test_a_job_that_was_stopped_goes_on_after_the_last_finished_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_job_that_was_stopped_or_failed_goes_on_after_the_last_finished_stage(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpu_parts import whole
 
     from job.stages.cluster import ClusterStage
 
-    bench = Bench("job", "cpu", 120, 32, 15, "tiny", tmp_path / "out", tmp_path / "scratch")
+    bench = Bench("million", "cpu", 120, 32, 15, "tiny", tmp_path / "out", tmp_path / "scratch")
 
-    def stopped(self: ClusterStage, job: object) -> None:
-        raise KeyboardInterrupt
+    def ended(self: ClusterStage, job: object) -> None:
+        raise error
 
-    monkeypatch.setattr(whole, "_warm_up", lambda bench: None)
-    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(ClusterStage, "run", stopped)
-        whole.run(bench)
+    with monkeypatch.context() as context:
+        context.setattr(ClusterStage, "run", ended)
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                whole.run(bench)
+        else:
+            whole.run(bench)
     before = [line["name"] for line in results(bench.out)]
-    assert "embed" in before and "cluster" not in before
+    assert "embed" in before and "merge" not in before
     whole.run(bench)
     after = results(bench.out)[len(before) :]
     names = [line["name"] for line in after]

@@ -7,6 +7,7 @@ device memory (otherwise they are sent block by block).
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -24,7 +25,10 @@ from job.runtime.log import logger
 _ROWS = {"cpu": 1_024, "amx": 4_096, "cuda": 8_192}
 # vectors; fewer are compared before torch is imported
 _MANY = 20_000
+# on CUDA a block of scores has 2 GiB: 8,192 queries by 65,536 vectors where the vectors are sent, for the more queries
+# at once, the less often; 2,048 by 262,144 where they are on the device: so the selection reads half as many scores
 _BLOCK = 65_536
+_QUERIES, _RESIDENT_BLOCK = 2_048, 262_144
 # candidates in addition to the 2 k: bfloat16 keeps 8 bits of a component
 _SPARE = 64
 # of the candidates' vectors that are compared at once, beside as many products
@@ -93,7 +97,7 @@ class ExactSearch:
                 if 6 * self._vectors.size > free // 2:
                     return None
                 full = _to_float32(self._vectors, self._cuda)
-                halves = [full[start : start + _BLOCK].to(torch.bfloat16) for start in range(0, len(full), _BLOCK)]
+                halves = [part.to(torch.bfloat16) for part in full.split(_RESIDENT_BLOCK)]
                 self._resident = DeviceVectors(full, halves)
         return self._resident
 
@@ -103,18 +107,33 @@ def torch_nearest(
 ) -> Ints:
     """int32 [m, k]: bfloat16 scores over blocks of the vectors, the best 2 k + 64 compared again in float32.
 
-    `resident`: the same vectors on the device; without them blocks of `vectors` are sent.
+    `resident`: the same vectors on the device, which are then the ones that are read; without them blocks of `vectors`
+    are sent.
     """
     import torch
 
-    n = len(vectors)
-    wanted = min(n, 2 * k + _SPARE)
-    queries = _to_bfloat16(vectors[rows], device)
-    own = torch.from_numpy(rows).to(device)
+    found = [torch.zeros((0, k), dtype=torch.int32, device=device)]
+    own: Any = torch.from_numpy(rows).to(device)
+    for some in own.split(_QUERIES) if resident else [own]:
+        candidates = _candidates(vectors, rows, some, 2 * k + _SPARE, resident)
+        found.append(_compared_again(vectors, rows, some, candidates, k, resident))
+    return np.asarray(torch.cat(found).cpu().numpy(), np.int32)
+
+
+def _candidates(
+    vectors: Floats, rows: npt.NDArray[np.int64], own: Any, wanted: int, resident: DeviceVectors | None
+) -> Any:
+    """The `wanted` rows with the largest scores [m, wanted], or all others if there are fewer; -1 = the row itself.
+
+    `own`: the queries on the device, all of `rows` if the vectors are not `resident`.
+    """
+    import torch
+
+    wanted = min(len(vectors), wanted)
+    queries = resident.full[own].to(torch.bfloat16) if resident else _to_bfloat16(vectors[rows], own.device)
     best: Any = None
     candidates: Any = None
-    for number, start in enumerate(range(0, n, _BLOCK)):
-        block = resident.halves[number] if resident else _to_bfloat16(vectors[start : start + _BLOCK], device)
+    for start, block in _blocks(vectors, own.device, resident):
         scores = _products(queries, block)
         # not by a mask: the host would wait for the device to count it
         place = (own - start).clamp(0, len(block) - 1)[:, None]
@@ -128,22 +147,46 @@ def torch_nearest(
         if best.shape[1] > wanted:
             best, position = torch.topk(best, wanted, dim=1, sorted=False)
             candidates = torch.gather(candidates, 1, position)
-    candidates = torch.where(torch.isinf(best), -1, candidates)
-    result = torch.full((len(rows), k), -1, dtype=torch.int32, device=device)
+    return torch.where(torch.isinf(best), -1, candidates)
+
+
+def _blocks(vectors: Floats, device: Any, resident: DeviceVectors | None) -> Iterator[tuple[int, Any]]:
+    """The first row of each block, and its vectors bfloat16 on the device."""
+    if resident is None:
+        yield from ((at, _to_bfloat16(vectors[at : at + _BLOCK], device)) for at in range(0, len(vectors), _BLOCK))
+        return
+    start = 0
+    for block in resident.halves:
+        yield start, block
+        start += len(block)
+
+
+def _compared_again(
+    vectors: Floats,
+    rows: npt.NDArray[np.int64],
+    own: Any,
+    candidates: Any,
+    k: int,
+    resident: DeviceVectors | None,
+) -> Any:
+    """The nearest of the candidates by products in float32, int32 [m, k]; -1 where there are fewer."""
+    import torch
+
+    result = torch.full((len(own), k), -1, dtype=torch.int32, device=own.device)
     step = max(1, _RERANK_BYTES // (4 * vectors.shape[1] * candidates.shape[1]))
-    for start in range(0, len(rows), step):
+    for start in range(0, len(own), step):
         batch = slice(start, start + step)
         some = candidates[batch]
         if resident:
             # from host memory, 1M rows of 1,024 columns would move some 700 GB to the device
             near, mine = resident.full[some.clamp(min=0)], resident.full[own[batch]]
         else:
-            near = _to_float32(vectors[some.cpu().numpy().clip(0)], device)
-            mine = _to_float32(vectors[rows[batch]], device)
+            near = _to_float32(vectors[some.cpu().numpy().clip(0)], own.device)
+            mine = _to_float32(vectors[rows[batch]], own.device)
         scores = torch.einsum("md,mcd->mc", mine, near).masked_fill(some < 0, -torch.inf)
         position = torch.topk(scores, min(k, scores.shape[1]), dim=1, sorted=False).indices
         result[batch, : position.shape[1]] = torch.gather(some, 1, position).int()
-    return np.asarray(result.cpu().numpy(), np.int32)
+    return result
 
 
 def largest(scores: Any, wanted: int) -> tuple[Any, Any]:
@@ -165,8 +208,10 @@ def largest(scores: Any, wanted: int) -> tuple[Any, Any]:
     maxima = scores[:, : groups * size].unflatten(1, (size, groups)).amax(dim=1)
     chosen = torch.topk(maxima, wanted, dim=1, sorted=False).indices
     inside = torch.arange(0, groups * size, groups, device=scores.device)[None, :, None] + chosen[:, None, :]
-    rest = torch.arange(groups * size, columns, device=scores.device).expand(len(scores), -1)
-    candidates = torch.cat([inside.flatten(1), rest], 1)
+    candidates = inside.flatten(1)
+    if groups * size < columns:
+        rest = torch.arange(groups * size, columns, device=scores.device).expand(len(scores), -1)
+        candidates = torch.cat([candidates, rest], 1)
     best = torch.topk(scores.gather(1, candidates), wanted, dim=1, sorted=False)
     return best.values, candidates.gather(1, best.indices)
 

@@ -37,8 +37,12 @@ def phrases(titles: Sequence[str], keywords: Sequence[str]) -> list[str]:
 def _with(titles: Sequence[str], words: str) -> list[str]:
     """The case-folded titles in which the words stand, and not as a part of others."""
     folded = words.casefold()
+    found = [title for title in titles if folded in title]
+    if not found:
+        # to compile a pattern takes a millisecond, and most pairs of a theme's words stand in no title
+        return found
     whole = whole_words(folded)
-    return [title for title in titles if folded in title and whole.search(title)]
+    return [title for title in found if whole.search(title)]
 
 
 def _chain(following: dict[str, str], word: str) -> list[str]:

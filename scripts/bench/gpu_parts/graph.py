@@ -32,7 +32,8 @@ def run(bench: Bench) -> None:
         on_gpu = bench.attempt("tree on the GPU", lambda: tree(device="cuda"))
         if on_gpu is None:
             return
-        gpu_result = cut(on_gpu[1], min_cluster_size=MIN_CLUSTER_SIZE)
+        cut_seconds, gpu_result = bench.timed(lambda: cut(on_gpu[1], min_cluster_size=MIN_CLUSTER_SIZE))
+        bench.add("graph on the host to labels, by the GPU", on_gpu[0] + cut_seconds, **size)
         bench.add(
             "tree on the GPU",
             on_gpu[0],

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,6 +118,14 @@ def peak_rates(device: str) -> dict[str, float]:
     return {"bf16": 2 * side**3 / best(lambda: a @ b), "copy": 2 * length / best(lambda: target.copy_(source))}
 
 
+def check_cuda() -> None:
+    """End the program with the reason if torch cannot use a CUDA device."""
+    from job.backends.gpu import why_torch_cannot
+
+    if why := why_torch_cannot():
+        raise SystemExit(f"gpu.py: {why}; --device cpu --quick tries the benchmark itself")
+
+
 def machine(device: str) -> dict[str, Any]:
     """The device, its driver, and the package versions that a result depends on."""
     versions = {}
@@ -184,6 +193,9 @@ def has_rapids(bench: Bench) -> bool:
     here its import would change where CuPy takes memory from."""
     if not bench.cuda:
         bench.add("cuML", left_out="no CUDA device")
+        return False
+    if find_spec("cuml") is None:
+        bench.add("cuML", left_out="it is not installed")
         return False
     said = bench.scratch / "cuml.txt"
     if not said.exists():

@@ -117,9 +117,9 @@ def _contenders(bench: Bench, vectors: Floats) -> list[tuple[str, int, Callable[
     rapids: list[tuple[str, int, Callable[[], Ints]]] = []
     if has_rapids(bench):
         rapids = [
-            ("cuVS nn_descent (approximate)", bench.rows, lambda: _nn_descent(vectors, k)),
             ("cuVS brute force, float32", some, lambda: _cuvs(vectors, some, k)),
             ("cuML NearestNeighbors brute", some, lambda: _cuml(vectors, some, k)),
+            ("cuVS nn_descent (approximate)", bench.rows, lambda: _nn_descent(vectors, k)),
         ]
     return [*rapids, ("torch float32, a plain loop", some, lambda: _plain_loop(bench, vectors, some))]
 

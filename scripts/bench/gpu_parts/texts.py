@@ -1,6 +1,8 @@
 """Synthetic headlines with the lengths of real ones, and clustered vectors: no real text is copied to the GPU machine.
 
-A headline repeats the words of its story, some of them changed; half of the headlines are the only one of their story.
+A headline repeats words of its story and has words of the story's topic and words of its own; half of the headlines are
+the only one of their story. Topics make headlines of different stories alike, as in real news: among headlines whose
+neighbors are all equally far, merging into stories takes several times as long.
 """
 
 import numpy as np
@@ -15,7 +17,10 @@ WITH_DESCRIPTION = (6, 12, 18, 23, 34, 54, 69, 78, 83, 92, 125)
 DESCRIBED_SHARE = 0.67
 PIECES_PER_WORD = 1.3
 HEADLINES_PER_STORY = 16
-_CHANGED_SHARE = 0.3
+HEADLINES_PER_TOPIC = 200
+# of a headline's words: its own, and its topic's; the others are its story's
+_OWN_SHARE, _TOPIC_SHARE = 0.15, 0.45
+_WORDS_PER_TOPIC = 30
 _TITLE_WORDS = 10
 _CHUNK = 100_000
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
@@ -53,15 +58,20 @@ def headlines(count: int, size: int, seed: int = 0) -> tuple[list[str], list[str
     word_counts = np.maximum(1, np.rint((lengths(count, rng) - 2) / PIECES_PER_WORD)).astype(np.int64)
     only_one = rng.random(count) < 0.5
     story = np.where(only_one, count + np.arange(count), rng.integers(0, max(1, count // HEADLINES_PER_STORY), count))
+    topics = max(1, count // HEADLINES_PER_TOPIC)
     titles: list[str] = []
     descriptions: list[str | None] = []
     for start in range(0, count, _CHUNK):
         chunk = word_counts[start : start + _CHUNK]
         ends = np.cumsum(chunk)
         position = np.arange(ends[-1]) - np.repeat(ends - chunk, chunk)
-        of_story = _hashed(np.repeat(story[start : start + _CHUNK], chunk), position)
-        new = rng.integers(0, 1 << 62, len(of_story)).astype(np.uint64)
-        numbers = np.where(rng.random(len(of_story)) < _CHANGED_SHARE, new, of_story)
+        stories = np.repeat(story[start : start + _CHUNK], chunk)
+        own = rng.integers(0, 1 << 62, len(stories)).astype(np.uint64)
+        # numbers of topics lie above those of stories
+        of_topic = _hashed(2 * count + stories % topics, rng.integers(0, _WORDS_PER_TOPIC, len(stories)))
+        kind = rng.random(len(stories))
+        numbers = np.where(kind < _OWN_SHARE + _TOPIC_SHARE, of_topic, _hashed(stories, position))
+        numbers = np.where(kind < _OWN_SHARE, own, numbers)
         # cubing a uniform number makes few words common; three words in ten consist of two pieces
         uniform = (numbers >> np.uint64(20)).astype(np.float64) / float(1 << 44)
         which = (uniform**3 * len(starts)).astype(np.int64) % len(starts)

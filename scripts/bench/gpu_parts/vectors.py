@@ -16,6 +16,8 @@ MIN_CLUSTER_SIZE = 10
 N_NEIGHBORS = 15
 # brute force takes time quadratic in the rows: small shares first, so that there are results when the time limit comes
 SHARES = (0.1, 0.3, 1.0)
+# where minutes are too long
+FEW_SHARES = (0.05, 0.1, 0.2)
 
 
 def cluster(bench: Bench) -> None:
@@ -32,9 +34,26 @@ def cluster(bench: Bench) -> None:
     _measure(bench, "recipe: cuML UMAP 15-d + HDBSCAN", partial(_recipe, vectors))
     _measure(bench, "cuML HDBSCAN nn_descent, all columns", partial(_cuml_hdbscan, vectors, "nn_descent"))
     for share in SHARES:
-        some = vectors[: int(share * len(vectors))]
-        name = f"cuML HDBSCAN brute force, {len(some)} x {bench.dim}"
-        _measure(bench, name, partial(_cuml_hdbscan, some, "brute_force"))
+        _brute_force(bench, vectors[: int(share * len(vectors))])
+
+
+def brute(bench: Bench) -> None:
+    """Only cuML's HDBSCAN by brute force, on a fifth of the vectors at most, and what follows for all of them."""
+    if not has_rapids(bench):
+        return
+    vectors = clustered(bench.rows, bench.dim, bench.device, bench.seed)
+    seconds = None
+    for share in FEW_SHARES:
+        seconds = _brute_force(bench, vectors[: int(share * len(vectors))])
+    if seconds is not None:
+        by_square = round(seconds / FEW_SHARES[-1] ** 2, 1)
+        bench.add(f"cuML HDBSCAN brute force, {bench.rows} x {bench.dim}", estimated_seconds=by_square)
+
+
+def _brute_force(bench: Bench, vectors: Floats) -> float | None:
+    """The seconds, None if it failed."""
+    name = f"cuML HDBSCAN brute force, {len(vectors)} x {bench.dim}"
+    return _measure(bench, name, partial(_cuml_hdbscan, vectors, "brute_force"))
 
 
 def layout(bench: Bench) -> None:
@@ -52,17 +71,19 @@ def layout(bench: Bench) -> None:
     _measure(bench, "cuML from the vectors", partial(_cuml_umap, vectors, 2))
 
 
-def _measure(bench: Bench, name: str, work: Any) -> None:
-    """Time `work`, and write what its result looks like: labels [n], or points [n, d]."""
+def _measure(bench: Bench, name: str, work: Any) -> float | None:
+    """Time `work`, and write what its result looks like: labels [n], or points [n, d]. Returns the seconds, None if it
+    failed."""
     found = bench.attempt(name, work)
     if found is None:
-        return
+        return None
     result = np.asarray(found[1])
     if result.ndim == 1:
         facts = {"clusters": int(result.max()) + 1, "noise": round(float((result < 0).mean()), 4)}
     else:
         facts = {"finite": bool(np.isfinite(result).all()), "shape": list(result.shape)}
     bench.add(name, found[0], **facts)
+    return found[0]
 
 
 def _umap(rapids: bool, graph: KnnGraph, vectors: Floats, dimensions: int) -> Floats:

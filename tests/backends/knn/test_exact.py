@@ -57,12 +57,17 @@ def test_the_largest_scores_are_found_by_groups(columns: int, wanted: int, ties:
 
 
 def test_vectors_kept_on_the_device_give_the_same_neighbors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are what is read: to gather the queries from host memory would keep the device waiting."""
     monkeypatch.setattr(exact, "_BLOCK", 128)
+    monkeypatch.setattr(exact, "_QUERIES", 64)
     vectors, rows = unit(500), np.arange(500)
-    halves = [torch.from_numpy(vectors[start : start + 128]).to(torch.bfloat16) for start in range(0, 500, 128)]
     sent = torch_nearest(vectors, rows, 10, torch.device("cpu"))
-    resident = DeviceVectors(torch.from_numpy(vectors), halves)
-    np.testing.assert_array_equal(torch_nearest(vectors, rows, 10, torch.device("cpu"), resident), sent)
+    full = torch.from_numpy(vectors)
+    for block in (150, 500):
+        resident = DeviceVectors(full, [part.to(torch.bfloat16) for part in full.split(block)])
+        found = torch_nearest(np.full_like(vectors, np.nan), rows, 10, torch.device("cpu"), resident)
+        np.testing.assert_array_equal(np.sort(found), np.sort(sent))
+    assert torch_nearest(vectors, rows[:0], 10, torch.device("cpu"), resident).shape == (0, 10)
 
 
 def test_the_current_cuda_device_is_searched_and_its_free_memory_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

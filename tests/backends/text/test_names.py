@@ -1,5 +1,7 @@
 """Names of clusters from their titles: whole, without an outlet, each another."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from job.backends.text.ends import clip, is_cut
 from job.backends.text.names import NAME_CHARS, SHORT_CHARS, name_clusters
 from job.backends.text.phrases import phrase_name, phrases
 from job.backends.text.tails import recurring_tails, without_tail
+from job.backends.text.terms import whole_words
 
 
 def fan(n: int) -> np.ndarray:
@@ -214,3 +217,17 @@ def test_outlets_whose_names_begin_like_function_words_or_small_are_outlets(outl
 def test_what_is_no_name_is_no_outlet(end: str) -> None:
     titles = [f"Quake number {number} shakes the north of the country - {end}" for number in range(8)]
     assert without_tail(titles[0], recurring_tails(titles), None) == titles[0]
+
+
+def test_no_pattern_is_compiled_for_words_that_never_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A theme's words make 30 pairs, and to compile a pattern takes a millisecond."""
+    asked: list[str] = []
+
+    def counted(text: str) -> Any:
+        asked.append(text)
+        return whole_words(text)
+
+    monkeypatch.setattr("job.backends.text.phrases.whole_words", counted)
+    titles = ["Harbor strike ends", "Harbor strike goes on", "Ferry, harbor: vote", "A vote for the ferry"]
+    assert phrase_name(titles, ["harbor", "strike", "ferry", "vote"], 3) == "harbor strike · ferry · vote"
+    assert asked == ["harbor", "strike", "ferry", "vote", "harbor strike"]
