@@ -13,7 +13,6 @@ from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
 from job.backends.milvus import Milvus, is_lite
 from job.backends.stories.story_state import StoryIds
-from job.backends.text.markup import without_markup
 from job.config import Config
 from job.connect import open_milvus
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
@@ -101,8 +100,8 @@ class Job:
 
     @cached_property
     def titles(self) -> list[str]:
-        """The headlines' titles as a reader is to see them."""
-        return [without_markup(title) for title in self.headlines.column("title")]
+        """The headlines' titles."""
+        return self.headlines.column("title")
 
     @cached_property
     def embeddings(self) -> Embeddings:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
 from job.backends.tables.answer_rows import AnswerRows
 from job.data import ROWS
@@ -36,6 +38,20 @@ def test_without_rows_or_headlines_nothing_breaks(tmp_path: Path) -> None:
     assert rows_of(tmp_path, [5], ["a"], []).headlines.tolist() == [-1]
 
 
+def test_of_several_files_each_row_says_which_it_is_from(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"title": list("ABC"), "Input_Row": [1, 2, 3]}), tmp_path / "input.parquet")
+    places = {"id": [5, 6, 7], "file": [1, 0, -1], "row": [9, 8, 0], "time": [None] * 3, "source": [None] * 3}
+    pq.write_table(pa.table(places, schema=ROWS), tmp_path / "rows.parquet")
+    ours = pa.table({"id": pa.array([5, 6, 7], pa.int64())})
+    answer = AnswerRows(tmp_path, ours, ["a.csv", "two\nlines.csv"])
+    assert answer.schema.names == ["title", "input_Input_Row", "id", "input_file", "input_row"]
+    (block,) = answer
+    # of a collection's row that no file has, nothing is known
+    assert block["input_file"].to_pylist() == ["two\\nlines.csv", "a.csv", None]
+    assert block["input_row"].to_pylist() == [9, 8, None]
+    assert AnswerRows(tmp_path, ours, ["a.csv"]).schema.names == ["title", "Input_Row", "id"]
+
+
 def test_columns_of_the_input_with_our_names_in_any_case_are_renamed(tmp_path: Path) -> None:
     own = {"ID": ["a"], "id": [1], "Cluster": ["c"], "title": ["A"]}
     pq.write_table(pa.table(own), tmp_path / "input.parquet")
@@ -44,3 +60,25 @@ def test_columns_of_the_input_with_our_names_in_any_case_are_renamed(tmp_path: P
     answer = AnswerRows(tmp_path, ours)
     assert answer.schema.names == ["input_ID", "input_input_id", "input_Cluster", "title", "id", "cluster"]
     assert next(iter(answer)).to_pylist()[0]["input_input_id"] == 1
+
+
+@pytest.mark.slow
+def test_the_answers_of_several_files_and_the_rejects_name_every_row_once(job_here: Run, tmp_path: Path) -> None:
+    rows = read_csv(SAMPLE)
+    rows[3]["title"] = rows[300]["title"] = ""
+    parts = enumerate((rows[:200], rows[200:]))
+    files = {str(write_csv(tmp_path / f"news{number}.csv", part)): part for number, part in parts}
+    run, out = tmp_path / "run", tmp_path / "out.csv"
+    done = job_here("run", DEMO, f"input.path={tmp_path}/news*.csv", f"run_dir={run}")
+    assert done.returncode == 0, done.stderr
+    done = job_here("assign", run, f"{tmp_path}/news*.csv", "--output", out)
+    assert done.returncode == 0, done.stderr
+    for answer, rejects in (
+        (run / "headlines_clustered.csv", run / "rejects.csv"),
+        (out, tmp_path / "out_rejects.csv"),
+    ):
+        found = read_csv(answer)
+        assert all(files[row["input_file"]][int(row["input_row"]) - 1]["title"] == row["title"] for row in found)
+        places = [(row["input_file"], row["input_row"]) for row in found]
+        places += [(row["file"], row["row"]) for row in read_csv(rejects)]
+        assert len(set(places)) == len(places) == len(rows)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter, defaultdict
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
-from job.commands.assign import assign
+from job.commands.assign import _stem, assign
 
 # two whole runs
 pytestmark = pytest.mark.slow
@@ -286,3 +287,28 @@ def test_another_model_and_an_unfinished_run_are_refused(
     assert refused.returncode == 2
     assert "stage describe has to be done again, 'topics.parquet' is missing; `run` it to the end" in refused.stderr
     assert "is no run folder" in job_here("assign", tmp_path, new).stderr
+
+
+def test_dates_that_alone_do_not_tell_the_day_are_read_as_the_runs(job_here: Run, tmp_path: Path) -> None:
+    def file(name: str, rows: list[dict[str, str]], form: str) -> Path:
+        days = [{**row, "published": f"{datetime.fromisoformat(row['published']):{form}}"} for row in rows]
+        return write_csv(tmp_path / name, days)
+
+    first, second = halves()
+    late = {**first[0], "title": "A headline of the 25th", "published": "2031-03-25T12:00Z"}
+    source, run = file("first.csv", [*first, late], "%d/%m/%Y %H:%M"), tmp_path / "run"
+    done = job_here("run", DEMO, f"input.path={source}", f"run_dir={run}", "neighbors.backend=exact", *STORIES)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for form in ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M"):
+        done = job_here("assign", run, file("new.csv", second, form), "--output", tmp_path / "out.csv")
+        assert done.returncode == 0, done.stderr
+        found[form] = [(row["cluster"], row["similarity"]) for row in read_csv(tmp_path / "out.csv")]
+        assert ("read as in the run's own input, the day first" in done.stderr) == ("/" in form)
+    day_first, month_first, iso = found.values()
+    assert day_first == iso != month_first
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.csv.gz", "b.parquet.zst", "b.zip", "b"])
+def test_the_table_is_named_after_the_input(name: str) -> None:
+    assert _stem(Path("a.x") / name) == "b"

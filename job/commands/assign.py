@@ -88,10 +88,10 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     job = open_finished(run_dir, words)
     with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name, unchanged(job):
         scratch = RunDir(Path(name))
-        headlines = _read(job, new, scratch, words or [])
+        headlines, files = _read(job, new, scratch, words or [])
         found = _find(job, headlines, scratch)
         with written(job, output) as temporary:
-            rows = AnswerRows(scratch.path, _columns(job, headlines, found))
+            rows = AnswerRows(scratch.path, _columns(job, headlines, found), files)
             with writer(temporary, rows.schema) as file:
                 rows.writers.append(file)
                 count = rows.write()
@@ -121,7 +121,7 @@ def _check_places(new: Path, output: Path, beside: Path) -> None:
 
     other = "give another --output"
     there = [place for place in (output, beside) if place.exists()]
-    inputs = find_files([str(new)], log=False) if there else []
+    inputs = find_files([str(new)], log=False) if there else {}
     for place in there:
         if any(place.samefile(file) for file in inputs):
             raise BadInput(f"--output '{output}': '{place}' is part of the input: {other}")
@@ -144,11 +144,14 @@ def _is_list_of_rejects(path: Path) -> bool:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+    from job.backends.tables.packed import SUFFIXES
+
+    inner = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return inner.stem or path.name
 
 
-def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
-    """The headlines of the file, read as the run read its own; ingest's files go to `scratch`."""
+def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "tuple[Headlines, list[str]]":
+    """The headlines of the files, read as the run read its own, and the files; ingest's files go to `scratch`."""
     from job.data import Headlines
     from job.stages.ingest import ingest
 
@@ -160,8 +163,9 @@ def _read(job: "Job", new: Path, scratch: Any, words: list[str]) -> "Headlines":
         # found again by its name, or not: then the times are unknown
         kept.remove("time")
     used: dict[str, Any] = {key: stats[key] for key in kept}
-    ingest(job.config.input.model_copy(update=used | {"path": str(new)}), scratch, job.run.path)
-    return Headlines.load(scratch.file("headlines.parquet"))
+    config = job.config.input.model_copy(update=used | {"path": str(new)})
+    read = ingest(config, scratch, job.run.path, stats.get("day_first"))
+    return Headlines.load(scratch.file("headlines.parquet")), read.stats["files"]
 
 
 @dataclass

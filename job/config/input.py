@@ -1,5 +1,6 @@
 """The section `input`: what is read."""
 
+import os
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -54,4 +55,6 @@ class Input(Section):
 
     @property
     def paths(self) -> list[str]:
-        return [self.path] if isinstance(self.path, str) else self.path or []
+        """The paths and globs, with `~` as the home folder: behind `input.path=`, a shell does not replace it."""
+        paths = [self.path] if isinstance(self.path, str) else self.path or []
+        return [os.path.expanduser(path) for path in paths]  # noqa: PTH111 - a glob is no path

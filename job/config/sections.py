@@ -180,7 +180,7 @@ class Cluster(Section):
     noise: Literal["keep", "nearest"] = "keep"
     noise_distance: float = Field(default=1.1, gt=0.0)
     merge_above: Annotated[Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["auto"] | None, NO_EFFECT] = None
-    smallest_story: Annotated[int, NO_EFFECT] = Field(default=3, ge=2)
+    smallest_story: Annotated[int, NO_EFFECT] = Field(default=2, ge=2)
     previous: Annotated[Path | None, NO_EFFECT] = None
 
     @model_validator(mode="before")

@@ -1,9 +1,11 @@
 """Ids: a story of today keeps the id that it had yesterday."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from job.config import Config, resolve
 from job.context import COLLECTION, Job, Stage, StageResult
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _STATE, _BEFORE = "story_state.parquet", "story_state_before.parquet"
 # clocks and time zones differ by less
 _DAY = 86_400
+# more than this share of the times are worth a warning
+_FEW = 0.02
 
 
 class IdsStage(Stage):
@@ -71,7 +75,8 @@ class IdsStage(Stage):
         from job.backends.tables.csv_answer import CsvAnswer
 
         before = begins_with(job)
-        state, ids, changes = next_day(before, _today(job))
+        today = _today(job)
+        state, ids, changes = next_day(before, today)
         if before is None:
             job.run.file(_BEFORE).unlink(missing_ok=True)
         else:
@@ -87,6 +92,7 @@ class IdsStage(Stage):
         return StageResult(
             len(ids.story_id),
             digest(ids.story_id, ids.parent),
+            warnings=_warnings(today, job.run.stats("ingest").get("time") or job.config.input.time),
             stats={
                 "run": state.run,
                 "kept": kept,
@@ -103,8 +109,15 @@ def _own_state(config: Config) -> bool:
 
 
 def _data(job: Job) -> str:
-    """A digest of the headlines that are clustered."""
-    return digest(job.clustered("ingest"), digest(job.headlines.times))
+    """A digest of the headlines that are clustered. Times are no part of it: read in another format, or not at all, the
+    same headlines are still those of the same day."""
+    return digest(job.headlines.ids)
+
+
+def _is_of(state: "StoryState", job: Job) -> bool:
+    """Whether the state is one after the job's own headlines."""
+    as_older_versions = digest(job.clustered("ingest"), digest(job.headlines.times))
+    return state.data in (_data(job), as_older_versions)
 
 
 def begins_with(job: Job) -> "StoryState | None":
@@ -119,7 +132,7 @@ def begins_with(job: Job) -> "StoryState | None":
 def _begins_with(job: Job) -> "StoryState | None":
     state, named = _load_state(job.run, _STATE), job.config.cluster.previous
     # whether the last run here was on these very headlines, and what it began with
-    again = state is not None and state.data == _data(job)
+    again = state is not None and _is_of(state, job)
     kept = _load_state(job.run, _BEFORE) if again else None
     if _own_state(job.config):
         if again and kept is None and named is not None and state is not None and state.run > 1:
@@ -147,7 +160,7 @@ def _state_of_previous(job: Job) -> "StoryState":
     previous = _previous(job.config)
     state = _load_state(previous.run, _STATE)
     # a run without ids may have come after the one whose state it is
-    if state is None or state.data != _data(previous):
+    if state is None or not _is_of(state, previous):
         state = next_day(None, _today(previous))[0]
     return replace(state, found_in=str(job.config.cluster.previous))
 
@@ -180,6 +193,20 @@ def _today(job: Job) -> "Today":
     titles = headlines.column("title")
     latest = _read_at(job) + _DAY
     return Today(headlines.ids, titles, headlines.times, clusters.labels, clusters.count, _data(job), latest)
+
+
+def _warnings(today: "Today", column: str | None) -> list[str]:
+    """What to say where more than a few times are too late to be right. `column`: that they are from."""
+    known = today.times[np.isfinite(today.times)]
+    late = known[known > today.latest]
+    if len(late) <= _FEW * len(known):
+        return []
+    first = f"{datetime.fromtimestamp(float(late.min()), UTC):%Y-%m-%d}"
+    return [
+        f"{len(late):,} of {len(known):,} headlines have times in column '{column}' that lie in the future, from "
+        f"{first} on: they do not count when stories are retired; if their unit or century is wrong, set "
+        "input.time_format or mend the column"
+    ]
 
 
 def _read_at(job: Job) -> float:

@@ -16,7 +16,6 @@ from job.backends.tables import Block, Reject, Source, shown
 from job.backends.tables import sources as publishers
 from job.backends.tables.csv_answer import without_formula
 from job.backends.tables.source import as_strings
-from job.backends.tables.times import Times
 from job.config import Input
 from job.context import Job, Stage, StageResult
 from job.data import ROWS
@@ -29,8 +28,9 @@ from job.runtime.needs import GIB, Need, Size
 from job.runtime.rundir import RunDir
 from job.stages.ingest_columns import Columns, column_of, find_columns, open_sources
 from job.stages.ingest_inputs import input_digest, input_state
-from job.stages.ingest_notes import Tally, column_notes, time_notes, warnings
-from job.stages.ingest_texts import clean_text, decoded_twice, distinct, is_visible, texts_table
+from job.stages.ingest_notes import Tally, column_notes, warnings
+from job.stages.ingest_texts import clean_text, decoded_twice, distinct, says_something, texts_table, why_unusable
+from job.stages.ingest_times import InputTimes, time_notes
 
 REJECT_COLUMNS = ("file", "row", "line", "reason")
 
@@ -43,7 +43,7 @@ class IngestStage(Stage):
     """
 
     name = "ingest"
-    version = 9
+    version = 10
 
     def key(self, job: Job) -> list[Any]:
         job.once("input state", lambda: input_state(job.config.input, job.run.path))
@@ -75,18 +75,23 @@ class IngestStage(Stage):
         return result
 
 
-def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResult:
-    """Read the input files into the run folder. `run_dir`: whose files are no input; None: the run folder's."""
+def ingest(config: Input, run: RunDir, run_dir: Path | None = None, day_first: bool | None = None) -> StageResult:
+    """Read the input files into the run folder. `run_dir`: whose files are no input; None: the run folder's.
+    `day_first`: whether the day comes before the month in dates such as 05/04/2024 where no other date of the input
+    tells; None: that is not known."""
     sources = open_sources(config, run_dir or run.path)
     columns = find_columns(config, sources)
-    tally = Tally(times=Times(config.time_format, lambda: _all_times(sources, columns)))
+    tally = Tally(times=InputTimes(day_first))
+    for number, (source, mine) in enumerate(zip(sources, columns, strict=True)):
+        if mine.time is not None:
+            tally.times.add(number, source, mine.time, config.time_format)
     texts = _read(sources, columns, config, run, tally)
     headlines = distinct(pa.concat_tables(texts))
     headlines.save(run.file("headlines.parquet"))
     rejected = sum(tally.rejects.values())
     logger.info("ingest: %s rows, %s distinct headlines, %s rejects", tally.rows, len(headlines), rejected)
     names = {key: column_of(key, columns) for key in ("title", "description", "time", "source")}
-    fallbacks = time_notes(tally, names["time"] or "")
+    fallbacks = time_notes(tally.times)
     if config.description is not None and names["description"] is None:
         # logged where it was found
         fallbacks.insert(0, "no description column: only titles are used")
@@ -103,17 +108,10 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None) -> StageResu
             "reject_reasons": dict(tally.rejects),
             **names,
             **({"rows_without_time": tally.rows_without_time} if names["time"] else {}),
+            # as `assign` reads its files too
+            **({"day_first": tally.times.told} if tally.times.told is not None else {}),
         },
     )
-
-
-def _all_times(sources: list[Source], columns: list[Columns]) -> Iterator[pa.Array]:
-    """The files' columns of times, read by themselves."""
-    for source, mine in zip(sources, columns, strict=True):
-        if mine.time is not None:
-            for item in source.blocks():
-                if isinstance(item, Block):
-                    yield item.table[mine.time].combine_chunks()
 
 
 def _read(sources: list[Source], columns: list[Columns], config: Input, run: RunDir, tally: Tally) -> list[pa.Table]:
@@ -141,7 +139,7 @@ def _read(sources: list[Source], columns: list[Columns], config: Input, run: Run
         for number, source in enumerate(sources):
             # of a million rejects, all name the same file
             name, cell = shown(source.path), without_formula(shown(source.path))
-            for item in _checked(source, columns[number], tally, seen):
+            for item in _checked(number, source, columns[number], tally, seen):
                 if isinstance(item, Reject):
                     reason = " ".join(item.reason.splitlines())
                     rejects.writerow([cell, item.row, item.line or "", reason])
@@ -189,19 +187,18 @@ def _widen(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _checked(
-    source: Source, columns: Columns, tally: Tally, seen: Counter[str] | None
+    number: int, source: Source, columns: Columns, tally: Tally, seen: Counter[str] | None
 ) -> Iterator[tuple[Block, pa.Table, pa.Array] | Reject]:
-    """Each block of the source with its cleaned texts (id, title, description, text, time) and its rows' publishers;
-    and the rejects."""
+    """Each block of the source, the file of this number, with its cleaned texts (id, title, description, text, time)
+    and its rows' publishers; and the rejects."""
     for item in source.blocks():
         if isinstance(item, Reject):
             yield item
             continue
         titles = clean_text(item.table[columns.title].combine_chunks())
-        usable = is_visible(titles)
-        given = np.asarray(item.table[columns.title].is_valid())
+        usable = says_something(titles)
         for position in np.flatnonzero(~np.asarray(usable)):
-            reason = "title is blank" if given[position] else "title is missing"
+            reason = why_unusable(item.table[columns.title][position].as_py())
             yield Reject(item.rows[position], item.lines[position], reason)
         table = item.table.filter(usable)
         if not table.num_rows:
@@ -215,10 +212,10 @@ def _checked(
         descriptions = pa.array([""] * len(titles), pa.string())
         if columns.description is not None:
             descriptions = clean_text(table[columns.description].combine_chunks())
-            descriptions = pc.if_else(is_visible(descriptions), descriptions, "")
+            descriptions = pc.if_else(says_something(descriptions), descriptions, "")
         times = np.full(len(titles), np.nan)
         if columns.time is not None:
-            times = tally.times.parse(table[columns.time].combine_chunks())
+            times = tally.times.files[number].times.parse(table[columns.time].combine_chunks())
         names = pa.nulls(len(titles), pa.string())
         if columns.source is not None:
             names = publishers.source_names(table[columns.source].combine_chunks())

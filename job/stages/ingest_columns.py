@@ -28,6 +28,8 @@ _DESCRIPTIONS = (
 _OURS = {"id", "cluster", "cluster_name", "probability"}
 # a longer one is taken for a headline in a file without a header
 _LONGEST_NAME = 60
+# and so are a link, and the digits of a date or an id
+_NO_NAME = re.compile(r"://|^[\d\s.:/-]{6,}$")
 # the file is not trusted, and a user may paste the command that a message names
 _FOR_A_SHELL = re.compile(r"[A-Za-z0-9_.\[\]]+")
 
@@ -61,7 +63,7 @@ def open_sources(config: Input, run_dir: Path | None = None) -> list[Source]:
 
     def opened(path: Path, texts: list[str]) -> Source:
         limit = config.max_line_mb * MEGA
-        return open_source(path, config.format, config.encoding, set(texts), limit, others)
+        return open_source(path, config.format, config.encoding, set(texts), limit, others, files[path])
 
     wanted = [name for name in (config.title, config.description) if name]
     sources = []
@@ -198,6 +200,10 @@ def _no_column(source: Source, key: str, name: str, usual: Sequence[str] = ()) -
         action = "these are no rows one after the other: with pandas, write to_json(orient='records')"
     if "\ufffd" in names:
         action = f"its header is in another encoding: set input.encoding=cp1252, or what it is; then {action}"
-    if any(len(name) > _LONGEST_NAME for name in source.schema.names):
+    folder = next((part for part in source.path.parent.parts if part.startswith(f"{name}=")), None)
+    if folder:
+        glob = shown(source.path).replace(shown(folder), f"{shown(folder)}*", 1)
+        action += f"; '{shown(folder)}' names one where the glob has a wildcard in it: 'input.path={glob}'"
+    if any(len(name) > _LONGEST_NAME or _NO_NAME.search(name) for name in source.schema.names):
         action += ", or give the file a first line with the columns' names"
     return f"input.{key} = '{name}': no such column in '{shown(source.path)}'; it has: {has}; {action}"

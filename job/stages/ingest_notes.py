@@ -1,19 +1,14 @@
 """What ingest counts while it reads, and what it then has to say."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 
 from job.backends.tables import Reject
-from job.backends.tables import times as publication
 from job.backends.tables.csv_records import NEVER_CLOSED
-from job.runtime.log import logger
+from job.stages.ingest_times import InputTimes
 
 # more than this share of the usable rows are worth a warning
 _FEW = 0.02
-# a date in an example, and then its time
-_DATE = re.compile(r"\d{1,2}([/-])\d{1,2}[/-]\d{4}")
-_TIMES = ((r"\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"), (r"\d{1,2}:\d{2}", "%H:%M"))
 
 
 @dataclass
@@ -23,7 +18,7 @@ class Tally:
     rows: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
     first_reject: str = ""
-    times: publication.Times = field(default_factory=publication.Times)
+    times: InputTimes = field(default_factory=InputTimes)
     untimed: Counter[str] = field(default_factory=Counter)
     unnamed: Counter[str] = field(default_factory=Counter)
     last_open_quote: str = ""
@@ -40,49 +35,6 @@ class Tally:
     @property
     def rows_without_time(self) -> int:
         return self.times.unusable + self.untimed.total()
-
-
-def time_notes(tally: Tally, column: str) -> list[str]:
-    """What became of the times of this column, where they are not simply times; also logged."""
-    times, found = tally.times, []
-    if times.without_zone:
-        found.append(f"{times.without_zone:,} times of column '{column}' name no known zone: taken as UTC")
-    if times.serial:
-        found.append(f"{times.serial:,} numbers of column '{column}' are taken as Excel's, days since 1899-12-30")
-    if times.undecided:
-        example = times.undecided_example
-        formats = " or ".join(f"'input.time_format={_format(example, order)}'" for order in ("dm", "md"))
-        found.append(
-            f"{times.undecided:,} rows have no usable time in column '{column}': in '{example}' the day may come first "
-            f"or the month, and no other value tells: set {formats}"
-        )
-    others = times.unusable - times.undecided
-    if others:
-        found.append(f"{others:,} rows have no usable time in column '{column}'{_advice(times)}")
-    found = [f"input.time: {one}" for one in found]
-    for one in found:
-        logger.warning("ingest: %s", one)
-    return found
-
-
-def _advice(times: publication.Times) -> str:
-    if not times.example:
-        return ""
-    example = f", such as '{times.example}'"
-    if times.format:
-        return f"{example}, which does not fit input.time_format = '{times.format}'"
-    return f"{example}: set input.time_format to the form that they have, as in 'input.time_format=%d/%m/%Y %H:%M'"
-
-
-def _format(example: str, order: str) -> str:
-    """How `strptime` is told to read the example."""
-    first, second = (f"%{letter}" for letter in order)
-    text = _DATE.sub(rf"{first}\1{second}\1%Y", example)
-    for pattern, format in _TIMES:
-        text = re.sub(pattern, format, text)
-    if re.search(r"\b[ap]m\b", text, re.IGNORECASE):
-        text = re.sub(r"\b[ap]m\b", "%p", text, flags=re.IGNORECASE).replace("%H", "%I")
-    return text
 
 
 def column_notes(tally: Tally, names: dict[str, str | None]) -> list[str]:

@@ -8,14 +8,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from job.backends.tables.missing import are_missing, is_missing
 from job.backends.tables.take import take_rows
+from job.backends.text.markup import plain_texts
 from job.backends.text.mojibake import is_all_decoded_twice
 from job.data import HEADLINES, Headlines, Ids
 from job.runtime.errors import JobError
 
-# line ends and tabs separate words, so they become spaces; other control characters are removed
+# line ends and tabs separate words, so they become spaces; other control characters are removed, and the byte order
+# marks of files that were joined
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
-_CONTROL = r"\p{Cc}"
+_CONTROL = r"[\p{Cc}\x{FEFF}]"
+# behind these it is a byte of UTF-8 that was read in another encoding, as in "polÃ\u00adtica"
+_SOFT_HYPHEN = r"(^|[^ÂÃÄÅÎÏÐÑØÙ])\x{AD}"
 # neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
 _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
@@ -24,10 +29,13 @@ _DECODED_TWICE = "[ÂÃÄÅÎÏÐÑØÙâãäåæçèé][^\\x{00}-\\x{7F}]"
 
 
 def clean_text(column: pa.Array) -> pa.Array:
-    """Unicode NFC, line ends and tabs to spaces, other control characters dropped, trimmed; null becomes ''."""
-    column = pc.utf8_normalize(pc.fill_null(column, ""), "NFC")
+    """Without HTML, in Unicode NFC, line ends and tabs to spaces, other control characters, soft hyphens and byte order
+    marks dropped, trimmed; null becomes ''."""
+    column = pc.utf8_normalize(plain_texts(pc.fill_null(column, "")), "NFC")
     column = pc.replace_substring_regex(column, _SPACING, " ")
     column = pc.replace_substring_regex(column, _CONTROL, "")
+    if pc.any(pc.match_substring(column, "\u00ad")).as_py():
+        column = pc.replace_substring_regex(column, _SOFT_HYPHEN, r"\1")
     return pc.utf8_trim_whitespace(column)
 
 
@@ -37,9 +45,18 @@ def decoded_twice(column: pa.Array) -> list[str]:
     return [text for text in likely.to_pylist() if is_all_decoded_twice(text)]
 
 
-def is_visible(column: pa.Array) -> pa.Array:
-    """Whether each text, not null, has a character that a reader sees."""
-    return pc.match_substring_regex(column, _VISIBLE)
+def says_something(column: pa.Array) -> pa.Array:
+    """Whether each clean text has a character that a reader sees, and is no word for a missing value."""
+    return pc.and_not(pc.match_substring_regex(column, _VISIBLE), are_missing(column))
+
+
+def why_unusable(title: str | None) -> str:
+    """The reason of the reject of a title that says nothing once it is clean."""
+    if title is None:
+        return "title is missing"
+    if is_missing(title.strip()) and title.strip():
+        return f"title is missing: it is '{title.strip()}'"
+    return "title is HTML without text" if "<" in title or "&" in title else "title is blank"
 
 
 def texts_table(

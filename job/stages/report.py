@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 8
+    version = 9
 
     def __init__(self, earlier: Sequence[Stage]) -> None:
         """`earlier`: the stages before this one, in order; the report says how long they took."""
@@ -81,7 +80,8 @@ class ReportStage(Stage):
         if job.story_ids is not None:
             for name, column in job.story_ids.columns(job.assigned).items():
                 ours = ours.append_column(name, column)
-        rows = _write_answer(ours, job.run, job.answer_folder)
+        files = job.run.stats("ingest").get("files", [])
+        rows = _write_answer(job.run, AnswerRows(job.answer_folder, ours, files))
         write_topics(job)
         if job.merges:
             write_themes(job)
@@ -131,9 +131,8 @@ def _names(topics: list[Topic], labels: Ints) -> pa.Array:
     return pa.array(names[labels], pa.string())
 
 
-def _write_answer(ours: pa.Table, run: RunDir, folder: Path) -> int:
-    """Write the input's rows with our columns as Parquet and CSV; returns their number. `folder`: as `AnswerRows`."""
-    rows = AnswerRows(folder, ours)
+def _write_answer(run: RunDir, rows: AnswerRows) -> int:
+    """Write the rows as Parquet and CSV; returns their number."""
     with ExitStack() as stack:
         for suffix in (".parquet", ".csv"):
             file = stack.enter_context(atomic(run.file(f"headlines_clustered{suffix}")))

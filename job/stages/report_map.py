@@ -3,7 +3,6 @@
 import numpy as np
 
 from job.backends.pages.points import MapPoints, MapStory, MapTheme
-from job.backends.text.markup import without_markup
 from job.context import Job
 from job.stages.report_growing import growing_topics
 from job.topics import Topic
@@ -19,11 +18,11 @@ def map_points(job: Job) -> MapPoints:
         labels=job.assigned,
         stories=[_story(topic, topic.cluster in growing) for topic in job.topics],
         titles=job.titles,
-        descriptions=[text and without_markup(text) for text in headlines.column("description")],
+        descriptions=headlines.column("description"),
         copies=headlines.table["copies"].to_numpy(),
         times=times if np.isfinite(times).any() else None,
         sources=sources if (sources >= 0).any() else None,
-        source_names=[without_markup(name) for name in rows.source_names],
+        source_names=rows.source_names,
         themes=[MapTheme(row.level, row.number, row.name, row.parent) for row in job.theme_names],
         bins=job.time_bins,
     )

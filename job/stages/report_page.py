@@ -10,7 +10,6 @@ import numpy as np
 
 from job.backends.pages.report import Line, ReportPage, ReportStory, ReportTheme
 from job.backends.tables import shown
-from job.backends.text.markup import without_markup
 from job.context import Job, Stage
 from job.stages.report_growing import growing_topics
 from job.topics import TimeBins, Topic
@@ -29,10 +28,7 @@ def report_page(job: Job, stages: Sequence[Stage]) -> ReportPage:
     grown = {topic.cluster for topic in growing}
 
     def line(row: int) -> Line:
-        source = sources[row]
-        return Line(
-            titles[row], source and without_markup(source), float(times[row]) if np.isfinite(times[row]) else None
-        )
+        return Line(titles[row], sources[row], float(times[row]) if np.isfinite(times[row]) else None)
 
     themes = [row for row in job.theme_names if row.level == "theme"]
 
@@ -157,8 +153,8 @@ def hints(job: Job, stats: dict[str, dict[str, Any]]) -> list[str]:
     if totals.noise_share > 0.4:
         word = "merge_above=auto,0.1,0.15" if job.merges else "min_cluster_size=3,5,10"
         found.append(f"Many headlines are in no story. To compare other values: {recut} {word}")
-        if job.merges:
-            found.append(f"To compare with stories of two headlines: {recut} smallest_story=2,3")
+        if job.merges and (smallest := job.config.cluster.smallest_story) > 2:
+            found.append(f"To compare with stories of two headlines: {recut} smallest_story=2,{smallest}")
     if largest > 0.3 * max(totals.headlines, 1) and totals.headlines > 20:
         word = "merge_above=0.2,0.3,0.4" if job.merges else "selection=leaf"
         found.append(f"One story holds {largest:,} headlines: {recut} {word}")

@@ -23,6 +23,7 @@ from job.backends.tables import times as publication
 from job.backends.tables.columns import first_usual
 from job.backends.tables.stack import stack
 from job.backends.tables.take import take_rows
+from job.backends.text.markup import without_markup
 from job.context import COLLECTION, Job
 from job.data import HEADLINES, ROWS, Floats, Headlines, Ids
 from job.runtime import signals
@@ -156,9 +157,8 @@ def _headlines(job: Job, table: pa.Table) -> Headlines:
         row = own_rows.get(id)
         if row is None:
             title, _, rest = text.partition("\n")
-            rows.append(
-                {"id": id, "title": title, "description": rest or None, "text": text, "copies": 1, "time": time}
-            )
+            title, description = without_markup(title) or title, without_markup(rest) or None
+            rows.append({"id": id, "title": title, "description": description, "text": text, "copies": 1, "time": time})
         else:
             rows.append({**kept[row], "text": text})
     return Headlines(pa.Table.from_pylist(rows, HEADLINES))

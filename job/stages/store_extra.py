@@ -23,8 +23,9 @@ def check_extra_fields(config: Config) -> None:
     if not fields or not settings.paths:
         return
     there: dict[str, None] = {}
-    for path in find_files(settings.paths, config.run_dir, log=False):
-        source = open_source(path, settings.format, settings.encoding, set(), settings.max_line_mb * MEGA)
+    for path, root in find_files(settings.paths, config.run_dir, log=False).items():
+        limit = settings.max_line_mb * MEGA
+        source = open_source(path, settings.format, settings.encoding, set(), limit, root=root)
         there |= dict.fromkeys(source.schema.names)
         if there.keys() >= set(fields):
             return

@@ -8,6 +8,7 @@ import json
 import lzma
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,7 +171,9 @@ def _within() -> Iterator[Made]:
 def _other_kinds() -> Iterator[Made]:
     """What a newcomer may have under a name that ends in .csv, .jsonl or .parquet."""
     text, table = b"title\nusable\n", pa.table({"title": ["usable"]})
-    packed, arrow, orc = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    packed, zipped, arrow, orc = io.BytesIO(), io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("a.csv", text)
     with tarfile.open(fileobj=packed, mode="w") as file:
         about = tarfile.TarInfo("a.csv")
         about.size = len(text)
@@ -181,6 +184,8 @@ def _other_kinds() -> Iterator[Made]:
         "bz2": bz2.compress(text),
         "xz": lzma.compress(text),
         "zstd": pa.compress(text, codec="zstd", asbytes=True),
+        "zip": zipped.getvalue(),
+        "zip-cut": zipped.getvalue()[:-9],
         "gzip-twice": gzip.compress(gzip.compress(text)),
         "tar": packed.getvalue(),
         "feather": arrow.getvalue(),

@@ -26,7 +26,7 @@ class Ingested:
 
     def __init__(self, path: object, **settings: Any) -> None:
         self.config = Input(path=[str(each) for each in path] if isinstance(path, list) else str(path), **settings)
-        first = Path(self.config.paths[0]).parent
+        first = next(folder for folder in Path(self.config.paths[0]).parents if folder.is_dir())
         self.folder = first / f"run{len(list(first.glob('run*')))}"
         self.folder.mkdir()
         self.stats = stats_of(ingest(self.config, RunDir(self.folder)))

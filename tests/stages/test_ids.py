@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
-from job.backends.stories.story_state import StoryState
+from job.backends.stories.story_state import StoryState, Today
+from job.stages.ids import _warnings
 
 # three whole runs
 pytestmark = pytest.mark.slow
@@ -150,6 +153,18 @@ def test_times_later_than_a_day_after_the_reading_do_not_count(days: Path) -> No
     state = StoryState.load(days / "tue" / "story_state.parquet")
     assert state is not None
     assert {story.seen for story in state.stories} == {None}
+    (said,) = json.loads((days / "tue" / "run.json").read_text())["warnings"]
+    assert "headlines have times in column 'published' that lie in the future, from 2031-03-0" in said
+    assert said.endswith("if their unit or century is wrong, set input.time_format or mend the column")
+    # where no ids are kept, all times count
+    assert json.loads((days / "mon" / "run.json").read_text())["warnings"] == []
+
+
+def test_one_date_that_is_too_late_is_no_warning() -> None:
+    times = np.append(np.full(99, 1e9), 5e9)
+    today = Today(np.arange(100), [], times, np.zeros(100, np.int32), 1, "", 2e9)
+    assert _warnings(today, "published") == []
+    assert _warnings(replace(today, times=times[90:]), "published")[0].startswith("1 of 10 headlines have times")
 
 
 def test_without_a_previous_run_there_are_no_ids_and_the_key_is_the_same(
@@ -191,6 +206,17 @@ def test_the_same_run_goes_on_where_yesterdays_folder_is_gone(job_here: Run, day
     new = job_here("run", *words, f"run_dir={tmp_path / 'new'}")
     assert new.returncode == 2
     assert "is no run folder" in new.stderr
+
+
+def test_the_same_headlines_with_other_times_are_of_the_same_day(job_here: Run, days: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(days / "tue", tmp_path / "tue"))
+    words = (*SETTINGS, f"input.path={days / 'tue.csv'}", f"run_dir={run}", f"cluster.previous={run}")
+    for setting in ("input.time=null", "input.time=published"):
+        done = job_here("run", *words, setting)
+        assert done.returncode == 0, done.stderr
+        state = StoryState.load(run / "story_state.parquet")
+        assert state is not None and state.run == 2
+    assert (run / "story_changes.csv").read_bytes() == (days / "tue" / "story_changes.csv").read_bytes()
 
 
 def test_changes_of_ids_are_not_left_beside_an_answer_without_ids(job_here: Run, days: Path, tmp_path: Path) -> None:

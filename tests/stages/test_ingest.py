@@ -112,7 +112,10 @@ def test_every_row_is_mapped_to_its_headline_with_its_own_columns(write: Write) 
         (unicodedata.normalize("NFD", "Überfluß café"), "Überfluß café"),
         ("ﬁne ²", "ﬁne ²"),
         ("family 👨‍👩‍👧 flag 🇩🇪", "family 👨‍👩‍👧 flag 🇩🇪"),
-        ("=1+1 <b>{x} %s</b>", "=1+1 <b>{x} %s</b>"),
+        ("=1+1 <b>{x} %s</b> a < b", "=1+1 {x} %s a < b"),
+        ("<p>It&#8217;s &amp;\n<a\nhref=x>so</a>&#7;&nbsp;</p>", "It’s & so"),
+        ("polÃ\u00adtica", "polÃ\u00adtica"),
+        ("\ufeff\u00adWirt\u00adschafts\u00adprüfer", "Wirtschaftsprüfer"),
     ],
 )
 @pytest.mark.parametrize("column", ["title", "description"])
@@ -120,6 +123,41 @@ def test_texts_are_nfc_in_one_line_without_control_characters(write: Write, raw:
     got = Ingested(write([{"title": "T", "description": "D"} | {column: raw}], "a.jsonl"))
     assert got.headlines[0][column] == clean
     assert got.input[0][column] == raw, "the row's own columns stay as they were"
+
+
+def test_a_feeds_html_is_in_no_text_and_in_no_id(write: Write) -> None:
+    html = {
+        "title": "AT&amp;T <b>up</b>",
+        "description": '<img src="x.jpg"><p>It&#8217;s 3 &lt; 4.</p>',
+        "source": "B&amp;C",
+    }
+    plain = {"title": "AT&T up", "description": "It’s 3 < 4.", "source": "B&C"}
+    got = Ingested(write([html, plain, {"title": "A", "description": "<br/>"}], "a.jsonl"))
+    assert got.headline("AT&T up")["text"] == "AT&T up\nIt’s 3 < 4."
+    assert got.headline("AT&T up")["copies"] == 2
+    assert got.rows[0]["id"] == headline_id("AT&T up\nIt’s 3 < 4.")
+    assert got.headline("A")["description"] is None
+    assert [row["source"] for row in got.rows] == ["B&C", "B&C", None]
+    assert got.input[0] == html
+
+
+def test_words_for_a_missing_value_are_missing_values(write: Write) -> None:
+    got = Ingested(write("title,description,time\nnan,x,\nA,nan,nan\nNone,x,\nNaN grows,NULL here,\n"), time="time")
+    assert {headline["text"] for headline in got.headlines} == {"A", "NaN grows\nNULL here"}
+    assert [reject["reason"] for reject in got.rejects] == [
+        f"title is missing: it is '{word}'" for word in ("nan", "None")
+    ]
+    assert got.stats["reject_reasons"] == {"title is missing": 2}
+    assert "such as" not in got.stats["fallbacks"][-1]
+
+
+def test_a_title_that_is_html_alone_is_a_reject_that_says_so(write: Write) -> None:
+    got = Ingested(write('title\n<img src=x>\n&nbsp;\n" "\nA\n'))
+    assert [(reject["row"], reject["reason"]) for reject in got.rejects] == [
+        ("1", "title is HTML without text"),
+        ("2", "title is HTML without text"),
+        ("3", "title is blank"),
+    ]
 
 
 def test_spellings_that_clean_alike_are_one_headline(write: Write) -> None:

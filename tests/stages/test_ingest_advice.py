@@ -56,3 +56,9 @@ def test_descriptions_that_are_all_objects_are_refused_too(write: Write) -> None
 
 def test_a_file_with_some_titles_that_are_texts_is_read(write: Write) -> None:
     assert Ingested(write([{"title": 5}, {"title": "A"}], "a.jsonl")).stats["rejects"] == 1
+
+
+@pytest.mark.parametrize("header", ["20240425120000,bbc.co.uk,A", "7,https://example.com/a,A", f"3,{'A b ' * 20},x"])
+def test_a_file_without_a_header_is_told_so(write: Write, header: str) -> None:
+    said = refused(write(f"{header}\n{header}\n"))
+    assert said.endswith("set input.title=COLUMN, or give the file a first line with the columns' names")

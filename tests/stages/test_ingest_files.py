@@ -97,6 +97,12 @@ def test_a_file_named_twice_is_read_once(write: Write, tmp_path: Path) -> None:
     assert Ingested([path, path, tmp_path / "*.csv"]).stats["rows"] == 1
 
 
+def test_a_path_may_begin_in_the_home_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("title\nA\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Input(path=["~/*.csv", "a~.csv"]).paths == [f"{tmp_path}/*.csv", "a~.csv"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_found(write: Write) -> None:
     assert Ingested(write("title\nA\n", "news[1].csv")).titles() == {"A"}
 

@@ -1,9 +1,12 @@
 """Several files whose columns differ in spelling, or that lack a column which others have."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from ingested import Ingested, Write, refused, write_fixture  # noqa: F401
+
+from job.stages.ingest_inputs import input_digest
 
 A = "title,description,source,time\nA,x,BBC,2024-04-25T12:00Z\n"
 NOON = 1_714_046_400.0
@@ -60,6 +63,23 @@ def test_an_answer_of_the_job_among_the_input_is_said(write: Write, caplog: pyte
     assert said == [
         f"ingest: '{answer}' has the columns of an answer of this job: if it is no news, leave it out of input.path"
     ]
+
+
+def test_only_folders_below_the_beginning_of_the_glob_are_columns(tmp_path: Path) -> None:
+    path = tmp_path / "lr=0.1" / "date=2024-04-25" / "a.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("title\nA\n")
+    globbed = tmp_path / "lr=0.1" / "**" / "*.csv"
+    got = Ingested(globbed, time="date")
+    assert got.input == [{"title": "A", "date": "2024-04-25"}]
+    assert got.rows[0]["time"] == NOON - 12 * 3600
+    named = Ingested(path)
+    assert named.input == [{"title": "A"}]
+    assert input_digest(named.config) != input_digest(got.config), "the same file, with other columns"
+    said = refused(path, time="date")
+    one = str(path).replace("date=2024-04-25", "date=2024-04-25*")
+    assert said.endswith(f"; 'date=2024-04-25' names one where the glob has a wildcard in it: 'input.path={one}'")
+    assert Ingested(one, time="date").rows[0]["time"] == NOON - 12 * 3600
 
 
 def test_where_no_file_has_times_nothing_is_missing(write: Write) -> None:

@@ -38,9 +38,22 @@ def test_of_a_source_that_is_an_object_its_name_or_title_is_taken(write: Write) 
         {"title": "D", "source": "{not JSON"},
         {"title": "E", "source": None},
         {"title": "F", "source": {"uri": "post.example", "title": "The Post"}},
+        {"title": "G", "source": {"$": {"url": "u"}, "_": "The Post"}},
+        # as pandas writes an object into CSV
+        {"title": "H", "source": "{'id': None, 'name': \"Barron's &amp; Co\"}"},
+        {"title": "I", "source": "{'name': ['x']}"},
+        {"title": "J", "source": "nan"},
     ]
     got = Ingested(write(rows, "news.jsonl"))
-    assert [row["source"] for row in got.rows] == ["The Post", "BBC", '{"id": 7}', "{not JSON", None, "The Post"]
+    assert [row["source"] for row in got.rows] == [
+        *("The Post", "BBC", '{"id": 7}', "{not JSON", None, "The Post", "The Post", "Barron's & Co"),
+        *("{'name': ['x']}", None),
+    ]
+
+
+@pytest.mark.parametrize("name", ["date_published", "webPublicationDate", "created_utc", "seendate", "pubDate"])
+def test_the_usual_names_of_services_are_found(write: Write, name: str) -> None:
+    assert Ingested(write(f"title,{name}\nA,2024-04-25T12:00Z\n"), time="auto").stats["time"] == name
 
 
 def test_a_source_of_another_type_becomes_text(write: Write) -> None:

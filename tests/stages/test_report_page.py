@@ -40,15 +40,10 @@ def test_a_page_without_a_title_is_named_after_its_headlines(
     assert page_title(job) == title
 
 
-def test_the_titles_that_pages_and_names_are_made_of_have_no_markup(tmp_path: Path) -> None:
-    headlines = headlines_of([1, 2], ["O&#039;Neal in <i>Blue Chips</i>", "AT&T & R&amp;B"])
-    assert job_of(tmp_path / "run", headlines).titles == ["O'Neal in Blue Chips", "AT&T & R&B"]
-
-
 @pytest.mark.parametrize("recipe", ["stories", "null"])
 def test_each_hint_ends_with_what_can_be_pasted(job_here: Run, demo: Path, tmp_path: Path, recipe: str) -> None:
     folder = Path(shutil.copytree(demo, tmp_path / "my run"))
-    words = [f"run_dir={folder}", f"cluster.recipe={recipe}"]
+    words = [f"run_dir={folder}", f"cluster.recipe={recipe}", "cluster.smallest_story=3"]
     assert job_here("run", DEMO, *words).returncode == 0
     job, topics = Job(load(DEMO, words)), folder / "topics.parquet"
     seen = hints(job, {"ingest": {"time": "published"}})

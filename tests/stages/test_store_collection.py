@@ -118,6 +118,23 @@ def test_a_filter_that_milvus_does_not_understand_is_named_and_is_no_damage(
     assert "move it away" not in str(raised.value)
 
 
+def test_texts_of_others_are_shown_without_html(milvus: Milvus, tmp_path: Path) -> None:
+    texts = ["O&#039;Neal in <i>Blue Chips</i>\n<p>AT&amp;T</p>", "<br>\n<br>", "a < b"]
+    rows = headlines_of(np.arange(3), texts)
+    milvus.fields = Fields()
+    store = {"scope": "collection"}
+    embeddings = Embeddings(rows.ids, np.eye(8, dtype=np.float32)[:3])
+    job = job_of(tmp_path / "mon", rows, embeddings, milvus, store=store)
+    pq.write_table(pa.table({"title": texts}), job.run.file("input.parquet"))
+    StoreStage().run(job)
+    again = job_of(tmp_path / "tue", None, None, milvus, input={}, store=store)
+    StoreStage().run(again)
+    assert again.titles == ["O'Neal in Blue Chips", "<br>", "a < b"]
+    assert again.headlines.column("description") == ["AT&T", None, None]
+    # what was embedded
+    assert again.headlines.column("text") == texts
+
+
 def test_a_collection_that_does_not_fit_on_the_disk_is_an_error_that_says_so(tmp_path: Path, small_disk: Path) -> None:
     """Its vectors are there twice for a moment, and fit once."""
     milvus = Milvus(str(tmp_path / "milvus.db"), None, "news_data")

@@ -105,12 +105,12 @@ def test_without_merging_there_is_no_level(tmp_path: Path) -> None:
 
 
 def test_a_story_has_the_smallest_size_or_is_noise(tmp_path: Path) -> None:
-    texts, vectors = made([20, 12, 11, 10, 9, 3])
+    texts, vectors = made([20, 12, 11, 10, 9, 2])
     job, _ = clustered(tmp_path / "run", texts, vectors)
-    assert job.clusters.labels[-3:].tolist() == [5, 5, 5]
-    job, _ = clustered(tmp_path / "four", texts, vectors, smallest_story=4)
-    assert job.clusters.labels[-3:].tolist() == [-1, -1, -1]
-    assert job.clusters.probabilities[-3:].tolist() == [0, 0, 0]
+    assert job.clusters.labels[-2:].tolist() == [5, 5]
+    job, _ = clustered(tmp_path / "three", texts, vectors, smallest_story=3)
+    assert job.clusters.labels[-2:].tolist() == [-1, -1]
+    assert job.clusters.probabilities[-2:].tolist() == [0, 0]
 
 
 def test_a_higher_limit_only_splits(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -52,15 +53,21 @@ class WithAdded:
             yield item
 
 
-def with_added(source: Source, index: Index | None = None) -> Source:
-    """The source with the columns that the folders of its path name, and with the index, unless it has them."""
+def with_added(source: Source, root: Path | None = None, index: Index | None = None) -> Source:
+    """The source with the columns that the folders of its path name below `root`, and with the index, unless it has
+    them."""
     there = {name.casefold() for name in source.schema.names}
-    pairs = (_PARTITION.fullmatch(part) for part in source.path.parent.parts)
-    named = {pair[1]: None if pair[2] == _NO_VALUE else _text(pair[2]) for pair in pairs if pair}
+    named = named_by_folders(source.path, root) if root is not None else {}
     values = {name: value for name, value in named.items() if name.casefold() not in there}
     if index is not None and index.name.casefold() in there | {name.casefold() for name in values}:
         index = None
     return WithAdded(source, values, index) if values or index is not None else source
+
+
+def named_by_folders(path: Path, root: Path) -> dict[str, str | None]:
+    """The columns that the folders of a path name below `root`, each with its value."""
+    pairs = (_PARTITION.fullmatch(part) for part in path.parent.relative_to(root).parts)
+    return {pair[1]: None if pair[2] == _NO_VALUE else _text(pair[2]) for pair in pairs if pair}
 
 
 def _text(value: str) -> str:

@@ -2,20 +2,22 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables.csv_answer import CsvAnswer
-from job.backends.tables.source import python_values
+from job.backends.tables.source import python_values, shown
 from job.runtime.errors import BadInput
 
 _ROWS = 65_536
+_ORIGIN = [pa.field("input_file", pa.string()), pa.field("input_row", pa.int64())]
 
 
 class TableWriter(Protocol):
@@ -102,29 +104,46 @@ class AnswerRows:
     """The rows of `folder/input.parquet`, whose ids are in `folder/rows.parquet`, joined with `ours`.
 
     `ours`: one row per distinct headline, ascending by `id`. A row whose id is not there has its id and nulls. An input
-    column with a name of ours becomes `input_NAME`. `writers`: what `write` writes to.
+    column with a name of ours becomes `input_NAME`. `files`: the input's, by their numbers; of more than one, the last
+    columns say which file a row is from, and its number there, as `rejects.csv` does. `writers`: what `write` writes
+    to.
     """
 
-    def __init__(self, folder: Path, ours: pa.Table) -> None:
+    def __init__(self, folder: Path, ours: pa.Table, files: Sequence[str] = ()) -> None:
         self._folder, self._ours = folder, ours
+        self._files = pa.array(map(shown, files), pa.string()) if len(files) > 1 else None
+        origin = _ORIGIN if self._files is not None else []
         self._source = pq.ParquetFile(folder / "input.parquet")
         own = self._source.schema_arrow.remove_metadata()
-        names = _renamed(own.names, set(ours.schema.names))
+        names = _renamed(own.names, {*ours.schema.names, *(item.name for item in origin)})
         self.schema = pa.schema(
-            [item.with_name(name) for item, name in zip(own, names, strict=True)] + list(ours.schema)
+            [item.with_name(name) for item, name in zip(own, names, strict=True)] + [*ours.schema, *origin]
         )
         self.writers: list[TableWriter] = []
 
     def __iter__(self) -> Iterator[pa.Table]:
         ours, ids, done = self._ours, self._ours["id"].to_numpy(), 0
-        row_ids = pq.read_table(self._folder / "rows.parquet", columns=["id"])["id"].to_numpy()
+        rows = pq.read_table(self._folder / "rows.parquet", columns=["id", "file", "row"])
+        row_ids = rows["id"].to_numpy()
         for batch in self._source.iter_batches(_ROWS):
             here = row_ids[done : done + batch.num_rows]
             place = np.minimum(np.searchsorted(ids, here), len(ids) - 1)
             mine = ours.take(pa.array(place, mask=ids[place] != here)).set_column(0, "id", pa.array(here))
+            origin = self._origin(rows.slice(done, batch.num_rows))
             done += batch.num_rows
-            columns = [*batch.columns, *(column.combine_chunks() for column in mine.columns)]
+            columns = [*batch.columns, *(column.combine_chunks() for column in mine.columns), *origin]
             yield pa.Table.from_arrays(columns, schema=self.schema)
+
+    def _origin(self, rows: pa.Table) -> list[pa.Array]:
+        """The columns that say where rows are from; null for those of a collection alone."""
+        if self._files is None:
+            return []
+        number = rows["file"].combine_chunks()
+        inside = pc.greater_equal(number, 0)
+        return [
+            self._files.take(pc.if_else(inside, number, None)),
+            pc.if_else(inside, rows["row"], None).combine_chunks(),
+        ]
 
     def write(self) -> int:
         """Write all rows to the writers; returns their number."""

@@ -87,11 +87,15 @@ class _OpenLines:
 
 class CsvRecords:
     """The records of a CSV file that are not blank, header first: line number, fields, and the reason of rejection
-    ("" if none). `width`: the number of fields of a record; the header may have any."""
+    ("" if none). `width`: the number of fields of a record; the header may have any. `spaced`: spaces after a delimiter
+    are no part of a field."""
 
-    def __init__(self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int) -> None:
+    def __init__(
+        self, lines: Iterable[str | None], delimiter: str, width: int, line_limit: int, spaced: bool = False
+    ) -> None:
         self._ahead = _AheadOfRecord(lines)
         self._delimiter, self._width, self._line_limit = delimiter, width, line_limit
+        self._spaced = spaced
         self._is_header = True
         self._open = _OpenLines(0, 0, {})
 
@@ -121,11 +125,18 @@ class CsvRecords:
                 self._is_header = False
                 yield start, fields, reason
 
-    def _reader(self, lines: Iterable[str], strict: bool = True) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=self._delimiter, strict=strict)
+    def _reader(self, lines: Iterable[str], strict: bool = True, escape: str | None = None) -> Iterator[list[str]]:
+        return csv.reader(
+            lines, delimiter=self._delimiter, escapechar=escape, strict=strict, skipinitialspace=self._spaced
+        )
 
     def _carefully(self, start: int) -> tuple[list[str], str]:
         """Fields and reason of the record that begins with line `start`; takes its lines."""
+        fields, reason = self._quoted(start)
+        return (plain, "") if reason and (plain := self._unquoted(self._ahead.line(start))) else (fields, reason)
+
+    def _quoted(self, start: int) -> tuple[list[str], str]:
+        """As `_carefully`, where quotes are what they are in CSV."""
         self._ahead.take(1)
         line = self._ahead.line(start)
         if line is None:
@@ -136,8 +147,8 @@ class CsvRecords:
         except _UnfinishedError:
             return (escaped, "") if (escaped := self._escaped(line)) else self._of_several_lines(start, line)
         except csv.Error:
-            if escaped := self._escaped(line):
-                return escaped, ""
+            if found := self._escaped(line) or self._unquoted(line):
+                return found, ""
             # a field that starts with a quoted word and continues: only the strict reader rejects it
             fields = next(self._reader([line], strict=False))
             reason = NEVER_CLOSED if fields[-1].endswith(("\n", "\r")) else ""
@@ -149,9 +160,15 @@ class CsvRecords:
         if '\\"' not in line:
             return []
         try:
-            fields = next(csv.reader(_alone(line), delimiter=self._delimiter, escapechar="\\", strict=True))
+            fields = next(self._reader(_alone(line), escape="\\"))
         except (csv.Error, _UnfinishedError):
             return []
+        return fields if len(fields) == self._width else []
+
+    def _unquoted(self, line: str | None) -> list[str]:
+        """The fields of a line between tabs, where quotes are characters like others, as Hive, MySQL and GDELT write
+        them; none where their number is not right."""
+        fields = line.rstrip("\r\n").split("\t") if line and self._delimiter == "\t" else []
         return fields if len(fields) == self._width else []
 
     def _of_several_lines(self, start: int, line: str) -> tuple[list[str], str]:

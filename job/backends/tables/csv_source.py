@@ -8,6 +8,7 @@ from typing import IO
 import pyarrow as pa
 
 from job.backends.tables.csv_records import CsvRecords
+from job.backends.tables.packed import open_bytes
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -16,7 +17,6 @@ from job.backends.tables.source import (
     Reject,
     as_text,
     file_state,
-    open_bytes,
     reading,
     shown,
     too_long,
@@ -51,14 +51,24 @@ class CsvSource:
         if utf_16 := _utf_16(header, encoding):
             raise BadInput(f"input.path: '{shown(path)}' is UTF-16: set input.encoding={utf_16}")
         self._delimiter = delimiter or max(",;\t|", key=header.count)
-        with open_bytes(path) as raw:
-            _, names, reason = next(self._parsed(raw, 0), (0, [], "only delimiters"))
+        self._spaced = False
+        names, reason = self._header()
+        # "title, source": in the rows too, a quote may come after a space
+        self._spaced = len(names) > 1 and all(name.startswith(" ") for name in names[1:])
+        if self._spaced:
+            names, reason = self._header()
         if reason:
             names = [name.strip(' "\r\n') for name in header.split(self._delimiter)]
         names = [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in names]
         self.schema = pa.schema([(name, pa.string()) for name in unique(names)])
         self.texts_within: Sequence[str] = ()
         self.never_text: Mapping[str, str] = {}
+
+    def _header(self) -> tuple[list[str], str]:
+        """The names of the columns, and what is wrong with them."""
+        with open_bytes(self.path) as raw:
+            _, names, reason = next(self._parsed(raw, 0), (0, [], "only delimiters"))
+        return names, reason
 
     def _lines(self, raw: IO[bytes]) -> Iterable[str | None]:
         lines = Lines(as_text(raw, self._encoding, ""), self._line_limit)
@@ -102,7 +112,7 @@ class CsvSource:
                 yield row, line, fields, reason
 
     def _parsed(self, raw: IO[bytes], width: int) -> Iterator[tuple[int, list[str], str]]:
-        return iter(CsvRecords(self._lines(raw), self._delimiter, width, self._line_limit))
+        return iter(CsvRecords(self._lines(raw), self._delimiter, width, self._line_limit, self._spaced))
 
 
 def _without_separator(lines: Lines) -> Iterator[str | None]:

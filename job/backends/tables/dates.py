@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,14 @@ _EPOCH_AS_SERIAL = 25_569
 @dataclass
 class Dates:
     """Of texts, those that are dates: `seconds` since 1970 UTC, float64 [n], NaN for other texts; whether
-    they name a `zone`; and those whose day may be the month: `either`, with `exchanged` in place of `seconds` if so."""
+    they name a `zone`; and those whose day may be the month: `either`, with `exchanged` in place of `seconds` if so.
+    `orders`: whether the day comes before the month, of those where a value above 12 tells."""
 
     seconds: Seconds
     zone: Mask
     either: Mask
     exchanged: Seconds
+    orders: set[bool] = field(default_factory=set)
 
 
 def read_dates(texts: pa.Array) -> Dates:
@@ -76,8 +78,15 @@ def read_dates(texts: pa.Array) -> Dates:
             free = np.asarray(pc.not_equal(pc.struct_field(found, "mark"), "."))
             read.either[places] = free & (month <= 12) & (day <= 12) & (month != day) & ~np.isnan(straight)
             straight = np.where(free & (month > 12), exchanged, straight)
+            read.orders |= _orders(day[free], month[free])
         read.seconds[places], read.exchanged[places] = straight, exchanged
     return read
+
+
+def _orders(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> set[bool]:
+    """Whether the day comes before the month, of the pairs where a value above 12 tells."""
+    told = {True: (first > 12) & (second <= 12), False: (second > 12) & (first <= 12)}
+    return {order for order, where in told.items() if where.any()}
 
 
 def _numbers(found: pa.StructArray, name: str) -> npt.NDArray[np.int64]:
@@ -130,17 +139,17 @@ def _offset(zone: str) -> float:
 
 @dataclass(frozen=True)
 class Habits:
-    """What only a whole column tells. `day_first`: whether the day comes before the month between slashes and hyphens;
-    None where no value above 12 tells, or where they disagree. `serial`: whether all of its values are numbers of days
-    as Excel counts them."""
+    """What only a whole column tells. `orders`: whether the day comes before the month between slashes and hyphens, of
+    the values that tell, by one above 12; both where they disagree. `serial`: whether all of its values are numbers of
+    days as Excel counts them."""
 
-    day_first: bool | None
+    orders: frozenset[bool]
     serial: bool
 
     @classmethod
     def of(cls, column: Iterable[pa.Array]) -> "Habits":
         """Those of a column of numbers or texts, part by part."""
-        day = month = False
+        orders: set[bool] = set()
         serial = True
         for part in column:
             if is_number(part.type):
@@ -149,10 +158,8 @@ class Habits:
             texts = as_strings(part).drop_null()
             serial = serial and bool(pc.all(pc.match_substring_regex(texts, _SERIAL_OR_BLANK), min_count=0).as_py())
             found = pc.extract_regex(texts, _EITHER_FIRST).drop_null()
-            first, second = _numbers(found, "first"), _numbers(found, "second")
-            day = day or bool(((first > 12) & (second <= 12)).any())
-            month = month or bool(((second > 12) & (first <= 12)).any())
-        return cls(day if day != month else None, serial)
+            orders |= _orders(_numbers(found, "first"), _numbers(found, "second"))
+        return cls(frozenset(orders), serial)
 
 
 def is_number(kind: pa.DataType) -> bool:

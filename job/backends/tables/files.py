@@ -10,16 +10,19 @@ from itertools import islice
 from pathlib import Path
 
 from job.backends.tables.kinds import format_of_name
+from job.backends.tables.packed import SUFFIXES
 from job.backends.tables.source import shown
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
 
 _FOLDERS_LOOKED_INTO = 1_000
+_WILDCARD = re.compile(r"[*?[]")
 _MARK = re.compile(r"(?:^|/)_")
 
 
-def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool = True) -> list[Path]:
-    """The files that paths and globs name, globs expanded in sorted order; one of several names is taken once.
+def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool = True) -> dict[Path, Path]:
+    """The files that paths and globs name, globs expanded in sorted order; one of several names is taken once. With
+    each the folder that its path or glob begins in: above the first wildcard.
 
     Files that a wildcard finds with a "_" in front are left out. Files within `run_dir` are no input: a run would read
     its own answer. `log`: say what is left out.
@@ -28,6 +31,7 @@ def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool =
         BadInput: no such file, one that is no regular file, or one that is named and lies in `run_dir`.
     """
     found: dict[tuple[int, int], Path] = {}
+    roots: dict[Path, Path] = {}
     for pattern in patterns:
         here = _matches(pattern, log)
         inside = [path for path in here if run_dir is not None and _is_within(path, run_dir)]
@@ -43,9 +47,15 @@ def find_files(patterns: Sequence[str], run_dir: Path | None = None, log: bool =
                 continue
             about = path.stat()
             first = found.setdefault((about.st_dev, about.st_ino), path)
+            roots.setdefault(first, _root(pattern))
             if first != path and log:
                 logger.info("ingest: '%s' is the same file as '%s': read once", shown(path), shown(first))
-    return list(found.values())
+    return roots
+
+
+def _root(pattern: str) -> Path:
+    wildcard = _WILDCARD.search(pattern)
+    return Path(pattern[: wildcard.start()] + "_").parent if wildcard else Path(pattern).parent
 
 
 def _matches(pattern: str, log: bool) -> list[Path]:
@@ -55,6 +65,11 @@ def _matches(pattern: str, log: bool) -> list[Path]:
     try:
         here = [Path(pattern)] if Path(pattern).exists() else []
         here = [Path(name) for name in _data(pattern, log) if not _is_loop(name)] or here
+        if not here and pattern == "-":
+            raise BadInput(
+                "input.path = '-': standard input can be read only once, and a run that was stopped reads its input "
+                "again: write it to a file first, and name that file"
+            )
         if not here:
             raise BadInput(f"input.path = '{shown(pattern)}': no such file; give a file or a glob such as 'news/*.csv'")
         for path in here:
@@ -93,7 +108,7 @@ def _data(pattern: str, log: bool) -> list[str]:
     """What the glob matches, without what a wildcard found with a "_" in front: so Spark and Hive name what is no data,
     as `_SUCCESS` and `_delta_log/`. All, where there is nothing else."""
     found = sorted(_expanded(pattern))
-    wildcard = re.search(r"[*?[]", pattern)
+    wildcard = _WILDCARD.search(pattern)
     if wildcard is None or _MARK.search(pattern):
         return found
     fixed = len(pattern[: wildcard.start()].rpartition("/")[0])
@@ -110,7 +125,7 @@ def _such_as(folder: Path) -> str:
         for name in sorted(names):
             if not name.startswith((".", "_")) and format_of_name(Path(name)):
                 suffixes = Path(name).suffixes
-                suffix = "".join(suffixes[-2:] if suffixes[-1].lower() == ".gz" else suffixes[-1:])
+                suffix = "".join(suffixes[-2:] if suffixes[-1].lower() in SUFFIXES else suffixes[-1:])
                 inner = "" if Path(place) == folder else "**/"
                 return f"'{shown(folder)}/{inner}*{suffix}'"
     return f"'{shown(folder)}/*.csv'"

@@ -23,6 +23,7 @@ from job.backends.tables.json_array import (
     is_lines,
     is_spread,
 )
+from job.backends.tables.packed import open_bytes
 from job.backends.tables.source import (
     BLOCK_CHARS,
     BLOCK_ROWS,
@@ -32,7 +33,6 @@ from job.backends.tables.source import (
     Reject,
     as_text,
     file_state,
-    open_bytes,
     reading,
     shown,
     too_long,
@@ -64,7 +64,8 @@ class JsonlSource:
         self._state = file_state(path)
         self._encoding, self._line_limit = encoding, line_limit
         self._text_columns = text_columns
-        self._within = [name for name in (*text_columns, *others) if "." in name]
+        # a set's order differs from process to process
+        self._within = [name for name in (*sorted(text_columns), *others) if "." in name]
         self._arrays = self._find_arrays()
         kinds: dict[str, set[str]] = {}
         first_reason = ""

@@ -9,19 +9,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from job.backends.tables.added import Index, pandas_index
+from job.backends.tables.packed import open_seekable
 from job.backends.tables.parquet_pages import MOST_ROWS, portions
 from job.backends.tables.source import (
     Block,
     Reject,
     file_state,
     is_binary,
-    open_seekable,
     reading,
     shown,
     too_long,
     unique,
 )
-from job.backends.tables.within import can_be_named, fields_within, not_text
+from job.backends.tables.within import can_be_named, fields_within, first_within, not_text
 from job.runtime.errors import BadInput
 
 _BATCH_CELLS = 10_000_000
@@ -53,9 +53,10 @@ class ParquetSource:
         for field in (*own, *(inside[name][1].with_name(name) for name in wanted)):
             field = field.with_type(_plain(field.type))
             if field.name in text_columns:
-                if not _is_text(field.type):
+                if not _is_text(field.type) and not _is_unmarked(field.type):
                     problem = not_text(field.name, str(field.type), self.texts_within)
-                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' {problem}")
+                    other = "" if first_within(field.name, self.texts_within) else "; name another one"
+                    raise BadInput(f"input: column '{field.name}' of '{shown(path)}' {problem}{other}")
                 field = pa.field(field.name, pa.string())
             elif pa.types.is_timestamp(field.type) and not _is_known(field.type.tz):
                 # a zone that the machine does not know cannot be written as text; the instant is the same
@@ -74,7 +75,8 @@ class ParquetSource:
                 table = pa.Table.from_batches([batch]).rename_columns(self._names)
                 for name, keys in self._within.items():
                     table = table.append_column(name, pc.struct_field(table[keys[0]], keys[1:]))
-                table = table.cast(self.schema)
+                # bytes that are no UTF-8 are found below, row by row
+                table = table.cast(self.schema, safe=False)
                 # the next batch is read while these are there
                 del batch
                 reasons = dict.fromkeys(_long_rows(table, self._cell_limit), too_long(self._cell_limit))
@@ -160,6 +162,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_string_view(kind):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
+def _is_unmarked(kind: pa.DataType) -> bool:
+    """Whether a type can hold texts that are not marked as such: so Impala and older versions of Hive write them."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -4,18 +4,19 @@ import base64
 import gzip
 import io
 import json
-import shutil
+import lzma
 import sys
-import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 
+from job.backends.tables.packed import packing_of
 from job.runtime.errors import BadInput
 from job.runtime.system_errors import no_room
 
@@ -83,24 +84,18 @@ def reading(path: Path, before: FileState | None = None) -> Iterator[None]:
             # a change explains an error too; whoever stops early has no answer that could be wrong
             if not isinstance(sys.exc_info()[1], GeneratorExit | BadInput) and file_state(path) != before:
                 raise BadInput(f"{where} changed while it was read: start again when nobody writes to it")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(f"{where} is a damaged or cut-off gzip file ({error})") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{where} is a damaged or cut-off {packing_of(path)} file ({error})") from None
     except UnicodeError as error:
         raise BadInput(f"{where} cannot be decoded ({error}); set input.encoding to the encoding of the file") from None
     except pa.ArrowException as error:
         raise BadInput(f"{where} cannot be read ({str(error).splitlines()[0]})") from None
     except OSError as error:
-        raise no_room(error) or BadInput(f"{where}: {error.strerror or str(error).splitlines()[0][:200]}") from None
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, decompressed if its first two bytes are those of gzip."""
-    file = path.open("rb")
-    if file.read(2) == b"\x1f\x8b":
-        file.close()
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    file.seek(0)
-    return file
+        reason = error.strerror or str(error).splitlines()[0][:200]
+        damaged = error.errno is None and packing_of(path)
+        raise no_room(error) or BadInput(
+            f"{where} is a damaged or cut-off {damaged} file ({reason})" if damaged else f"{where}: {reason}"
+        ) from None
 
 
 def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
@@ -130,24 +125,6 @@ class Lines:
 def too_long(limit: int) -> str:
     """The reason for a line that is passed over."""
     return f"longer than {limit // MEGA} million characters; see input.max_line_mb"
-
-
-def open_seekable(path: Path) -> IO[bytes]:
-    """Like `open_bytes`, but a gzip file is first decompressed into a temporary file."""
-    file = open_bytes(path)
-    if not isinstance(file, gzip.GzipFile):
-        return file
-    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with file:
-        try:
-            shutil.copyfileobj(file, unpacked)
-            unpacked.seek(0)
-        except OSError as error:
-            if no_room(error):
-                # the temporary file has no name
-                error.filename = tempfile.gettempdir()
-            raise
-    return unpacked
 
 
 def unique(names: list[str]) -> list[str]:

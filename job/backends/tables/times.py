@@ -4,20 +4,23 @@ import email.utils
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from job.backends.tables.dates import SERIAL, Habits, is_number, is_serial, read_dates, seconds_of_serial
+from job.backends.tables.missing import is_missing
 from job.backends.tables.source import as_strings
 
 # `input.time: auto` takes the first of these that the input has
 USUAL_NAMES = (
     *("time", "published", "published_at", "published_date", "publish_date", "publication_date", "publication_time"),
-    *("pub_date", "date", "datetime", "timestamp", "created_at", "seendate"),
+    *("pub_date", "date", "datetime", "timestamp", "created_at", "seendate", "date_published", "date_publish"),
+    *("web_publication_date", "published_on", "created_utc"),
 )
 # a number of this size or more is in the next smaller unit: 1e11 seconds are the year 5138
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
@@ -40,15 +43,20 @@ _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 class Times:
     """A parser that counts. `format`: of `strptime`, in which texts are read; None: in the usual forms. `column`: all
     of the column, which tells whether the day or the month comes first and whether numbers are Excel's; None: what is
-    parsed at once.
+    parsed at once. `otherwise`: whether the day comes first where no value of the column tells; None: not known.
 
-    `without_zone`: times taken as UTC because they name no zone that is known. `serial`: numbers read as Excel's.
-    `unusable`: rows without a time that can be read; `example` is one of their texts. `undecided`: those of them whose
-    day may be the month; `undecided_example` likewise.
+    `orders`: whether the day comes before the month, of the dates that tell; both where they disagree. `day_first`: how
+    those were read that do not tell; None where there are none, or where that stayed open. `without_zone`: times taken
+    as UTC because they name no zone that is known. `serial`: numbers read as Excel's. `unusable`: rows without a time
+    that can be read; `example` is one of their texts. `undecided`: those of them whose day may be the month;
+    `undecided_example` likewise.
     """
 
     format: str | None = None
     column: Callable[[], Iterable[pa.Array]] | None = None
+    otherwise: Callable[[], bool | None] = lambda: None
+    orders: set[bool] = field(default_factory=set)
+    day_first: bool | None = None
     without_zone: int = 0
     serial: int = 0
     unusable: int = 0
@@ -57,7 +65,6 @@ class Times:
     undecided_example: str = ""
 
     def __post_init__(self) -> None:
-        self._habits: Habits | None = None
         self._part: pa.Array = pa.nulls(0)
 
     def parse(self, column: pa.Array) -> npt.NDArray[np.float64]:
@@ -87,9 +94,11 @@ class Times:
         if self.format:
             return np.array([self._from_text(text) for text in texts.to_pylist()], np.float64)
         dates = read_dates(texts)
+        self.orders |= dates.orders
         seconds, read = dates.seconds, ~np.isnan(dates.seconds)
         if dates.either.any():
-            day_first = self._of_column().day_first
+            self.orders |= self.of_column.orders
+            day_first = self.day_first = next(iter(self.orders)) if len(self.orders) == 1 else self._otherwise()
             if day_first is None:
                 seconds[dates.either] = math.nan
                 self.undecided += int(dates.either.sum())
@@ -105,7 +114,7 @@ class Times:
 
     def _from_text(self, value: str | None) -> float:
         text = value.strip() if value is not None else ""
-        if not text:
+        if is_missing(text):
             return math.nan
         if self.format:
             found = _from_format(text, self.format)
@@ -123,7 +132,7 @@ class Times:
         found = _from_calendar(value)
         if found is not None:
             return self._seconds(found)
-        if is_serial(np.array([value])).all() and self._of_column().serial:
+        if is_serial(np.array([value])).all() and self.of_column.serial:
             self.serial += 1
             self.without_zone += 1
             return seconds_of_serial(value)
@@ -132,10 +141,13 @@ class Times:
             self.example = self.example or f"{value:.16g}"
         return seconds
 
-    def _of_column(self) -> Habits:
-        if self._habits is None:
-            self._habits = Habits.of(self.column() if self.column else [self._part])
-        return self._habits
+    @cached_property
+    def of_column(self) -> Habits:
+        """What all of the column tells."""
+        return Habits.of(self.column() if self.column else [self._part])
+
+    def _otherwise(self) -> bool | None:
+        return None if self.orders else self.otherwise()
 
     def _seconds(self, found: datetime) -> float:
         if found.tzinfo is None:

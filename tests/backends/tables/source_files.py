@@ -25,8 +25,9 @@ class Read:
         max_line_mb: int = 16,
         texts: Collection[str] = TEXT_COLUMNS,
         others: Collection[str] = (),
+        root: Path | None = None,
     ) -> None:
-        source = open_source(path, format, encoding, set(texts), max_line_mb * 10**6, others)
+        source = open_source(path, format, encoding, set(texts), max_line_mb * 10**6, others, root)
         self.schema: pa.Schema = source.schema
         self.blocks = 0
         accepted: list[tuple[int, int, dict[str, Any]]] = []

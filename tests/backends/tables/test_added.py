@@ -23,12 +23,16 @@ def test_folders_named_by_key_and_value_are_columns(tmp_path: Path, name: str) -
         path.write_text('{"title": "A", "hour": "8"}\n5\n')
     else:
         pq.write_table(pa.table({"title": ["A"], "hour": ["8"]}), path)
-    read = Read(path)
+    read = Read(path, root=tmp_path)
     assert read.records == [{"title": "A", "hour": "8", "date": "2024-04-01", "desk": None}]
     assert len(read.rejects) == (name != "a.parquet")
     # the file has an hour of its own; without it, it is the folder's
     (path.parent / "b.csv").write_text("title\nA\n")
-    assert Read(path.parent / "b.csv").column("Hour") == ["07:30"]
+    assert Read(path.parent / "b.csv", root=tmp_path).column("Hour") == ["07:30"]
+    # what lies above what was asked for is no column
+    below = Read(path.parent / "b.csv", root=tmp_path / "spark" / "date=2024-04-01")
+    assert below.schema.names == ["title", "Hour", "desk"]
+    assert Read(path.parent / "b.csv").schema.names == ["title"]
 
 
 def frame(tmp_path: Path, index: Any) -> Path:
@@ -78,4 +82,4 @@ def test_a_folder_whose_name_is_no_utf_8_has_question_marks(tmp_path: Path) -> N
     folder = Path(os.fsdecode(bytes(tmp_path) + b"/city=M\xfcnchen"))
     folder.mkdir()
     (folder / "a.csv").write_text("title\nA\n")
-    assert Read(folder / "a.csv").column("city") == ["M?nchen"]
+    assert Read(folder / "a.csv", root=tmp_path).column("city") == ["M?nchen"]

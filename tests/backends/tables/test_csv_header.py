@@ -30,3 +30,13 @@ def test_one_nul_in_a_header_is_no_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"title,da\0te\nA,1\n")
     assert Read(path).column("title") == ["A"]
+
+
+def test_a_header_with_spaces_after_its_commas_says_that_rows_have_them(write: Write) -> None:
+    read = Read(write('"title", "description" , n\n"A, b", "x, ""y""",  1\nC,z, "two\nlines"\n'))
+    assert read.schema.names == ["title", "description", "n"]
+    assert read.records == [
+        {"title": "A, b", "description": 'x, "y"', "n": "1"},
+        {"title": "C", "description": "z", "n": "two\nlines"},
+    ]
+    assert Read(write("title, description,n\nA, b,1\n")).column("description") == [" b"]

@@ -220,3 +220,20 @@ def test_a_quote_that_is_closed_after_lines_read_again_ends_its_record(write: Wr
     read = Read(write('title,n\n"stray,1\n"one\n""two""\n",2\n"three\n",3,4\n"five",5\n'))
     assert read.column("title") == ['one\n"two"\n', "five"]
     assert read.rejects == [(1, 2), (3, 6), (4, 7)]
+
+
+def test_between_tabs_a_quote_that_is_none_is_a_character(write: Write) -> None:
+    lines = [
+        '"Unbalanced\tBBC',
+        "Fine\tCNN",
+        '"Breaking" news\tBBC',
+        '5" pipe "x"\tBBC',
+        '"two\nlines"\tBBC',
+        '"Last\t"B',
+    ]
+    read = Read(write("title\tsource\n" + "\n".join([*lines, "short", '"of\tthree\tfields']), "news.tsv"))
+    assert read.column("title") == ['"Unbalanced', "Fine", '"Breaking" news', '5" pipe "x"', "two\nlines", '"Last']
+    assert read.column("source") == ["BBC", "CNN", "BBC", "BBC", "BBC", '"B']
+    assert read.rejects == [(7, 9), (8, 10)]
+    # between commas, a title in quotes may hold some
+    assert Read(write('title,source\n"Unbalanced,BBC\nFine,CNN\n')).column("title") == ["Fine"]

@@ -85,3 +85,28 @@ def test_a_folder_is_answered_with_the_suffix_that_is_there(folder: Path) -> Non
         (path.parent / "_SUCCESS.csv").touch()
         assert refused(name[0]).endswith(f"such as '{name[0]}/{pattern}'")
     assert refused("b/*").endswith("'b/day=1' is a folder: name the files in it, such as 'b/**/*.Parquet'")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root"),
+    [
+        ("lr=1/day=2/a.csv", "lr=1/day=2"),
+        ("lr=1/day=2/*.csv", "lr=1/day=2"),
+        ("lr=1/day=[2]/a.csv", "lr=1"),
+        ("lr=1/**/a.csv", "lr=1"),
+        ("lr=*/day=2/a.csv", "."),
+        ("./**", "."),
+    ],
+)
+def test_a_file_has_the_folder_that_its_pattern_begins_in(folder: Path, pattern: str, root: str) -> None:
+    inner = folder / "lr=1" / "day=2"
+    inner.mkdir(parents=True)
+    (inner / "a.csv").touch()
+    for start in ("", f"{folder}/"):
+        found = find_files([start + pattern])
+        assert found[Path(f"{start}lr=1/day=2/a.csv")] == Path(start + root)
+
+
+def test_standard_input_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"standard input can be read only once, .*: write it to a file first"):
+        find_files(["-"])

@@ -1,9 +1,12 @@
 """Opening headline files: the format, gzip, files that are refused, and record numbers over several blocks."""
 
+import bz2
 import codecs
 import gzip
 import json
+import lzma
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +16,13 @@ from source_files import Read, Write, refused, write_fixture  # noqa: F401
 
 from job.runtime.errors import Resumable
 
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda content: bytes(pa.compress(content, codec="zstd", asbytes=True)),
+}
+KINDS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 RECORDS = [{"title": "Eins", "n": "1"}, {"title": "zwei, „drei“", "n": "2"}]
 CSV = 'title,n\nEins,1\n"zwei, „drei“",2\n'.encode()
 
@@ -28,19 +38,22 @@ def in_format(name: str, path: Path) -> bytes:
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in RECORDS).encode()
 
 
-@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2", ".xz", ".zst"])
 @pytest.mark.parametrize(
     "name", ["a.csv", "a.CSV", "a.tsv", "a.tab", "a.jsonl", "a.ndjson", "a.json", "a.parquet", "a.pq", "v1.2.csv"]
 )
-def test_the_suffix_names_the_format_plain_or_gzipped(write: Write, tmp_path: Path, name: str, ending: str) -> None:
+def test_the_suffix_names_the_format_plain_or_compressed(write: Write, tmp_path: Path, name: str, ending: str) -> None:
     content = in_format(name.lower(), tmp_path / "scratch")
-    path = write(gzip.compress(content) if ending else content, name + ending)
+    path = write(PACK[ending](content) if ending else content, name + ending)
     assert Read(path).records == RECORDS
 
 
-def test_gzip_is_recognized_by_its_bytes_not_by_its_name(write: Write) -> None:
-    assert Read(write(gzip.compress(CSV), "a.csv")).records == RECORDS
-    assert Read(write(CSV, "a.csv.gz")).records == RECORDS
+@pytest.mark.parametrize("ending", PACK)
+def test_compression_is_recognized_by_the_bytes_not_by_the_name(write: Write, ending: str) -> None:
+    assert Read(write(PACK[ending](CSV), "a.csv")).records == RECORDS
+    assert Read(write(CSV, f"a.csv{ending}")).records == RECORDS
+    first, rest = CSV[:20], CSV[20:]
+    assert Read(write(PACK[ending](first) + PACK[ending](rest), "parts.csv")).records == RECORDS
 
 
 def test_a_gzip_file_that_cannot_be_unpacked_since_the_temporary_folder_is_full(
@@ -54,7 +67,7 @@ def test_a_gzip_file_that_cannot_be_unpacked_since_the_temporary_folder_is_full(
         Read(path)
 
 
-@pytest.mark.parametrize("name", ["headlines", "news.txt", "news.csv.zip", "news.gz"])
+@pytest.mark.parametrize("name", ["headlines", "news.txt", "news.csv.br", "news.gz", "news.zip"])
 def test_an_unknown_suffix_needs_the_format_setting(write: Write, name: str) -> None:
     path = write(CSV, name)
     assert "set input.format to csv" in refused(path)
@@ -73,9 +86,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_a_damaged_gzip_file_is_refused(write: Write, tmp_path: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize(("ending", "kind"), KINDS.items())
+def test_a_damaged_compressed_file_is_refused(write: Write, name: str, damage: str, ending: str, kind: str) -> None:
+    if (ending, damage) == (".zst", "flipped"):
+        pytest.skip("pyarrow writes no checksums there")
     lines = "".join(f'{{"title": "{i * 7919 % 10007} {i * 104729}"}}\n' for i in range(5000))
-    content = gzip.compress(("title\n" + lines).encode())
+    content = PACK[ending](("title\n" + lines).encode())
     if damage == "cut":
         content = content[: len(content) // 2]
     else:
@@ -83,7 +99,7 @@ def test_a_damaged_gzip_file_is_refused(write: Write, tmp_path: Path, name: str,
         content = (
             content[:middle] + bytes(byte ^ 0xFF for byte in content[middle : middle + 40]) + content[middle + 40 :]
         )
-    assert "is a damaged or cut-off gzip file" in refused(write(content, name + ".gz"))
+    assert f"is a damaged or cut-off {kind} file" in refused(write(content, name + ending))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])

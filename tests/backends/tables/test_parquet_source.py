@@ -29,12 +29,22 @@ def test_parquet_columns_keep_their_types_and_text_becomes_plain(tmp_path: Path)
     assert read.places == [(1, 0), (2, 0), (3, 0)]
 
 
-@pytest.mark.parametrize("values", [[1, 2], [b"a", b"b"], [["a"], ["b"]]], ids=["int", "binary", "list"])
+@pytest.mark.parametrize("values", [[1, 2], [["a"], ["b"]]], ids=["int", "list"])
 def test_a_parquet_text_column_of_another_type_is_refused_with_its_type(tmp_path: Path, values: list[Any]) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"title": values}), path)
     kind = pq.read_schema(path).field("title").type
     assert f"column 'title' of '{path}' is {kind}, expected text" in refused(path)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_texts_that_are_not_marked_as_text_are_read(tmp_path: Path, kind: pa.DataType) -> None:
+    titles = pa.array(["Größe".encode(), b"caf\xe9", None], kind)
+    pq.write_table(pa.table({"title": titles, "other": titles}), tmp_path / "a.parquet")
+    read = Read(tmp_path / "a.parquet")
+    assert read.column("title") == ["Größe", None]
+    assert read.column("other") == ["Größe".encode(), None]
+    assert read.reasons == ["undecodable: column 'title' holds bytes that are not UTF-8"]
 
 
 def test_a_parquet_description_of_nulls_is_text(tmp_path: Path) -> None:

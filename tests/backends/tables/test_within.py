@@ -47,6 +47,12 @@ def test_of_parquet_they_are_columns_beside_the_structs(tmp_path: Path) -> None:
     assert read.column("facts.when.day") == ["2024-04-01", None, None]
 
 
+def test_they_are_in_the_same_order_in_every_process(write: Write) -> None:
+    names = [f"o.{letter}" for letter in "hcfagbde"]
+    read = Read(write(json.dumps({"title": "A", "o": dict.fromkeys("abcdefgh", "x")}), "a.jsonl"), texts=names)
+    assert read.schema.names == ["title", "o", *sorted(names)]
+
+
 def test_a_column_with_a_dot_in_its_name_is_that_column(write: Write, tmp_path: Path) -> None:
     rows = [{"headline.main": "itself", "headline": {"main": "within"}}, {"headline": {"main": "within"}}]
     read = Read(write(as_lines(rows), "a.jsonl"), texts=MAIN)
