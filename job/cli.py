@@ -1,6 +1,7 @@
 """The command line: the only file that knows argv, and the only one that prints."""
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -44,6 +45,9 @@ _EXIT_CODES = """exit codes:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # of a name that the terminal's encoding lacks, escapes; so it is for stderr already
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parsed(words)
     log.to_stderr()
     try:

@@ -11,9 +11,10 @@ import numpy as np
 
 from job.backends.embedding.models import Model, find_model
 from job.backends.gpu import why_torch_cannot
-from job.backends.milvus import Fields, Milvus, is_lite
+from job.backends.milvus import Milvus, is_lite
 from job.backends.stories.story_state import StoryIds
 from job.config import Config
+from job.connect import open_milvus
 from job.data import HEADLINES, Clusters, Embeddings, Floats, Headlines, Ints, KnnGraph
 from job.rows import Rows
 from job.runtime.device import resolve_device, resolve_graph_code, resolve_precision, resolve_rapids
@@ -125,6 +126,16 @@ class Job:
         return KnnGraph.load(self.run.file("neighbors.npz"))
 
     @property
+    def near(self) -> KnnGraph:
+        """The `neighbors.k` nearest: the graph without what only the layout reads. Not kept: it may be a copy."""
+        return self.graph.first(self.graph.columns)
+
+    @property
+    def near_to_cluster(self) -> KnnGraph:
+        """The neighbors that clustering reads: `cluster.k` of them, or all `neighbors.k`."""
+        return self.graph.first(min(self.graph.columns, self.config.cluster.k or self.graph.columns))
+
+    @property
     def merges(self) -> bool:
         """Whether clusters are merged into stories."""
         return self.config.cluster.merge_above is not None
@@ -197,22 +208,6 @@ class Job:
         if "milvus" in self.__dict__:
             self.milvus.close()
             del self.milvus
-
-
-def open_milvus(config: Config, patience: float | None = None) -> Milvus:
-    """A connection to the configured collection; see `job.backends.milvus.Connection` for its errors. `patience`
-    replaces `store.patience`."""
-    store = config.store
-    sparse = store.sparse_field if config.embed.sparse else ""
-    return Milvus(
-        config.store_uri,
-        store.token.get_secret_value() if store.token else None,
-        store.collection,
-        Fields(store.id_field, store.vector_field, store.text_field, store.extra_fields, sparse),
-        db_name=store.db_name,
-        tls_ca=store.tls_ca,
-        patience=store.patience if patience is None else patience,
-    )
 
 
 @dataclass(frozen=True)

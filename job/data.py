@@ -63,7 +63,7 @@ class Headlines:
     def __post_init__(self) -> None:
         check(self.table.schema.equals(HEADLINES), f"headlines have columns {self.table.schema.names}")
         ids = self.ids
-        check(bool((ids[1:] > ids[:-1]).all()) if len(ids) > 1 else True, "headline ids are not ascending")
+        check(bool((ids[1:] > ids[:-1]).all()), "headline ids are not ascending")
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -169,11 +169,12 @@ class KnnGraph:
     @classmethod
     def load(cls, path: Path) -> "KnnGraph":
         with np.load(path) as file:
-            return cls(
-                np.concatenate([file["indices"], file["more_indices"]], axis=1),
-                np.concatenate([file["distances"], file["more_distances"]], axis=1),
-                file["indices"].shape[1],
-            )
+            indices, distances, more = file["indices"], file["distances"], file["more_indices"]
+            columns = indices.shape[1]
+            if more.shape[1]:
+                indices = np.concatenate([indices, more], axis=1)
+                distances = np.concatenate([distances, file["more_distances"]], axis=1)
+        return cls(indices, distances, columns)
 
 
 @dataclass(frozen=True)

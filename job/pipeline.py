@@ -83,8 +83,10 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 model = job.model.identity if job.has_input else ""
                 team.note({"input (digest)": STAGES[0].digest(job), "embed.model (digest)": model})
                 wait_for("run", team.missing_leader, config.ranks.wait, job.ranks)
-        elif not job.ranks.single:
-            team.compare_all()
+        else:
+            stages[-1].check(job)
+            if not job.ranks.single:
+                team.compare_all()
         try:
             shares(team)
         except RowsAlteredError as error:
@@ -93,7 +95,7 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 raise
             logger.warning("%s now", error)
             shares(team)
-        # of `stage NAME`, no other stage has these settings
+        # after `stage NAME` the other stages are still as the settings in config.json made them
         if job.ranks.rank == 0 and only is None:
             note_settings(job)
 

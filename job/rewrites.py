@@ -74,7 +74,6 @@ def discard_lite(job: Job, why: str) -> None:
     """Remove the run's collection from its own Lite database: it is written again from the run folder."""
     logger.warning("store: the collection in the run's own Milvus Lite database is made again, since: %s", why)
     job.close()
-    job.__dict__.pop("milvus", None)
     lite_files.remove(lite_files.place(job.config.store_uri), job.config.store.collection)
     for name in ("store_done.txt", "store_ids.bin"):
         job.run.file(name).unlink(missing_ok=True)

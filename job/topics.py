@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,24 @@ TOPICS = pa.schema(
 )
 
 
+def utc(seconds: float | None) -> datetime | None:
+    """The time in whole seconds; None where it is not known, or is in no year that a calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+    except (OverflowError, ValueError):
+        return None
+
+
 @dataclass(frozen=True)
 class TimeBins:
     """Equal bins of time: bin i is from `start` + i `width` to below `start` + (i + 1) `width`, seconds since 1970 UTC.
 
-    `count` is at most 48. Of all rows `outside` lie before or after the bins: far from the others, as wrong times are.
+    `count` is at most 48. Times far from the others, as wrong ones are, may lie before or after the bins.
     """
 
     start: float
     width: float
     count: int
-    outside: int = 0
 
     def places(self, times: npt.NDArray[np.float64]) -> Ids:
         """The bin of each time, int64 of the same shape; -1 = outside all bins, or NaN."""
@@ -126,7 +134,8 @@ class TimeBins:
     def load(cls, path: Path) -> "TimeBins | None":
         """The bins of the counts in a `topics.parquet`; None where there are no times."""
         bins = json.loads(pq.read_schema(path).metadata[b"time_bins"])
-        return cls(**bins) if bins else None
+        # files of older versions have one key more
+        return cls(bins["start"], bins["width"], bins["count"]) if bins else None
 
 
 @dataclass(frozen=True)

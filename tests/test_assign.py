@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
-from job.commands.assign import _stem
+from job.commands.assign import _stem, assign
 
 # two whole runs
 pytestmark = pytest.mark.slow
@@ -108,6 +108,18 @@ def test_the_same_again_gives_the_same_bytes_and_each_headline_is_assigned_by_it
     everything = {row["id"]: row["cluster"] for row in read_csv(today)}
     for row in pq.read_table(tmp_path / "few.parquet").to_pylist():
         assert str(row["cluster"]) == everything[str(row["id"])]
+
+
+def test_the_table_of_a_glob_has_a_name_without_a_star(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(f"title\nFerry strike in Selmouth goes on on day {name}\n")
+    list(assign(demo, Path("one.csv")))
+    list(assign(demo, Path("[ot]*[eo].csv")))
+    assert {path.name for path in tmp_path.iterdir()} == {"one.csv", "two.csv", "one_assigned.csv", "assigned.csv"}
+    assert len(read_csv(tmp_path / "assigned.csv")) == 2
 
 
 def test_headlines_of_the_run_itself_keep_its_answer(job_here: Run, yesterday: Path, tmp_path: Path) -> None:
@@ -241,6 +253,9 @@ def test_nobody_elses_file_is_overwritten_or_removed(job_here: Run, demo: Path, 
         (["new.csv", "--output", "out.txt"], "--output 'out.txt': the name must end in .csv, .jsonl, .parquet"),
         (["new.csv", "more.csv"], "'more.csv': assign takes one NEW, a file or a glob in quotes"),
         (["new.csv", "cluster.merge_above=0.5"], "'cluster.merge_above=0.5': assign takes device"),
+        (["new.csv", "input.path=other.csv"], "'input.path=other.csv': assign reads NEW, here '"),
+        (["new.csv", "store.scope=collection"], "assign takes of store only where Milvus is: uri, token, db_name"),
+        (["new.csv", "store={scope: collection}"], "assign takes device, and settings of input, embed, store"),
         (["nowhere.csv"], "input.path = 'nowhere.csv': no such file"),
         (["new.csv", "input.title=headline"], "input.title = 'headline': no such column"),
         (["new.csv", "--output", "nowhere/out.csv"], "there is no folder 'nowhere'"),

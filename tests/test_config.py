@@ -187,7 +187,10 @@ def test_an_unknown_key_at_the_top_with_a_hyphen_is_an_error_like_any_other(key:
 
 
 def test_a_section_that_is_a_value_is_an_error() -> None:
-    assert "embed = 'minilm': input should be a valid dictionary" in error_of("embed=minilm")
+    said = "embed = 'minilm': a section; give its keys, as in embed.model=VALUE; valid here: model, max_length,"
+    assert said in error_of("embed=minilm")
+    said = "describe = True: a section; give its keys, as in describe.llm.endpoint=VALUE; valid here: llm"
+    assert said in error_of("describe=on")
     assert "'run_dir.x': run_dir is a value, not a section" in error_of("run_dir.x=1")
 
 

@@ -13,6 +13,7 @@ from conftest import DEMO, Run, read_csv
 
 from job.commands import assign as assign_module
 from job.commands import export as export_module
+from job.commands.export import FILES, NOTE
 from job.commands.export_tables import for_spreadsheet
 from job.runtime.errors import Resumable
 
@@ -179,10 +180,30 @@ def test_an_answer_that_is_changed_while_it_is_read_is_not_mixed_with_the_new_on
     (copy.parent / "new.csv").write_text("title\nFerry strike in Selmouth goes on\n")
     with pytest.raises(Resumable, match="was changed by another process while it was read: give the same command"):
         list(work())
-    assert not [path for path in tmp_path.rglob("out*") if path.is_file()]
+    assert not [path for path in tmp_path.glob("out*") if path.is_file()]
+    assert [path.name for path in tmp_path.glob("out/*")] == [NOTE] * (command == "export")
 
 
 def test_no_run_folder_is_written_to(job_here: Run, stories: Path, copy: Path) -> None:
-    refused = job_here("export", stories, "--to", "atlas", "--output", copy)
+    for folder, said in ((copy, "is a run folder"), (copy / "embeddings", f"lies in the run folder '{copy}'")):
+        before = sorted(copy.rglob("*"))
+        refused = job_here("export", stories, "--to", "atlas", "--output", folder)
+        assert refused.returncode == 2
+        assert f"{said}: choose another one" in refused.stderr
+        assert sorted(copy.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["stories.csv", NOTE])
+def test_nobody_elses_file_is_overwritten(job_here: Run, stories: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"mine": 1}')
+    refused = job_here("export", stories, "--to", "csv", "--output", tmp_path)
     assert refused.returncode == 2
-    assert "is a run folder: choose another one" in refused.stderr
+    assert f"'{name}' is there and no export wrote it: move it away" in refused.stderr
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"mine": 1}')]
+
+
+def test_an_export_writes_its_own_files_again(job_here: Run, stories: Path, tmp_path: Path) -> None:
+    for to in (*FILES, *FILES):
+        exported(job_here, stories, to, tmp_path)
+    names = {name for names in FILES.values() for name in names}
+    assert {path.name for path in tmp_path.iterdir()} == {*names, NOTE}

@@ -44,6 +44,7 @@ def test_the_job_runs_in_a_thread_and_gives_the_same_answer(demo: Path, tmp_path
     assert (tmp_path / "run" / "headlines_clustered.parquet").read_bytes() == (
         demo / "headlines_clustered.parquet"
     ).read_bytes()
+    assert "INFO report: " in (tmp_path / "run" / "job.log").read_text()
     rows, clusters, stories = map(int, done.stdout.split())
     assert rows == answer.num_rows == 502
     assert clusters == stories + 1, "the stories, and noise"

@@ -65,6 +65,17 @@ def test_what_does_not_cut_stories_is_refused(job_here: Run, demo: Path, word: s
     assert "Traceback" not in refused.stderr
 
 
+def test_merges_are_given_up_and_the_clusters_cut_in_one_command(job_here: Run, copy: Path) -> None:
+    for words in (["merge_above=null", "min_cluster_size=4,6"], ["merge_above=null", "min_cluster_size=4"]):
+        done = job_here("recut", copy, *words)
+        assert done.returncode == 0, done.stderr
+    clusters = json.loads((copy / "run.json").read_text())["clusters"]
+    assert clusters == len(read_csv(copy / "topics.csv")) - 1
+    refused = job_here("recut", copy, "merge_above=auto", "min_cluster_size=6")
+    assert refused.returncode == 2
+    assert "stories are not HDBSCAN's clusters" in refused.stderr
+
+
 def test_a_graph_of_other_headlines_is_not_cut(job_here: Run, copy: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.csv"
     changed.write_text(SAMPLE.read_text("utf-8").replace("Ferry crews", "Ferry crew", 1), "utf-8")

@@ -50,10 +50,22 @@ def test_it_says_what_it_checked_and_what_it_cannot(capsys: pytest.CaptureFixtur
     assert "not checked: the rows of the input" in said
 
 
+def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(job: Run, tmp_path: Path) -> None:
+    environment = clean_environment() | {"PYTHONIOENCODING": "ascii"}
+    done = job("validate", DEMO, f"run_dir={tmp_path / 'zz_é'}", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert r"zz_\xe9" in done.stdout
+
+
 def test_it_asks_no_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = accepted(capsys, tmp_path, "store.uri=http://root:hunter2@127.0.0.1:9", "store.index=IVF_FLAT")
     assert "store: Milvus at http://127.0.0.1:9" in said
     assert "hunter2" not in said
+
+
+def test_an_index_that_is_not_searched_has_no_limit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["store.index=GPU_CAGRA", "neighbors.k=1020", "neighbors.backend=exact", "store.uri=http://127.0.0.1:9"]
+    assert "index GPU_CAGRA" in accepted(capsys, tmp_path, *words)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +76,11 @@ def test_it_asks_no_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         (["embed.sparse=true"], "embed.sparse = true: 'minilm' gives no lexical weights"),
         (["store.extra_fields=[sorce]"], "store.extra_fields: the input has no column 'sorce'"),
         (["store.index=GPU_IVF_FLAT"], "store.index = 'GPU_IVF_FLAT'"),
+        (["store.index=GPU_IVF_FLAT", "neighbors.backend=exact"], "Milvus Lite builds only FLAT, IVF_FLAT, HNSW"),
+        (
+            ["store.index=GPU_CAGRA", "neighbors.k=1020", "store.uri=http://127.0.0.1:9"],
+            "GPU_CAGRA returns at most 1,024 rows per query, this run asks for 1,029",
+        ),
         (["store.uri=README.md/a.db"], "store.uri = 'README.md/a.db': "),
         (["store.uri=https://127.0.0.1:9", "store.tls_ca=nowhere"], "store.tls_ca = 'nowhere': no such file"),
         (["input.time=when"], "input.time = 'when': no such column"),

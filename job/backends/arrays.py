@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 Device = Literal["cpu", "cuda"]
+# of a length that was 1 before it was rounded, to float16 at most
+_UNIT_TOLERANCE = 1e-3
 
 
 def array_module(device: Device) -> Any:
@@ -33,6 +35,14 @@ def to_device(xp: Any, array: Any, dtype: npt.DTypeLike | None = None) -> Any:
 def to_host(array: Any) -> Any:
     """The array as NumPy's."""
     return array.get() if hasattr(array, "get") else array
+
+
+def lengths_of(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The lengths of vectors [n, d], float64 [n], and exactly 1 where they are 1 up to rounding: a unit vector that was
+    stored in another precision, divided by its length, stays as it is."""
+    lengths: npt.NDArray[np.float64] = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    lengths[abs(lengths - 1) < _UNIT_TOLERANCE] = 1.0
+    return lengths
 
 
 def distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from job.data import Floats, Headlines, Ids, Ints, Vectors
 
 _SECTIONS = ("input", "embed", "store")
+# of the section `store`: where Milvus is now. The rest says what the run wrote there
+_PLACE = ("uri", "token", "db_name", "tls_ca", "collection", "patience")
 
 
 class AssignCommand(Command):
@@ -38,7 +40,10 @@ class AssignCommand(Command):
             help=f"over the run's: device, or of {', '.join(_SECTIONS)}",
         )
         parser.add_argument(
-            "--output", type=Path, metavar="FILE", help=".csv, .jsonl or .parquet; default: NEW_assigned.csv, here"
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help=".csv, .jsonl or .parquet; default: NEW_assigned.csv, of a glob assigned.csv, here",
         )
 
     def run(self, arguments: argparse.Namespace) -> Iterator[str]:
@@ -60,16 +65,21 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
         key = key.strip()
         if not equals:
             raise BadInput(f"'{word}': assign takes one NEW, a file or a glob in quotes, such as 'news/*.csv'")
-        if key != "device" and key.partition(".")[0] not in _SECTIONS:
+        section, _, name = key.partition(".")
+        if key != "device" and (section not in _SECTIONS or not name):
             raise BadInput(
                 f"'{word}': assign takes device, and settings of {', '.join(_SECTIONS)}; it clusters nothing"
             )
+        if key == "input.path":
+            raise BadInput(f"'{word}': assign reads NEW, here '{new}': give the file or glob there")
+        if section == "store" and name not in _PLACE:
+            raise BadInput(f"'{word}': assign takes of store only where Milvus is: {', '.join(_PLACE)}")
     from job.backends.tables.answer_rows import AnswerRows, writer_of
     from job.commands.finished import open_finished, unchanged, written
     from job.runtime.files import atomic
     from job.runtime.rundir import RunDir
 
-    output = output or Path(f"{_stem(new)}_assigned.csv")
+    output = output or Path(f"{_stem(new)}_assigned.csv" if new.exists() else "assigned.csv")
     writer = writer_of(output, "--output")
     if not output.parent.is_dir():
         raise BadInput(f"--output '{output}': there is no folder '{output.parent}': make it first")
@@ -115,7 +125,7 @@ def _check_places(new: Path, output: Path, beside: Path) -> None:
     for place in there:
         if any(place.samefile(file) for file in inputs):
             raise BadInput(f"--output '{output}': '{place}' is part of the input: {other}")
-    run = next((folder for folder in output.resolve().parents if ownership.is_run_folder(folder)), None)
+    run = ownership.around(output)
     if run is not None:
         raise BadInput(f"--output '{output}' lies in the run folder '{run}', whose files it may overwrite: {other}")
     if beside in there and not _is_list_of_rejects(beside):

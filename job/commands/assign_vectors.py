@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.backends.arrays import lengths_of
 from job.commands.finished import check_files
 from job.runtime.errors import BadInput, JobError
 from job.runtime.log import logger
@@ -93,8 +94,5 @@ def run_vectors(job: "Job") -> "Vectors":
             f"'{folder}' has no vectors, and Milvus lacks {missing:,} of {len(ids):,}: `run` again makes them"
         )
     vectors = np.stack([found[int(id)] for id in ids])
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    # as they were read back, or written: a length of 1 up to rounding stays as it is
-    lengths[abs(lengths - 1) < 1e-3] = 1.0
-    result: Vectors = (vectors / lengths[:, None]).astype(np.float32)
+    result: Vectors = (vectors / lengths_of(vectors)[:, None]).astype(np.float32)
     return result

@@ -87,7 +87,7 @@ def _milvus(config: "Config") -> Iterator[str]:
     from job.backends.milvus import is_lite
     from job.backends.milvus.gpu_trial import try_gpu_index
     from job.backends.milvus.index_kinds import KINDS, MAX_TOP_K
-    from job.context import open_milvus
+    from job.connect import open_milvus
 
     uri = config.store_uri
     if is_lite(uri) and not Path(uri).expanduser().exists():

@@ -11,6 +11,15 @@ from job.runtime.errors import BadInput
 if TYPE_CHECKING:
     from job.context import Job
 
+# the files of each form
+FILES = {
+    "atlas": ("atlas.parquet", "labels.parquet", "stories.parquet"),
+    "bertopic": tuple(f"{name}.{kind}" for name in ("topic_info", "document_info") for kind in ("parquet", "csv")),
+    "jsonl": ("headlines.jsonl", "stories.jsonl"),
+    "csv": ("headlines.csv", "stories.csv"),
+}
+# says which files of a folder are an export's, which a later one may write again
+NOTE = "exported.json"
 FORMS = {
     "atlas": "Parquet files for embedding-atlas: points with neighbors, labels, stories",
     "bertopic": "the tables of BERTopic's get_topic_info and get_document_info, as Parquet and CSV",
@@ -37,7 +46,7 @@ def export(run_dir: Path, to: str, output: Path | None = None) -> Iterator[str]:
     """Write the files of the form `to` into the folder `output`; yields lines to print.
 
     Raises:
-        BadInput: no finished run, or the folder cannot be made.
+        BadInput: no finished run, or the folder cannot be made, is a run's, or holds such a file that is no export's.
         Resumable: the run was changed meanwhile.
     """
     from job.commands.finished import open_finished, unchanged
@@ -45,14 +54,37 @@ def export(run_dir: Path, to: str, output: Path | None = None) -> Iterator[str]:
 
     job = open_finished(run_dir)
     folder = output or run_dir.resolve().with_name(f"{run_dir.resolve().name}-{to}")
-    if ownership.is_run_folder(folder):
-        raise BadInput(f"--output '{folder}' is a run folder: choose another one")
+    run = ownership.around(folder)
+    if run is not None:
+        what = "is a run folder" if run == folder.resolve() else f"lies in the run folder '{run}'"
+        raise BadInput(f"--output '{folder}' {what}: choose another one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--output '{folder}': cannot be made ({error.strerror}); choose another folder") from None
+    _claim(folder, FILES[to])
     with unchanged(job):
         yield from _writer(to)(job, folder)
+
+
+def _claim(folder: Path, names: tuple[str, ...]) -> None:
+    """Note that these files are an export's, before they are written.
+
+    Raises:
+        BadInput: there is such a file of somebody else.
+    """
+    from job.runtime.files import read_sealed, write_sealed
+    from job.runtime.ownership import PROGRAM
+
+    note = read_sealed(folder / NOTE)
+    ours = {NOTE, *note.get("files", [])} if note.get("program") == PROGRAM else set()
+    others = [name for name in (*names, NOTE) if name not in ours and (folder / name).exists()]
+    if others:
+        raise BadInput(
+            f"--output '{folder}': '{others[0]}' is there and no export wrote it: move it away, or choose another "
+            "folder"
+        )
+    write_sealed(folder / NOTE, {"program": PROGRAM, "files": sorted({*ours, *names} - {NOTE})})
 
 
 def _writer(to: str) -> Callable[["Job", Path], Iterator[str]]:

@@ -1,52 +1,81 @@
 """Tables of a finished run for `export`: BERTopic's, JSON Lines, and CSV for spreadsheets."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from job.backends.tables.answer_rows import WRITERS, TableWriter
+from job.backends.tables.csv_answer import CsvAnswer
 from job.backends.tables.source import as_strings
 from job.commands.finished import written
 from job.context import Job
+from job.topics import utc
 
 _ROWS = 65_536
 # a spreadsheet keeps 15 digits of a number, so many characters in a cell, and so many rows
 _LARGEST_NUMBER, _CELL_CHARS, _SHEET_ROWS = 10**15 - 1, 32_767, 1_048_575
 _LINE_ENDS = "[\r\n\x0b\x0c\x85\u2028\u2029]+"
 _IDS = ("id", "story_id", "parent")
-_BOM = b"\xef\xbb\xbf"
 _BERTOPIC_WORDS, _BERTOPIC_DOCUMENTS = 4, 3
+# whatever is in a run, so that tables of several runs fit together
+STORIES = pa.schema(
+    [
+        ("cluster", pa.int64()),
+        ("rows", pa.int64()),
+        ("headlines", pa.int64()),
+        ("name", pa.string()),
+        ("keywords", pa.list_(pa.string())),
+        ("sources", pa.int64()),
+        ("first_seen", pa.timestamp("s", "UTC")),
+        ("last_seen", pa.timestamp("s", "UTC")),
+        ("growth", pa.float64()),
+        ("theme", pa.int64()),
+        ("topic", pa.int64()),
+        ("theme_name", pa.string()),
+        ("exemplar_ids", pa.list_(pa.int64())),
+        ("exemplars", pa.list_(pa.string())),
+        ("topic_name", pa.string()),
+    ]
+)
 
 
 def stories_table(job: Job) -> pa.Table:
-    """One row a story: the columns of topics.csv, with lists as lists, and the name of its topic."""
+    """One row a story, with the columns of topics.csv: lists as lists, texts as they are. The types are those of
+    `STORIES`; where ids are kept, `story_id` and `parent` (int64) follow."""
     titles, ids = job.headlines.column("title"), job.headlines.ids
-    names, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
-    ours = {
-        "name": pa.array([topic.name for topic in job.topics], pa.string()),
-        "keywords": pa.array([topic.keywords for topic in job.topics], names),
-        "exemplar_ids": pa.array([[int(ids[row]) for row in topic.exemplars] for topic in job.topics], numbers),
-        "exemplars": pa.array([[titles[row] for row in topic.exemplars] for topic in job.topics], names),
-    }
-    written = pyarrow.csv.read_csv(
-        job.run.file("topics.csv"),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
-    )
-    # the last line is of the headlines in no story
-    written = written.filter(pc.greater_equal(written["cluster"], 0))
-    columns = {name: ours.get(name, written[name].combine_chunks()) for name in written.column_names}
-    if job.themes is not None:
-        of_topic = {row.number: row.name for row in job.theme_names if row.level == "topic"}
-        found = [of_topic.get(int(number)) for number in job.themes.cluster_topics]
-        columns["topic_name"] = pa.array(found, pa.string())
-    return pa.table(columns)
+    names: dict[tuple[str, int | None], str] = {(row.level, row.number): row.name for row in job.theme_names}
+    rows = [
+        {
+            "cluster": topic.cluster,
+            "rows": topic.rows,
+            "headlines": topic.size,
+            "name": topic.name,
+            "keywords": topic.keywords,
+            "sources": topic.sources,
+            "first_seen": utc(topic.first_seen),
+            "last_seen": utc(topic.last_seen),
+            "growth": topic.growth,
+            "theme": topic.theme,
+            "topic": topic.topic,
+            "theme_name": names.get(("theme", topic.theme)),
+            "exemplar_ids": ids[topic.exemplars].tolist(),
+            "exemplars": [titles[row] for row in topic.exemplars],
+            "topic_name": names.get(("topic", topic.topic)),
+        }
+        for topic in job.topics
+    ]
+    table = pa.Table.from_pylist(rows, STORIES)
+    kept = {} if job.story_ids is None else job.story_ids.columns(np.arange(len(rows), dtype=np.int32))
+    for name, column in kept.items():
+        table = table.append_column(name, column)
+    return table
 
 
 def write_jsonl(job: Job, folder: Path) -> Iterator[str]:
@@ -73,15 +102,14 @@ def _write_both(job: Job, folder: Path, suffix: str, change: Callable[[pa.Table,
 
 def _write(job: Job, path: Path, schema: pa.Schema, blocks: Iterator[pa.Table]) -> str:
     rows = 0
-    kind: type[TableWriter] = WRITERS[path.suffix]
-    with written(job, path) as temporary:
-        with kind(temporary, schema) as file:
-            for block in blocks:
-                file.write(block)
-                rows += block.num_rows
-        if path.suffix == ".csv":
-            # without it, Excel takes UTF-8 for another encoding
-            temporary.write_bytes(_BOM + temporary.read_bytes())
+    # without the mark, Excel takes UTF-8 for another encoding
+    kind: Callable[[Path, pa.Schema], TableWriter] = (
+        partial(CsvAnswer, start=BOM_UTF8) if path.suffix == ".csv" else WRITERS[path.suffix]
+    )
+    with written(job, path) as temporary, kind(temporary, schema) as file:
+        for block in blocks:
+            file.write(block)
+            rows += block.num_rows
     return f"{path}: {rows:,} rows"
 
 

@@ -13,15 +13,13 @@ from job.runtime.errors import BadInput, Resumable
 from job.runtime.files import atomic
 from job.runtime.rundir import RunDir
 
-# what these stages leave is needed only in part: whoever reads it says what is missing
+# what these stages leave is needed only in part, and may be gone: whoever reads it says what is missing
 _OPTIONAL = ("embed", "store")
 _AS_OPENED = "the last stage's marker"
 
 
-def open_finished(run_dir: Path, words: list[str] | None = None, optional: tuple[str, ...] = _OPTIONAL) -> Job:
+def open_finished(run_dir: Path, words: list[str] | None = None) -> Job:
     """The run in this folder, with `key=value` settings over its own; nothing is written, and no lock is taken.
-
-    `optional`: stages whose files may be gone.
 
     Raises:
         BadInput: the folder holds no finished run, or a run is changing it.
@@ -33,7 +31,7 @@ def open_finished(run_dir: Path, words: list[str] | None = None, optional: tuple
     put_environment(values, "MILVUS_TOKEN", *(() if is_lite(values["store"]["uri"] or "") else ("MILVUS_URI",)))
     config = resolve(values, words or [], f"{run_dir}/config.json")
     for stage in STAGES:
-        if stage.name not in optional and stage.applies(config):
+        if stage.name not in _OPTIONAL and stage.applies(config):
             check_files(run, stage.name)
     job = Job(config, device=None if any(word.startswith("device=") for word in words or []) else "auto")
     job.once(_AS_OPENED, lambda: opened)

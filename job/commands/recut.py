@@ -13,12 +13,12 @@ from job.commands.finished import check_files
 from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
-from job.data import Ints
+from job.data import Clusters, Ints
 from job.pipeline import NAMES, STAGES, carry_out, in_run_folder, note_settings
 from job.runtime import ownership
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
-from job.stages.cluster import graph_to_cluster, load_linkage, tree_key
+from job.stages.cluster import load_linkage, tree_key
 from job.stages.ids import begins_with
 from job.stages.merge import MergeStage
 from job.stages.neighbors import MADE_OF, made_of
@@ -63,15 +63,21 @@ def recut(run_dir: Path, words: list[str]) -> Iterator[str]:
     several = [choice for choice in choices if len(choice) > 1]
     if len(several) > 1:
         raise BadInput(f"'{' '.join(words)}': give several values to one setting only")
-    if values.get("cluster", {}).get("merge_above") is not None:
-        for word in words:
-            if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
-                raise BadInput(f"'{word}': stories are not HDBSCAN's clusters; recut them with {', '.join(STORY_KEYS)}")
     fixed = [choice[0] for choice in choices if len(choice) == 1]
-    if several:
-        yield from _compare([(word, _config(values, [*fixed, word], run_dir)) for word in several[0]])
+    compared = [(word, _config(values, [*fixed, word], run_dir)) for word in several[0]] if several else []
+    configs = [config for _, config in compared] or [_config(values, fixed, run_dir)]
+    if any(config.cluster.merge_above is not None for config in configs):
+        _check_no_cut_of_clusters(words)
+    if compared:
+        yield from _compare(compared)
     else:
-        _write(_config(values, fixed, run_dir))
+        _write(configs[0])
+
+
+def _check_no_cut_of_clusters(words: list[str]) -> None:
+    for word in words:
+        if word.partition("=")[0].strip().removeprefix("cluster.") in CUT_KEYS:
+            raise BadInput(f"'{word}': stories are not HDBSCAN's clusters; recut them with {', '.join(STORY_KEYS)}")
 
 
 def _check_graph(job: Job) -> None:
@@ -115,9 +121,11 @@ def _seen(job: Job, config: Config, labels: Ints) -> Ints:
 
     if config.cluster.assign_within is None:
         return labels
-    graph = job.graph.first(job.graph.columns) if job.merges else graph_to_cluster(job)
+    graph = job.near if job.merges else job.near_to_cluster
     nearest, distance = nearest_cluster(labels, graph.indices, graph.distances)
-    return np.where((labels >= 0) | (distance < config.cluster.assign_within), nearest, -1).astype(np.int32)
+    persistence = np.zeros(int(labels.max(initial=-1)) + 1, np.float32)
+    clusters = Clusters(labels, np.zeros(len(labels), np.float32), persistence, nearest, distance)
+    return clusters.assigned(config.cluster.assign_within)
 
 
 def _cut_labels(job: Job) -> Callable[[Config], Ints]:
@@ -145,10 +153,12 @@ def _merged_labels(job: Job, word: str) -> Callable[[Config], Ints]:
 def _write(config: Config) -> None:
     job = Job(config, device="auto")
     if config.keeps_ids:
+        # refused before anything is cut where the stories that these go on from are gone
         begins_with(job)
 
     def work() -> None:
-        note_settings(job)
+        # a kill before the first marker is gone leaves the settings that the answer was made with
         carry_out(STAGES[_FIRST:], job)
+        note_settings(job)
 
     in_run_folder(job, work)

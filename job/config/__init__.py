@@ -1,8 +1,9 @@
 """The configuration of a run: YAML, then the environment, then `key=value` words, all checked at once.
 
-sections, describe   every key with its meaning; each field says whether it is part of a stage's key
+sections, input, describe   every key with its meaning; each field says whether it is part of a stage's key
 schema     the sections together, and the rules between them
 recipes    settings that belong together under one name
+kinds      what types a key's value may have
 load       reading the file, the environment and the words
 errors     validation errors as lines that name the key, the value and the next action
 

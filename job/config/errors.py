@@ -31,7 +31,26 @@ def _line(item: Any, model: type[BaseModel]) -> tuple[str, str]:
         return f"{path}: ", f"missing; give it in the file or as {path}=VALUE"
     if not location or isinstance(item["input"], dict):
         return f"{path}: " if path else "", message
-    return f"{path} = {_shown(location, item['input'], model)}: ", f"{message[0].lower()}{message[1:]}"
+    message = _in_our_words(item, location, model) or f"{message[0].lower()}{message[1:]}"
+    return f"{path} = {_shown(location, item['input'], model)}: ", message
+
+
+def _in_our_words(item: Any, location: list[str], model: type[BaseModel]) -> str | None:
+    """What to give, where pydantic names a type of Python; None where it says it well."""
+    kind, value, path = item["type"], item["input"], ".".join(location)
+    if kind == "model_type":
+        section = _section_at(location, model)
+        first, inner = location, section
+        while inner is not None:
+            first = [*first, next(iter(inner.model_fields))]
+            inner = section_of(inner, first[-1])
+        keys = ", ".join(section.model_fields if section else ())
+        return f"a section; give its keys, as in {'.'.join(first)}=VALUE; valid here: {keys}"
+    if value is None:
+        return f"no value; give one, as in {path}=VALUE"
+    if kind in ("list_type", "tuple_type"):
+        return f"expected a list, as in [{value}]" if isinstance(value, str) and len(value) <= 80 else "expected a list"
+    return "expected a path, such as runs/mine" if kind == "path_type" else None
 
 
 def _location(parts: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
@@ -53,6 +72,13 @@ def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
+def _section_at(location: list[str], model: type[BaseModel]) -> type[BaseModel] | None:
+    inner: type[BaseModel] | None = model
+    for name in location:
+        inner = section_of(inner, name) if inner else None
+    return inner
+
+
 def _shown(location: list[str], value: Any, model: type[BaseModel]) -> str:
     """The value, unless it is or may be a secret."""
     if _may_be_secret(location, value, model):
@@ -66,19 +92,15 @@ def _may_be_secret(location: list[str], value: Any, model: type[BaseModel]) -> b
         # a token in the wrong place; a file's name is none
         return not str(value).endswith(".db") or "://" in str(value)
     *sections, last = location
-    inner: type[BaseModel] | None = model
-    for section in sections:
-        inner = section_of(inner, section) if inner else None
+    inner = _section_at(sections, model)
     field = inner.model_fields.get(last) if inner else None
     return field is not None and (field.annotation is SecretStr or SecretStr in get_args(field.annotation))
 
 
 def _nearest(location: list[str], model: type[BaseModel]) -> str:
-    for part in location[:-1]:
-        inner = section_of(model, part)
-        assert inner is not None
-        model = inner
-    keys = list(model.model_fields)
+    inner = _section_at(location[:-1], model)
+    assert inner is not None
+    keys = list(inner.model_fields)
     close = difflib.get_close_matches(location[-1], keys, n=1)
     hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
     return f"{hint}valid here: {', '.join(keys)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from job.config.errors import explain
+from job.config.errors import explain, section_of
 from job.config.recipes import effects, override
 from job.config.schema import Config
 from job.config.words import put
@@ -22,7 +22,7 @@ def load(path: Path, words: list[str]) -> Config:
         BadInput: all errors at once, one per line, each with its path, value and the nearest valid key.
     """
     # a section with all its keys commented out is empty, not null
-    values = {key: {} if value is None else value for key, value in read_yaml(path).items()}
+    values = {key: {} if value is None and section_of(Config, key) else value for key, value in read_yaml(path).items()}
     put_environment(values, "MILVUS_URI", "MILVUS_TOKEN")
     return resolve(values, words, str(path))
 

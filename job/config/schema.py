@@ -41,7 +41,8 @@ class Config(Section):
     def _as_path(cls, value: object) -> object:
         # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
         # such user
-        return os.path.expanduser(str(value)) if isinstance(value, int | str | Path) else value  # noqa: PTH111
+        is_name = isinstance(value, int | str | Path) and not isinstance(value, bool)
+        return os.path.expanduser(str(value)) if is_name else value  # noqa: PTH111
 
     @model_validator(mode="before")
     @classmethod
@@ -97,14 +98,17 @@ class Config(Section):
         """Hits per query that are asked of Milvus."""
         return self.graph_k + SPARE_HITS
 
+    @property
+    def index_top_k(self) -> int:
+        """Hits per query that Milvus's index has to give; 0 where it is not searched."""
+        return self.search_k if self.neighbors.backend == "milvus" else 0
+
     def shared(self) -> dict[str, str]:
         """The settings that several processes of one run must share, as text: those that the result depends on, and
         where Milvus is. The input is compared by its files' names and content, the model by its content."""
-        sections = (self.input, self.embed, self.store, self.neighbors, self.cluster)
-        names = ("input", "embed", "store", "neighbors", "cluster")
         shared = {"seed": str(self.seed), "store.uri": without_secrets(self.store.uri or "")}
-        for name, section in zip(names, sections, strict=True):
-            shared |= {f"{name}.{key}": str(value) for key, value in section.key().items()}
+        for name in ("input", "embed", "store", "neighbors", "cluster"):
+            shared |= {f"{name}.{key}": str(value) for key, value in getattr(self, name).key().items()}
         return shared
 
     @property

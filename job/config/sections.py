@@ -1,4 +1,4 @@
-"""Every key of a run's configuration, with its meaning.
+"""The sections of a run's configuration, but `input` and `describe`: every key with its meaning.
 
 A setting that changes how a stage works but not what comes out is marked `NO_EFFECT`: it is not part of the stage's
 key, so changing it does not redo the stage.
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from job.config.kinds import kinds_of
 from job.config.recipes import expand
 
 NO_EFFECT = "no effect on the result"
@@ -20,6 +21,16 @@ FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic takes for 1 and 0."""
+        kinds = kinds_of(cls.model_fields[info.field_name].annotation) if info.field_name else set()
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float, Path}:
+            expected = "a path, in quotes" if Path in kinds else "a number"
+            raise ValueError(f"yes, no, on, off, true and false are truth values in YAML; give {expected}")
+        return value
 
     def key(self) -> dict[str, Any]:
         """The settings that the result depends on, as JSON values: all except those marked `NO_EFFECT`."""

@@ -1,13 +1,13 @@
 """`key=value` words: what a value means depends on its key. Text is taken as it stands, anything else as YAML."""
 
-import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, SecretStr
 
 from job.config.errors import section_of
+from job.config.kinds import kinds_of
 from job.config.yaml_file import check_events
 from job.runtime.errors import BadInput
 
@@ -39,7 +39,7 @@ def put(values: dict[str, Any], word: str, model: type[BaseModel]) -> None:
 def _value(text: str, kinds: set[Any]) -> Any:
     is_text = bool(kinds & {str, Path, SecretStr}) and not kinds & {int, float, bool, dict}
     in_brackets = text.startswith("[") and text.endswith("]") and bool(kinds & {list, tuple})
-    if is_text and not in_brackets and (tuple not in kinds or list in kinds):
+    if is_text and not in_brackets:
         return None if text in ("", "null") and type(None) in kinds else text
     if not text:
         return None
@@ -58,15 +58,4 @@ def _kinds(model: type[BaseModel], names: list[str]) -> set[Any]:
             return set()
         model = inner
     field = model.model_fields.get(names[-1])
-    return set() if field is None else _flat(field.annotation)
-
-
-def _flat(annotation: Any) -> set[Any]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _flat(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return set().union(*map(_flat, get_args(annotation)))
-    if origin is Literal:
-        return {type(value) for value in get_args(annotation)}
-    return {origin or annotation}
+    return set() if field is None else kinds_of(field.annotation)

@@ -1,7 +1,13 @@
 """The vectors of a run's earlier headlines, kept in its folder until those of its new headlines are there."""
 
+import base64
 import shutil
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from job.runtime.files import read_sealed
 from job.runtime.log import logger
 from job.runtime.rundir import RunDir
 
@@ -13,6 +19,17 @@ FINGERPRINT = "embed_fingerprint.json"
 # in the stats of the embed stage: the digest of the headlines' ids; of what else their vectors depend on
 HEADLINES, SETTINGS = "headlines_digest", "settings_digest"
 _UNFINISHED = f"{BEFORE}.new"
+
+
+def load_fingerprint(run: RunDir) -> tuple[dict[str, Any], npt.NDArray[np.float32]] | None:
+    """The run's fingerprint of its model (`job.stages.embed_fingerprint`): its fields, and the vectors float32
+    [texts, d]. None where there is none that can be read."""
+    try:
+        fields = read_sealed(run.file(FINGERPRINT))
+        vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
+        return fields, vectors.reshape(len(fields["tokens"]), -1)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def keep_vectors(run: RunDir, headlines: str) -> None:

@@ -187,7 +187,7 @@ def acquire(folder: Path, ranks: Ranks, settings: Mapping[str, str]) -> Lock:
         if dead.name != name:
             _create(dead, {**_UNKNOWN, **dead.facts, "ended": {"code": 1, "message": "died", "at": now()}})
     before = present.get(name) or Holder(folder / "locks" / f"{name}.0", name, 0, {})
-    facts = _facts(ranks, settings)
+    facts = _facts(settings)
     file = _create(before, facts)
     if file is None:
         raise _in_use(folder, "another process that started at the same moment")
@@ -247,7 +247,7 @@ def _write_beside(file: Path, facts: Mapping[str, Any]) -> Path:
     return temporary
 
 
-def _facts(ranks: Ranks, settings: Mapping[str, str]) -> dict[str, Any]:
+def _facts(settings: Mapping[str, str]) -> dict[str, Any]:
     return {
         "process": os.getpid(),
         "host": socket.gethostname(),

@@ -107,12 +107,32 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def to_file(path: Path) -> Iterator[None]:
-    """Within this block, also append the job's log to `path`."""
+    """Within this block, also append the job's log to `path`, from INFO on. Where whoever uses the job as a library has
+    set a higher level, all other handlers still get only records of that level."""
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
+    level, least, others = logger.level, logger.getEffectiveLevel(), list(_handlers())
+
+    def as_before(record: logging.LogRecord) -> bool:
+        return record.name != logger.name or record.levelno >= least
+
+    for other in others:
+        other.addFilter(as_before)
     logger.addHandler(handler)
+    logger.setLevel(min(least, logging.INFO))
     try:
         yield
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)
+        for other in others:
+            other.removeFilter(as_before)
         handler.close()
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    """All that get the job's records: the logger's own, and those of the loggers above it."""
+    above: logging.Logger | None = logger
+    while above is not None:
+        yield from above.handlers
+        above = above.parent if above.propagate else None

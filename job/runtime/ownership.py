@@ -40,6 +40,12 @@ def is_run_folder(folder: Path) -> bool:
     return _read(folder) is not None
 
 
+def around(path: Path) -> Path | None:
+    """The run folder that `path` is or lies in; None where it is in none."""
+    path = path.resolve()
+    return next((folder for folder in (path, *path.parents) if is_run_folder(folder)), None)
+
+
 def look(folder: Path) -> str:
     """What `claim` would find, in words; writes nothing.
 

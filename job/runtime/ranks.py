@@ -63,17 +63,15 @@ ONE_PROCESS = Ranks()
 def resolve_ranks(
     rank: int | None = None, world: int | None = None, environment: Mapping[str, str] = os.environ
 ) -> Ranks:
-    """The configuration's `rank` and `world` if they are set, else torchrun's, else Slurm's, else one process.
+    """The configuration's `rank` and `world` if both are set, else torchrun's, else Slurm's, else one process.
 
     torchrun comes before Slurm, since it runs inside a Slurm task. A batch script, a shell of salloc and
     `srun --pty bash` have Slurm's variables but are not one of several tasks: only a job step counts, with its own
     number of tasks.
 
     Raises:
-        BadInput: only one of the two is set, or a variable is not a number.
+        BadInput: a variable is not a number.
     """
-    if (rank is None) != (world is None):
-        raise BadInput(f"ranks.rank = {rank}, ranks.world = {world}: set both or neither")
     if rank is not None and world is not None:
         return Ranks(rank, world, "ranks.rank, ranks.world", rank)
     if "RANK" in environment and "WORLD_SIZE" in environment:
@@ -88,10 +86,11 @@ def resolve_ranks(
     return ONE_PROCESS
 
 
-def launch(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def launch() -> dict[str, Any]:
     """What tells one start of all ranks from a start before: `id`, equal for all tasks of a Slurm step, and empty where
     nobody numbers starts (torchrun's run id is not unique); under Slurm also `slurm` (cluster:job) and `start`, which
     counts requeues."""
+    environment = os.environ
     if "SLURM_JOB_ID" in environment:
         job = f"{environment.get('SLURM_CLUSTER_NAME', '')}:{environment['SLURM_JOB_ID']}"
         start = _read_number(environment, "SLURM_RESTART_COUNT") if "SLURM_RESTART_COUNT" in environment else 0

@@ -100,9 +100,9 @@ def note_config(run: RunDir, config: dict[str, Any]) -> None:
     file = run.file("config.json")
     try:
         last = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        last = config
-    before = _flatten(last)
+    except (OSError, ValueError, RecursionError):
+        last = None
+    before = _flatten(last if isinstance(last, dict) else config)
     changed = [
         f"{path}: {old!r} -> {new!r}" for path, new in _flatten(config).items() if (old := before.get(path)) != new
     ]

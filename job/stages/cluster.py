@@ -56,7 +56,7 @@ class ClusterStage(Stage):
     def run(self, job: Job) -> StageResult:
         from job.backends.knn.vote import nearest_cluster
 
-        config, graph = job.config.cluster, graph_to_cluster(job)
+        config, graph = job.config.cluster, job.near_to_cluster
         found, implementation, reused = _clusters(job, graph)
         nearest, distance = nearest_cluster(found.labels, graph.indices, graph.distances)
         clusters = Clusters(found.labels, found.probabilities, found.persistence, nearest, distance, found.tree)
@@ -97,11 +97,6 @@ def tree_key(job: Job) -> str:
     wide = job.config.cluster.reduce_to is not None and job.config.neighbors.k < REDUCE_NEIGHBORS - 1
     graph = job.output("neighbors", "" if wide else CLUSTERED)
     return digest(job.clustered("ingest"), graph, settings, of_vectors)
-
-
-def graph_to_cluster(job: Job) -> KnnGraph:
-    """The neighbors that clustering reads: `cluster.k` of them, or all `neighbors.k`."""
-    return job.graph.first(min(job.graph.columns, job.config.cluster.k or job.graph.columns))
 
 
 def load_linkage(run: RunDir, key: str) -> "tuple[Linkage, str] | None":

@@ -90,9 +90,7 @@ def time_bins(times: npt.NDArray[np.float64]) -> TimeBins | None:
     if not width:
         width = _WIDTHS[-1] * (1 + (high - low) // (_WIDTHS[-1] * (MAX_BINS - 1)))
     start = float(np.floor(low / width) * width)
-    count = _bins(low, high, width)
-    outside = int(((known < start) | (known >= start + count * width)).sum())
-    return TimeBins(start, float(width), count, outside)
+    return TimeBins(start, float(width), _bins(low, high, width))
 
 
 def _bins(low: float, high: float, width: float) -> int:

@@ -213,16 +213,19 @@ def _checked(asked: _Asked, titles: Sequence[str], members: Sequence[Ids], names
         if name == before.name:
             continue
         reason = why_not(name, [titles[row] for row in members[cluster]])
-        if reason is None and folded(name) in taken - {folded(before.name)}:
+        own, own_short = folded(before.name), folded(before.short_name)
+        if reason is None and folded(name) != own and folded(name) in taken:
             reason = "the name of another story"
         if reason is not None:
             asked.kept[reason] += 1
             continue
-        taken = taken - {folded(before.name)} | {folded(name)}
+        taken.discard(own)
+        taken.add(folded(name))
         short = clip(name, SHORT_CHARS)
-        if folded(short) in taken_short - {folded(before.short_name)}:
+        if folded(short) != own_short and folded(short) in taken_short:
             short = before.short_name
-        taken_short = taken_short - {folded(before.short_name)} | {folded(short)}
+        taken_short.discard(own_short)
+        taken_short.add(folded(short))
         result[cluster] = replace(before, name=name, short_name=short)
     return result
 

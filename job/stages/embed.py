@@ -71,12 +71,12 @@ class EmbedStage(Stage):
         from job.backends.embedding.models import check_sparse
         from job.backends.embedding.precision import check_precision
 
-        made = job.run.stats("embed").get("precision") == job.precision.value
-        if job.has_input and not made:
+        if not job.has_input:
+            return
+        if job.config.embed.sparse:
+            check_sparse(job.model)
+        if job.run.stats("embed").get("precision") != job.precision.value:
             check_precision(job.precision.value, job.device.value)
-            model = job.model
-            if job.config.embed.sparse:
-                check_sparse(model)
 
     def is_shared(self, job: Job) -> bool:
         return True

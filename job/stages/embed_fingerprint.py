@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from job.backends.embedding.encoder import FlagEncoder
 from job.backends.embedding.models import Model
 from job.data import Floats
 from job.runtime.errors import BadInput
-from job.runtime.files import read_sealed, write_sealed
-from job.runtime.kept_vectors import FINGERPRINT
+from job.runtime.files import write_sealed
+from job.runtime.kept_vectors import FINGERPRINT, load_fingerprint
 from job.runtime.rundir import RunDir
 from job.runtime.shards import Shards
 
@@ -35,7 +33,7 @@ _SAME = 0.99
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The fingerprint in the run folder. `fields`: its file; `vectors`: flat float32; `shards`: made with it."""
+    """The fingerprint in the run folder. `fields`: its file; `vectors`: float32 [texts, d]; `shards`: made with it."""
 
     fields: Mapping[str, Any]
     vectors: Floats
@@ -49,14 +47,11 @@ def read_fingerprint(shards: Shards, run: RunDir) -> Fingerprint | None:
     The fingerprint of finished work that other settings replace is removed: a kill while its shards are dropped must
     not make them look half done.
     """
-    try:
-        fields = read_sealed(_file(run))
-        vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
-        made = shards.begun(str(fields["shards_key"]), int(fields["rows"]))
-        if not {"model", "model_digest", "pooling", "tokens"} <= fields.keys():
-            return None
-    except (OSError, ValueError, KeyError, TypeError):
+    found = load_fingerprint(run)
+    if found is None or not {"model", "model_digest", "pooling", "shards_key", "rows"} <= found[0].keys():
         return None
+    fields, vectors = found
+    made = shards.begun(str(fields["shards_key"]), int(fields["rows"]))
     if not made and fields["shards_key"] != shards.key:
         _file(run).unlink(missing_ok=True)
         return None
@@ -81,34 +76,27 @@ def check_fingerprint(
         "tokens": encoder.tokenize(TEXTS).lists(),
         "vectors_float32": base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
     }
-    difference = None
     if before is not None and before.shards and not _other_settings(before, now):
         difference = _difference(before, now, vectors)
-    if before is not None and difference is not None:
-        folder = run.file("embeddings")
-        raise BadInput(
-            f"embed.model = '{model.name}': {difference} that {before.shards} shards in '{folder}' were made with "
-            f"('{before.fields['model']}'): give the same model and package versions to go on, or another run_dir, or "
-            f"delete '{folder}' to embed everything again"
-        )
+        if difference is not None:
+            folder = run.file("embeddings")
+            raise BadInput(
+                f"embed.model = '{model.name}': {difference} that {before.shards} shards in '{folder}' were made with "
+                f"('{before.fields['model']}'): give the same model and package versions to go on, or another run_dir, "
+                f"or delete '{folder}' to embed everything again"
+            )
     write_sealed(_file(run), now)
 
 
 def differs_from_run(run: RunDir, encoder: FlagEncoder, model: Model) -> str | None:
     """What differs between an encoder and the one that embedded a finished run, in words; None: nothing that matters,
     or the run has no fingerprint."""
-    try:
-        fields = read_sealed(_file(run))
-        before = Fingerprint(
-            fields, np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4"), 1
-        )
-        if not {"model_digest", "pooling", "tokens"} <= fields.keys():
-            return None
-    except (OSError, ValueError, KeyError, TypeError):
+    found = load_fingerprint(run)
+    if found is None or not {"model_digest", "pooling"} <= found[0].keys():
         return None
     tokens = encoder.tokenize(TEXTS).lists()
     now = {"model_digest": model.identity, "pooling": model.pooling, "tokens": tokens}
-    return _difference(before, now, encoder.encode(TEXTS))
+    return _difference(Fingerprint(*found, shards=1), now, encoder.encode(TEXTS))
 
 
 def _file(run: RunDir) -> Path:
@@ -128,6 +116,6 @@ def _difference(before: Fingerprint, now: Mapping[str, Any], vectors: Floats) ->
         return "it is not the model"
     if fields["tokens"] != now["tokens"]:
         return "its tokenizer splits texts differently from the one"
-    if before.vectors.size != vectors.size or (before.vectors * vectors.ravel()).sum() < _SAME * len(vectors):
+    if before.vectors.shape != vectors.shape or (before.vectors * vectors).sum() < _SAME * len(vectors):
         return "it gives other vectors than the model"
     return None

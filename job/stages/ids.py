@@ -210,7 +210,8 @@ def _warnings(today: "Today", column: str | None) -> list[str]:
 
 
 def _read_at(job: Job) -> float:
-    """When the headlines were read, seconds since 1970 UTC: noted once, so the same for a run that is resumed."""
+    """When the headlines were read, seconds since 1970 UTC: a run that is resumed reads no input again. A collection is
+    read again by every run."""
     marker = job.run.marker("store" if job.whole_collection else "ingest")
     assert marker is not None
     return datetime.strptime(marker.finished, "%Y-%m-%dT%H:%M:%S%z").timestamp()

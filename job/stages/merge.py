@@ -1,6 +1,5 @@
 """Merge: headlines merged by average linkage of their story vectors, over the neighbor graph."""
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from job.config import Config
 from job.context import CLUSTERED, Job, Stage, StageResult
 from job.data import Floats
 from job.runtime.errors import BadInput
-from job.runtime.files import digest, read_sealed
+from job.runtime.files import digest
+from job.runtime.kept_vectors import load_fingerprint
 from job.runtime.log import logger
 from job.runtime.needs import NO_STORIES, Need, Size
 
@@ -61,7 +61,7 @@ class MergeStage(Stage):
         from job.backends.stories.level import score_levels
         from job.backends.stories.linkage import average_linkage
 
-        near = job.graph.first(job.config.cluster.k or job.graph.columns)
+        near = job.near_to_cluster
         each_by_itself = np.arange(len(near), dtype=np.int32)
         vectors = _story_vectors(job)
         dimensions = vectors.shape[1]
@@ -70,8 +70,7 @@ class MergeStage(Stage):
         tree.save(job.run.file("merges.npz"))
         # made again: keeping a copy would double the memory
         del vectors
-        wide = job.graph.first(job.graph.columns)
-        levels = score_levels(tree, _story_vectors(job), wide.indices, overwrite_vectors=True)
+        levels = score_levels(tree, _story_vectors(job), job.near.indices, overwrite_vectors=True)
         levels.save(job.run.file("levels.npz"))
         components = tree.leaf_count - len(tree.merges)
         logger.info("merge: %s components, best level %.3f", f"{components:,}", levels.best)
@@ -107,12 +106,10 @@ def shares(job: Job) -> "Shares":
 def background(job: Job) -> Floats | None:
     """The mean vector float32 [d] of the texts of the model's fingerprint (`job.stages.embed_fingerprint`), which are
     about nothing in common; None where there is no fingerprint, as of vectors that others have embedded."""
-    try:
-        fields = read_sealed(job.run.file("embed_fingerprint.json"))
-        vectors = np.frombuffer(base64.b64decode(fields["vectors_float32"], validate=True), "<f4")
-        mean: Floats = vectors.reshape(len(fields["tokens"]), -1).mean(axis=0)
-    except (KeyError, TypeError, ValueError):
+    found = load_fingerprint(job.run)
+    if found is None:
         return None
+    mean: Floats = found[1].mean(axis=0)
     return mean if len(mean) == job.run.stats("embed").get("dimensions") else None
 
 

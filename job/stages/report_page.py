@@ -113,6 +113,8 @@ def _facts(job: Job, stories: int) -> list[tuple[str, str]]:
     facts = [("Headlines", f"{totals.headlines:,}")]
     if totals.rows != totals.headlines:
         facts.append(("Rows", f"{totals.rows:,}"))
+    if totals.hidden_rows:
+        facts.append(("Rows left out by store.filter", f"{totals.hidden_rows:,}"))
     facts.append(("Stories" if job.merges else "Clusters", f"{stories:,}"))
     facts.append(("In no story" if job.merges else "Noise", f"{totals.noise_share:.1%}"))
     if job.rows.source_names:

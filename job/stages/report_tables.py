@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from job.backends.tables.csv_answer import without_formula
 from job.context import Job
 from job.runtime.files import atomic
+from job.topics import utc
 
 NO_STORY = "(no story)"
 # characters of a title and of a keyword: many readers refuse a line of more than 2 MB
@@ -97,10 +97,5 @@ def _write(path: Path, header: Iterable[str], lines: Iterable[list[Any]]) -> Non
 
 
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError):
-        # no year that a calendar has
-        return None
+    time = utc(seconds)
+    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")

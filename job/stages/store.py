@@ -68,11 +68,13 @@ class StoreStage(Stage):
             with _advised(job):
                 job.milvus.adopt(writes=job.has_input)
         if job.run.marker("neighbors") is None and not job.uses_lite:
-            store, milvus = job.config.store, job.milvus
+            # this connects: a server that does not answer is known before anything is embedded
+            milvus = job.milvus
+            store = job.config.store
             if store.index != "auto" and job.run.marker("store") is None:
                 from job.backends.milvus.index_choice import require
 
-                require(milvus.connection, store.index, store.metric, job.config.search_k)
+                require(milvus.connection, store.index, store.metric, job.config.index_top_k)
 
     def is_volatile(self, job: Job) -> bool:
         # other programs write to the collection too
@@ -133,8 +135,8 @@ def _advised(job: Job) -> Iterator[None]:
 def check_index(config: Config) -> None:
     """Raise `BadInput` where Milvus's known limits do not allow the index that is asked for. Asks no server."""
     uri, store = config.store_uri, config.store
-    if config.neighbors.backend == "milvus" and store.index != "auto":
-        why = why_unavailable(store.index, store.metric, config.search_k, is_lite(uri), "zillizcloud" in uri)
+    if store.index != "auto":
+        why = why_unavailable(store.index, store.metric, config.index_top_k, is_lite(uri), "zillizcloud" in uri)
         if why is not None:
             raise BadInput(why)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from job.backends.arrays import lengths_of
 from job.backends.milvus import Milvus
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
@@ -32,7 +33,6 @@ from job.runtime.progress import Progress
 
 # of vectors read back in one answer: below the server's 64 MiB, and a Python float takes 32 bytes here
 _ANSWER_BYTES = 4 * 2**20
-_UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,10 @@ def _read_rows(job: Job, vectors_file: IO[bytes]) -> _Found:
     found, filter = _Found(), job.config.store.filter
     with Progress("store", job.milvus.count(filter), "rows read") as progress:
         for ids, texts, vectors, extra in _batches(job.milvus, filter):
-            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+            lengths = lengths_of(vectors)
             good = np.isfinite(lengths) & (lengths > 0)
             found.unusable += int((~good).sum())
-            unit = abs(lengths - 1) < _UNIT_TOLERANCE
-            found.unit_length = found.unit_length and bool(unit[good].all())
-            # a vector whose length is 1 up to rounding stays as it is stored
-            lengths[unit] = 1.0
+            found.unit_length = found.unit_length and bool((lengths[good] == 1).all())
             # not `tofile`: on a full disk it may end without an error
             vectors_file.write((vectors[good] / lengths[good, None]).astype(np.float32).data)
             rows = pa.table({"id": ids, "text": texts} | {name: _column(values) for name, values in extra.items()})

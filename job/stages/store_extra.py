@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from job.backends.tables import MEGA, find_files, open_source
+from job.backends.tables.take import take_rows
 from job.config import Config
 from job.runtime.errors import BadInput
 from job.runtime.rundir import RunDir
@@ -69,7 +70,7 @@ def _first_rows(names: Sequence[str], run: RunDir) -> pa.Table:
     ids = pq.read_table(run.file("rows.parquet"), columns=["id"])["id"].to_numpy()
     # the first of the rows with the same id
     first = np.unique(ids, return_index=True)[1]
-    return pq.read_table(run.file("input.parquet"), columns=list(names)).take(first).combine_chunks()
+    return take_rows(pq.read_table(run.file("input.parquet"), columns=list(names)), first).combine_chunks()
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,8 @@ from job.runtime.secrets import without_secrets
 FILE = "store_ids.bin"
 # as versions before this one wrote it
 _OLD_FILE = "store_ids.npy"
-# without it, the file is of a version that did not note the place
 _NONE: Ids = np.zeros(0, np.int64)
+# without this head, the file is of a version that did not note the place
 _HEAD, _CHECK_BYTES = b"ids2", 8
 
 

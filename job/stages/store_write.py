@@ -95,7 +95,7 @@ def index_to_build(job: Job, rows: int) -> Index:
     return choose(
         milvus.connection,
         IndexRequest(
-            config.index, config.metric, rows, job.config.search_k, config.nlist, config.cache_dataset_on_device
+            config.index, config.metric, rows, job.config.index_top_k, config.nlist, config.cache_dataset_on_device
         ),
     )
 

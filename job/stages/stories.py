@@ -50,7 +50,7 @@ class StoriesStage(Stage):
         from job.backends.knn.vote import nearest_cluster
         from job.backends.stories.merge_tree import MergeTree
 
-        config, graph = job.config.cluster, job.graph.first(job.graph.columns)
+        config, graph = job.config.cluster, job.near
         tree = MergeTree.load(job.run.file("merges.npz"))
         above = merge_level(job.run, config.merge_above)
         labels = story_labels(tree, above, config.smallest_story)

@@ -20,7 +20,8 @@ class ThemesStage(Stage):
     needs = "cluster.merge_above"
     # 2: the products with the largest groups are those of rounded vectors
     # 3: small themes join larger ones
-    version = 3
+    # 4: a number of topics that is below the default number of themes counts
+    version = 4
 
     def key(self, job: Job) -> list[Any]:
         settings = job.config.stories
@@ -46,8 +47,8 @@ class ThemesStage(Stage):
 
         labels, settings = job.clusters.labels, job.config.stories
         themes, topics = default_counts(job.clusters.count or len(labels))
-        themes = settings.themes or themes
-        topics = max(settings.topics or max(topics, themes), themes)
+        themes = settings.themes or min(themes, settings.topics or themes)
+        topics = settings.topics or max(topics, themes)
         device: Device = "cuda" if job.graph_code.value == "cuda" else "cpu"
         found = find_themes(
             job.embeddings.vectors, labels, counts=(themes, topics), ranks=job.headlines.ids, device=device

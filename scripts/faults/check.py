@@ -73,7 +73,7 @@ def milvus_rows(world: World) -> str:
 
 def _open(world: World) -> Any:
     from job.config import load
-    from job.context import open_milvus
+    from job.connect import open_milvus
 
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)

@@ -137,7 +137,8 @@ def _snapshot(place: Path, bench: Bench) -> dict[str, tuple[int, str]]:
 
 def _may_be_new(name: str) -> bool:
     """Whether a command writes this file: an answer beside the run folder, and what only some settings leave."""
-    beside = ("new.csv", "assigned.csv", "assigned_rejects.csv", "run-jsonl/headlines.jsonl", "run-jsonl/stories.jsonl")
+    exported = ("run-jsonl/headlines.jsonl", "run-jsonl/stories.jsonl", "run-jsonl/exported.json")
+    beside = ("new.csv", "assigned.csv", "assigned_rejects.csv", *exported)
     inside = (
         "run/restarts.json",
         "run/story_",

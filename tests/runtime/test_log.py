@@ -1,6 +1,7 @@
 """What the log shows is shown, never acted on."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,29 @@ def test_the_log_file_is_escaped_too(tmp_path: Path) -> None:
     with to_file(tmp_path / "job.log"):
         logger.info("ingest: '%s'", "\x1b]0;title\x07\udce9.csv")
     assert r"ingest: '\x1b]0;title\x07\udce9.csv'" in (tmp_path / "job.log").read_text(encoding="utf-8")
+
+
+def test_the_log_file_has_what_the_level_of_a_library_user_hides_from_all_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, above, before = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stdout), logger.level
+    logger.addHandler(mine)
+    logging.getLogger().addHandler(above)
+    logger.setLevel(logging.WARNING)
+    try:
+        with to_file(tmp_path / "job.log"):
+            logger.info("one")
+            logger.warning("two")
+        assert logger.level == logging.WARNING
+        logger.setLevel(logging.INFO)
+        logger.info("three")
+    finally:
+        logger.removeHandler(mine)
+        logging.getLogger().removeHandler(above)
+        logger.setLevel(before)
+    assert capsys.readouterr().out.split() == ["two", "two", "three", "three"]
+    lines = (tmp_path / "job.log").read_text().splitlines()
+    assert [line.split()[-2:] for line in lines] == [["INFO", "one"], ["WARNING", "two"]]
 
 
 def test_a_log_that_cannot_be_written_is_said_once_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,3 +65,11 @@ def test_changed_settings_are_logged_and_the_new_configuration_is_saved(
     note_config(run, new)
     assert caplog.messages == ["run: changed since the last run here: seed: 0 -> 1; cluster.k: 15 -> 20"]
     assert json.loads(run.file("config.json").read_text()) == new
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "[" * 100_000])
+def test_a_config_that_is_none_is_written_again(tmp_path: Path, text: str) -> None:
+    run = RunDir(tmp_path)
+    run.file("config.json").write_text(text)
+    note_config(run, {"seed": 1})
+    assert json.loads(run.file("config.json").read_text()) == {"seed": 1}

@@ -1,10 +1,14 @@
 """The figures of clusters: rows, headlines, sources, times, growth, and what they add up to."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from job.rows import Rows
 from job.stages.describe_facts import MAX_BINS, cluster_facts, growth, time_bins
+from job.topics import TOPICS, TimeBins, save
 
 DAY = 86_400.0
 START = 20_000 * DAY
@@ -70,7 +74,7 @@ def test_bins_cover_all_times_in_round_widths(span: float) -> None:
     assert bins.start <= times.min()
     assert times.max() < bins.start + bins.count * bins.width
     assert (bins.start / bins.width).is_integer()
-    assert bins.outside == 0
+    assert (bins.places(times) >= 0).all()
 
 
 def test_a_wrong_time_far_from_all_others_does_not_stretch_the_bins() -> None:
@@ -78,23 +82,24 @@ def test_a_wrong_time_far_from_all_others_does_not_stretch_the_bins() -> None:
     bins = time_bins(times)
     assert bins is not None
     assert bins.count * bins.width < 2 * DAY
-    assert bins.outside >= 1
+    outside = int((bins.places(times) < 0).sum())
+    assert outside >= 1
     facts = cluster_facts(np.zeros(301, np.int32), 1, rows_of(list(range(301)), times.tolist()))
-    assert sum(facts.columns["counts"][0]) + bins.outside == 301
+    assert sum(facts.columns["counts"][0]) + outside == 301
     assert facts.columns["first_seen"] == [86_400.0]
 
 
 def test_a_wrong_date_does_not_stretch_the_bins_where_all_others_are_of_one_date() -> None:
     bins = time_bins(np.array([0.0] + 300 * [START]))
     assert bins is not None
-    assert (bins.start, bins.width, bins.count, bins.outside) == (START, DAY, 1, 1)
+    assert (bins.start, bins.width, bins.count) == (START, DAY, 1)
     moments = time_bins(np.array([0.0] + 300 * [START + 30_000]))
     assert moments is not None
-    assert (moments.start, moments.count, moments.outside) == (START + 30_000, 1, 1)
+    assert (moments.start, moments.count) == (START + 30_000, 1)
     # three days are near
     near = time_bins(np.array([START - 3 * DAY] + 300 * [START]))
     assert near is not None
-    assert (near.count, near.outside) == (4, 0)
+    assert near.count == 4
 
 
 def test_growth_is_measured_against_all_rows_and_needs_evidence() -> None:
@@ -113,3 +118,9 @@ def test_growth_is_measured_against_all_rows_and_needs_evidence() -> None:
 def test_a_story_that_follows_all_others_is_even_however_they_run() -> None:
     busy = np.array([1, 2, 4, 8, 200, 30, 0, 0])
     assert growth(np.array([busy, 3 * busy])) == [1.0, 1.0]
+
+
+def test_the_bins_of_older_runs_are_read(tmp_path: Path) -> None:
+    older = SimpleNamespace(start=START, width=DAY, count=3, outside=1)
+    save([], TOPICS, tmp_path / "topics.parquet", {"time_bins": older})
+    assert TimeBins.load(tmp_path / "topics.parquet") == TimeBins(START, DAY, 3)

@@ -1,14 +1,18 @@
 """What a language model's names may cost, where the key comes from, and which settings are refused."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from describe_llm_jobs import described, job_with, strike
 from llm_server import LlmServer, Reply, completion, naming, serving
 
+from job.backends.text.names import Name
 from job.config import Describe
+from job.stages.describe_llm import _Asked, _checked
 
 
 @pytest.fixture
@@ -77,3 +81,14 @@ def test_an_empty_section_is_off_and_a_full_address_is_understood() -> None:
     assert Describe.model_validate({"llm": None}).llm.endpoint is None
     full = {"endpoint": "http://localhost:8000/v1/chat/completions/", "model": "m"}
     assert Describe.model_validate({"llm": full}).llm.endpoint == "http://localhost:8000/v1"
+
+
+def test_the_names_of_many_stories_are_checked_in_a_moment() -> None:
+    count, asked = 40_000, 500
+    known = [Name(f"Ferry {number}", f"Ferry {number}", [0]) for number in range(count)]
+    titles = [f"{start} ferry{number} crews" for number in range(asked) for start in ("Today the", "Tired")]
+    raw = {cluster: f"Ferry{cluster} crews" for cluster in range(asked)}
+    start = time.process_time()
+    found = _checked(_Asked(raw), titles, np.arange(2 * asked).reshape(asked, 2).tolist(), known)
+    assert time.process_time() - start < 2
+    assert [name.name for name in found[:asked]] == list(raw.values())

@@ -12,10 +12,11 @@ import pytest
 from conftest import DEMO, Run
 from jobs import headlines_of, job_of
 
+from job.commands.finished import open_finished
 from job.config import load
 from job.context import Job
 from job.rows import Rows
-from job.stages.report_page import _days_only, hints, page_title
+from job.stages.report_page import _days_only, _facts, hints, page_title
 from job.topics import TOPICS, TimeBins, Totals, save
 
 
@@ -61,6 +62,14 @@ def test_each_hint_ends_with_what_can_be_pasted(job_here: Run, demo: Path, tmp_p
         else:
             setting = re.split(r"[ :]", said)[-1]
             assert load(DEMO, [setting.replace("COLUMN", "published")])
+
+
+def test_rows_that_a_filter_left_out_are_counted(copy: Path) -> None:
+    job = open_finished(copy)
+    assert not [name for name, _ in _facts(job, 1) if "left out" in name]
+    facts = {"totals": replace(job.totals, hidden_rows=1_007), "time_bins": job.time_bins}
+    save(job.topics, TOPICS, copy / "topics.parquet", facts)
+    assert ("Rows left out by store.filter", "1,007") in _facts(job, 1)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ from job.stages.merge import MergeStage, background
 from job.stages.stories import StoriesStage, merge_level
 from job.stages.themes import ThemesStage
 
-WORDS = ("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch")
+WORDS = (
+    *("ferry strike", "tiara theft", "dam breach", "vaccine trial", "chip factory", "rocket launch"),
+    *("canal opening", "museum fire", "harvest prices", "orchestra tour", "tunnel delay", "glacier survey"),
+)
 
 
 def made(sizes: list[int], spread: float = 0.25, angle: float = 0.3) -> tuple[list[str], np.ndarray]:
@@ -189,3 +192,11 @@ def test_every_headline_of_a_story_has_its_theme_and_names_say_what_it_holds(tmp
     first = themes.themes == 0
     words = {word for text in np.array(job.headlines.column("title"))[first] for word in text.split()}
     assert set(names[0].keywords) <= words
+
+
+def test_a_number_of_topics_below_the_default_number_of_themes_counts(tmp_path: Path) -> None:
+    job, _ = clustered(tmp_path / "run", *made([10] * 12), stories={"topics": 2})
+    assert job.clusters.count == 12, "by default 3 themes of 6 topics"
+    ThemesStage().run(job)
+    assert job.themes is not None
+    assert job.themes.counts == (2, 2)

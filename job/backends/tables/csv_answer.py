@@ -23,20 +23,23 @@ def without_formula(text: str) -> str:
 
 
 class CsvAnswer:
-    """Writes tables of one schema to a CSV file; lists and structs become JSON."""
+    """Writes tables of one schema to a CSV file, after the bytes `start`; lists and structs become JSON."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, start: bytes = b"") -> None:
         self._schema = pa.schema([pa.field(item.name, _csv_type(item.type)) for item in schema])
         options = pyarrow.csv.WriteOptions(quoting_style="needed")
         header = pa.schema([item.with_name(without_formula(item.name)) for item in self._schema])
-        self._writer = pyarrow.csv.CSVWriter(path, header, write_options=options)
+        self._file = path.open("wb")
+        self._file.write(start)
+        self._writer = pyarrow.csv.CSVWriter(self._file, header, write_options=options)
         self._header = header
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._writer.close()
+        with self._file:
+            self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of the table."""
