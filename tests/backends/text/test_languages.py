@@ -9,7 +9,7 @@ from job.backends.text.languages import share_not_english
     ("texts", "share"),
     [
         ([], 0),
-        (["Größe zählt", "Été à Nîmes", "Ho Chi Minh Thành phố"], 0),
+        (["Größe zählt", "Café Nîmes", "Zürich"], 0),
         (
             [
                 "Corte de luz en la costa del norte",
