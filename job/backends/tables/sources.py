@@ -1,6 +1,7 @@
 """The names of those who published the headlines."""
 
 import json
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -16,7 +17,8 @@ USUAL_NAMES = (
 def source_names(column: pa.Array) -> pa.Array:
     """The column as names, string [n], null where there is none.
 
-    Of an object, such as the `source` of a news service, its `name` or `title` is taken.
+    Of an object, such as the `source` of a news service, its `name` or `title` is taken; half of a surrogate pair in it
+    becomes "?".
     """
     texts = as_strings(column).cast(pa.string()).dictionary_encode()
     names = pa.array([_name(text) for text in texts.dictionary.to_pylist()], pa.string())
@@ -25,9 +27,9 @@ def source_names(column: pa.Array) -> pa.Array:
 
 def _name(text: str) -> str | None:
     if text.lstrip().startswith("{"):
-        try:
+        # RecursionError: nested too deeply
+        with suppress(ValueError, RecursionError):
             found = json.loads(text)
-        except ValueError:
-            found = {}
-        text = str(found.get("name") or found.get("title") or text)
-    return " ".join(text.split()) or None
+            text = str(found.get("name") or found.get("title") or text)
+    # an escape in JSON may be half of a surrogate pair, which Arrow does not take
+    return " ".join(text.split()).encode("utf-8", "replace").decode() or None
