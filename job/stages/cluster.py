@@ -25,7 +25,7 @@ class ClusterStage(Stage):
     """
 
     name = "cluster"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         return [tree_key(job), job.config.cluster.key()]

@@ -17,7 +17,8 @@ The contract
 - Asymmetry: two points share an edge if either found the other; if the two distances differ, the smaller one counts.
   Core distances use these edges. `min_samples` does not count the point itself; a point with fewer edges has core
   distance inf and is a component of its own.
-- Ties: merges of equal height happen at once, so a node of the tree has one branch per set that merges there.
+- Ties: merges of equal height happen at once, so a node of the tree has one branch per set that merges there. A
+  cluster as stable as those in it, up to rounding, is selected.
   Labels do not depend on row order, on which of several minimum spanning trees is taken, on a sorting algorithm, on
   threads, on CPU or GPU.
 - Duplicate points (distance 0) have lambda inf: a cluster of them is infinitely stable. Collapse them beforehand.
@@ -189,7 +190,14 @@ def cut(
     else:
         condensed = condense.multiway(tree.merges, min_cluster_size)
     labels, probabilities, persistence, clusters = select.flat(
-        condensed, tree.n, selection, epsilon, max_cluster_size, allow_single_cluster, components
+        condensed,
+        tree.n,
+        selection,
+        epsilon,
+        max_cluster_size,
+        allow_single_cluster,
+        components,
+        in_float32=tree.mode == "tutorial",
     )
     labels, order = by_size(labels, len(clusters))
     return Result(
