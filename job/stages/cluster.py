@@ -88,7 +88,8 @@ class ClusterStage(Stage):
 
 
 def tree_key(job: Job) -> str:
-    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
+    """The digest of what the single linkage tree depends on, this code's version too; the other settings of clustering
+    cut it."""
     of_vectors = []
     if job.config.cluster.input == "vectors":
         of_vectors = [job.clustered("embed"), job.config.seed, job.config.device]
@@ -96,7 +97,7 @@ def tree_key(job: Job) -> str:
     # the vectors are reduced by so many neighbors of the graph, whatever clustering reads
     wide = job.config.cluster.reduce_to is not None and job.config.neighbors.k < REDUCE_NEIGHBORS - 1
     graph = job.output("neighbors", "" if wide else CLUSTERED)
-    return digest(job.clustered("ingest"), graph, settings, of_vectors)
+    return digest(ClusterStage.version, job.clustered("ingest"), graph, settings, of_vectors)
 
 
 def graph_to_cluster(job: Job) -> KnnGraph:
