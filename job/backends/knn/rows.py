@@ -40,13 +40,15 @@ def graph_rows(vectors: Floats, rows: RowNumbers, found: Ints, k: int, exact_sea
             return places[:0]
         return places[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + NEAR_TIE)]
 
-    tied, width = fill(np.arange(len(rows)), found), max(k, found.shape[1])
-    while len(tied):
-        width = min(_WIDER * width, n - 1)
-        batches = [tied[start : start + _TIED_ROWS] for start in range(0, len(tied), _TIED_ROWS)]
-        tied = np.concatenate([fill(batch, exact_search.find(rows[batch], width)) for batch in batches])
+    def search(places: RowNumbers, width: int) -> None:
+        """Search the rows at `places` exactly, for ever more candidates until they end in no tie."""
+        while len(places):
+            width = min(_WIDER * width, n - 1)
+            batches = [places[start : start + _TIED_ROWS] for start in range(0, len(places), _TIED_ROWS)]
+            places = np.concatenate([fill(batch, exact_search.find(rows[batch], width)) for batch in batches])
+
+    search(fill(np.arange(len(rows)), found), max(k, found.shape[1]))
     short = np.flatnonzero((result["index"] < 0).any(axis=1))
-    if len(short):
-        fill(short, exact_search.find(rows[short], k))
-        result["completed"][short] = True
+    result["completed"][short] = True
+    search(short, k)
     return result
