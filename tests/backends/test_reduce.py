@@ -60,7 +60,9 @@ def test_a_layout_keeps_neighborhoods_and_is_reproducible(own_start: int, monkey
 def test_the_tree_of_vectors_is_a_minimum_spanning_tree() -> None:
     rng = np.random.default_rng(0)
     # clusters that overlap
-    vectors = (rng.normal(size=(2_000, 5)) + 2 * rng.normal(size=(20, 5))[rng.integers(0, 20, 2_000)]).astype(np.float32)
+    vectors = (rng.normal(size=(2_000, 5)) + 2 * rng.normal(size=(20, 5))[rng.integers(0, 20, 2_000)]).astype(
+        np.float32
+    )
     between = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
     cores = np.partition(between, 5)[:, 5]
     reachability = np.maximum(np.maximum(cores[:, None], cores), between)
