@@ -27,7 +27,11 @@ The contract
 - All this holds for the mode `canonical`. The mode `tutorial` gives what `hdbscan` 0.8.43 computes from the dense
   matrix of squared distances in which row i holds only i's own neighbors (0 on the diagonal, inf elsewhere): core
   distances from columns, Prim's algorithm over rows, its order of ties. Its result depends on row order. It is kept
-  for parity with the Milvus tutorial.
+  for parity with the Milvus tutorial. That is true of labels and probabilities, unless `epsilon` equals a height of
+  the tree: a cluster born at exactly `epsilon` stands here for those in it, where `hdbscan` climbs on. The rest
+  differs at the edges: with duplicates `hdbscan` gives all clusters persistence 1, where ours divides by the largest
+  finite lambda; the persistence of a selected root is at most 1 here; outlier scores that are NaN there are 1 here;
+  and a root without points is not reported.
 
 Definitions: Campello, Moulavi, Sander (2013), "Density-based clustering based on hierarchical density estimates";
 McInnes, Healy (2017), "Accelerated hierarchical density based clustering".

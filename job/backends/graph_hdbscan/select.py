@@ -102,9 +102,6 @@ def _apply_epsilon(selected, parent_of, birth, epsilon, allow_root):  # type: ig
                 a = 0 if allow_root else a
                 break
             a = parent_of[a]
-            if birth[a] > 0.0 and not 1.0 / birth[a] > epsilon:
-                continue
-            break
         result[a] = True
     return result
 
@@ -173,10 +170,10 @@ def flat(
     `selection` eom, excess of mass: the clusters with the largest total stability, none inside another. Stability is
     the sum over a cluster's points of (lambda at which the point leaves - lambda at which the cluster began). Of a
     cluster and those in it with equal stabilities the cluster is selected; with `in_float32` rounding decides, as in
-    `hdbscan`, and that depends on the order of rows.
-    `selection` leaf: the clusters that never split. `epsilon`: a cluster that splits off below this distance is
-    replaced by its nearest ancestor that does not (Malzer, Baum (2020), "A hybrid approach to hierarchical
-    density-based cluster selection"). `max_cluster_size`: eom skips larger clusters (0: no limit).
+    `hdbscan`, and that depends on the order of rows. `selection` leaf: the clusters that never split. `epsilon`: a
+    cluster that splits off below this distance is replaced by its nearest ancestor that does not (Malzer, Baum (2020),
+    "A hybrid approach to hierarchical density-based cluster selection"). `max_cluster_size`: eom skips larger clusters
+    (0: no limit).
     `allow_single_cluster`: eom may select the root; its points are then those that stay in it until it splits or, if
     given, until `epsilon`. `components`, if the graph has several connected components: `joined` counts the stability
     of each from lambda 0, so that a large component wins over all clusters in it; `apart` counts it from the
