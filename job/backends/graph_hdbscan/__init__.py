@@ -89,7 +89,7 @@ class Result:
 
     def exemplars(self) -> list[npt.NDArray[np.int64]]:
         """The row numbers of each cluster's most persistent points; see `scores.exemplars`."""
-        return scores.exemplars(self.tree, len(self.labels), self.clusters)
+        return scores.exemplars(self.tree, self.labels, self.clusters)
 
 
 def cluster_graph(
