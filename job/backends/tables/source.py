@@ -169,10 +169,12 @@ def unique(names: list[str]) -> list[str]:
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as text: nested values become JSON, binary values base64. A value that has no form outside of Arrow,
-    as a date of the year 100,000 in a list, becomes "?"."""
+    """The column as text: nested values become JSON, binary values base64, durations "1 day, 0:00:05". A value that has
+    no form outside of Arrow, as a date of the year 100,000 in a list, becomes "?"."""
     kind = column.type
-    if not (pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType)):
+    # Arrow writes a duration as its number alone, without the unit
+    by_value = pa.types.is_nested(kind) or is_binary(kind) or pa.types.is_duration(kind)
+    if not (by_value or isinstance(kind, pa.BaseExtensionType)):
         return column.cast(pa.string())
     return pa.array([_as_string(value) for value in python_values(column)], pa.string())
 
