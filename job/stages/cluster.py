@@ -35,14 +35,15 @@ class ClusterStage(Stage):
 
     def need(self, job: Job, size: Size) -> Need:
         n, config = size.headlines, job.config.cluster
-        loops, memory, gpu = 0.08 + 2.5e-6 * n, 0.0, 10.0 * size.graph
+        # the single linkage tree, and the condensed one with its clusters
+        loops, memory, gpu = 0.08 + 2.5e-6 * n, 140.0 * n, 10.0 * size.graph
         if config.reduce_to is not None:
             umap = umap_need(n, REDUCE_NEIGHBORS)
-            loops, memory = loops + 1.3e-4 * n + umap.loops, size.floats + umap.memory
+            loops, memory = loops + 1.3e-4 * n + umap.loops, memory + size.floats + umap.memory
             gpu += size.floats + umap.gpu
         elif config.input == "vectors":
             # hdbscan computes in float64, and compares nearly all with all
-            loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, 3.0 * size.floats
+            loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, memory + 3.0 * size.floats
             gpu += size.floats
         return Need(
             # it begins with what `neighbors` leaves
