@@ -25,7 +25,7 @@ class ClusterStage(Stage):
     """
 
     name = "cluster"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         return [tree_key(job), job.config.cluster.key()]
@@ -35,14 +35,15 @@ class ClusterStage(Stage):
 
     def need(self, job: Job, size: Size) -> Need:
         n, config = size.headlines, job.config.cluster
-        loops, memory, gpu = 0.08 + 2.5e-6 * n, 0.0, 10.0 * size.graph
+        # the single linkage tree, and the condensed one with its clusters
+        loops, memory, gpu = 0.08 + 2.5e-6 * n, 140.0 * n, 10.0 * size.graph
         if config.reduce_to is not None:
             umap = umap_need(n, REDUCE_NEIGHBORS)
-            loops, memory = loops + 1.3e-4 * n + umap.loops, size.floats + umap.memory
+            loops, memory = loops + 1.3e-4 * n + umap.loops, memory + size.floats + umap.memory
             gpu += size.floats + umap.gpu
         elif config.input == "vectors":
             # hdbscan computes in float64, and compares nearly all with all
-            loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, 3.0 * size.floats
+            loops, memory = loops + 9.5e-10 * float(n) ** 2 * size.dim, memory + 3.0 * size.floats
             gpu += size.floats
         return Need(
             # it begins with what `neighbors` leaves
@@ -88,7 +89,8 @@ class ClusterStage(Stage):
 
 
 def tree_key(job: Job) -> str:
-    """The digest of what the single linkage tree depends on; the other settings of clustering cut it."""
+    """The digest of what the single linkage tree depends on, this code's version too; the other settings of clustering
+    cut it."""
     of_vectors = []
     if job.config.cluster.input == "vectors":
         of_vectors = [job.clustered("embed"), job.config.seed, job.config.device]
@@ -96,7 +98,7 @@ def tree_key(job: Job) -> str:
     # the vectors are reduced by so many neighbors of the graph, whatever clustering reads
     wide = job.config.cluster.reduce_to is not None and job.config.neighbors.k < REDUCE_NEIGHBORS - 1
     graph = job.output("neighbors", "" if wide else CLUSTERED)
-    return digest(job.clustered("ingest"), graph, settings, of_vectors)
+    return digest(ClusterStage.version, job.clustered("ingest"), graph, settings, of_vectors)
 
 
 def load_linkage(run: RunDir, key: str) -> "tuple[Linkage, str] | None":

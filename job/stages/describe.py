@@ -31,7 +31,7 @@ class DescribeStage(Stage):
     """
 
     name = "describe"
-    version = 8
+    version = 9
 
     def key(self, job: Job) -> list[Any]:
         # of the rows, not only of the distinct texts: their copies, times and sources count

@@ -43,7 +43,7 @@ class NeighborsStage(Stage):
     """
 
     name = "neighbors"
-    version = 2
+    version = 3
 
     def key(self, job: Job) -> list[Any]:
         config = job.config

@@ -1,8 +1,10 @@
-"""The map's layout by umap-learn, and where it starts."""
+"""The map's layout by umap-learn, and where it starts; HDBSCAN's tree of vectors."""
 
 import numpy as np
 import pytest
 from exact_graphs import graph_of
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
@@ -53,3 +55,16 @@ def test_a_layout_keeps_neighborhoods_and_is_reproducible(own_start: int, monkey
     first, second = (cpu.umap_from_graph(graph, vectors, 2, 15, 0.1, 42) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert trustworthiness(vectors, first, n_neighbors=15) > 0.85
+
+
+def test_the_tree_of_vectors_is_a_minimum_spanning_tree() -> None:
+    rng = np.random.default_rng(0)
+    # clusters that overlap
+    vectors = (rng.normal(size=(2_000, 5)) + 2 * rng.normal(size=(20, 5))[rng.integers(0, 20, 2_000)]).astype(
+        np.float32
+    )
+    between = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
+    cores = np.partition(between, 5)[:, 5]
+    reachability = np.maximum(np.maximum(cores[:, None], cores), between)
+    expected = np.sort(minimum_spanning_tree(reachability).data)
+    np.testing.assert_allclose(cpu.linkage_of_vectors(vectors, 5).merges[:, 2], expected, atol=1e-9)

@@ -89,6 +89,15 @@ def test_the_tree_is_kept_under_its_key(tmp_path: Path) -> None:
     assert (tree.n, tree.merges.shape, tree.mode) == (60, (59, 4), "canonical")
 
 
+def test_a_tree_of_an_earlier_version_of_the_stage_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterStage, "version", ClusterStage.version - 1)
+        run_stage(tmp_path, points([30, 20, 10]), 8)
+    assert not run_stage(tmp_path, points([30, 20, 10]), 8)["tree_reused"]
+
+
 def test_a_cut_of_the_kept_tree_is_that_of_a_new_one(tmp_path: Path) -> None:
     vectors = points([30, 20, 10], spread=1.5)
     run_stage(tmp_path / "a", vectors, 8)

@@ -17,7 +17,8 @@ The contract
 - Asymmetry: two points share an edge if either found the other; if the two distances differ, the smaller one counts.
   Core distances use these edges. `min_samples` does not count the point itself; a point with fewer edges has core
   distance inf and is a component of its own.
-- Ties: merges of equal height happen at once, so a node of the tree has one branch per set that merges there.
+- Ties: merges of equal height happen at once, so a node of the tree has one branch per set that merges there. A
+  cluster as stable as those in it, up to rounding, is selected.
   Labels do not depend on row order, on which of several minimum spanning trees is taken, on a sorting algorithm, on
   threads, on CPU or GPU.
 - Duplicate points (distance 0) have lambda inf: a cluster of them is infinitely stable. Collapse them beforehand.
@@ -26,7 +27,11 @@ The contract
 - All this holds for the mode `canonical`. The mode `tutorial` gives what `hdbscan` 0.8.43 computes from the dense
   matrix of squared distances in which row i holds only i's own neighbors (0 on the diagonal, inf elsewhere): core
   distances from columns, Prim's algorithm over rows, its order of ties. Its result depends on row order. It is kept
-  for parity with the Milvus tutorial.
+  for parity with the Milvus tutorial. That is true of labels and probabilities, unless `epsilon` equals a height of
+  the tree: a cluster born at exactly `epsilon` stands here for those in it, where `hdbscan` climbs on. The rest
+  differs at the edges: with duplicates `hdbscan` gives all clusters persistence 1, where ours divides by the largest
+  finite lambda; the persistence of a selected root is at most 1 here; outlier scores that are NaN there are 1 here;
+  and a root without points is not reported.
 
 Definitions: Campello, Moulavi, Sander (2013), "Density-based clustering based on hierarchical density estimates";
 McInnes, Healy (2017), "Accelerated hierarchical density based clustering".
@@ -84,7 +89,7 @@ class Result:
 
     def exemplars(self) -> list[npt.NDArray[np.int64]]:
         """The row numbers of each cluster's most persistent points; see `scores.exemplars`."""
-        return scores.exemplars(self.tree, len(self.labels), self.clusters)
+        return scores.exemplars(self.tree, self.labels, self.clusters)
 
 
 def cluster_graph(
@@ -189,7 +194,14 @@ def cut(
     else:
         condensed = condense.multiway(tree.merges, min_cluster_size)
     labels, probabilities, persistence, clusters = select.flat(
-        condensed, tree.n, selection, epsilon, max_cluster_size, allow_single_cluster, components
+        condensed,
+        tree.n,
+        selection,
+        epsilon,
+        max_cluster_size,
+        allow_single_cluster,
+        components,
+        in_float32=tree.mode == "tutorial",
     )
     labels, order = by_size(labels, len(clusters))
     return Result(

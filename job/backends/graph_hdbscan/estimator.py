@@ -8,7 +8,15 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from job.backends.graph_hdbscan import Result, cut, linkage_of, neighbor_arrays
+from job.backends.graph_hdbscan.row_ranges import usable_cores
 from job.data import CondensedTree, Floats, Ints
+
+_WORDS = {
+    "mode": ("canonical", "tutorial"),
+    "cluster_selection_method": ("eom", "leaf"),
+    "components": ("joined", "apart"),
+    "device": ("cpu", "cuda"),
+}
 
 
 class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -18,7 +26,7 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters are those of `linkage_of` and `cut`; `min_samples` None means `min_cluster_size`. As in `hdbscan`,
     `min_samples` does not count the point itself, and there are no splits at distances below
-    `cluster_selection_epsilon`.
+    `cluster_selection_epsilon`. `n_jobs`: threads; None and -1 are all usable cores, -2 all but one.
 
     Attributes, for n points and c clusters: `labels_` int [n] (-1 noise), `probabilities_`, `outlier_scores_` (GLOSH)
     float32 [n], `cluster_persistence_` float32 [c], `exemplars_` (a list of c arrays of row numbers),
@@ -59,14 +67,14 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: `X` is not such a graph, or a parameter is out of range.
         """
-        for name, allowed in (("mode", ("canonical", "tutorial")), ("cluster_selection_method", ("eom", "leaf"))):
+        for name, allowed in _WORDS.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {allowed}")
         self._linkage = linkage_of(
             *self._neighbors(X),
             mode=self.mode,
             min_samples=self.min_cluster_size if self.min_samples is None else self.min_samples,
-            threads=None if self.n_jobs in (None, -1) else self.n_jobs,
+            threads=self._threads(),
             device=self.device,
         )
         self._result: Result = cut(
@@ -82,6 +90,11 @@ class GraphHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.probabilities_: Floats = self._result.probabilities
         self.cluster_persistence_: Floats = self._result.persistence
         return self
+
+    def _threads(self) -> int | None:
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0 has no meaning: give a number of threads, or -1 for all cores")
+        return self.n_jobs if self.n_jobs is None or self.n_jobs > 0 else max(1, usable_cores() + 1 + self.n_jobs)
 
     def _neighbors(self, graph: Any) -> tuple[Ints, Floats]:
         if isinstance(graph, tuple):

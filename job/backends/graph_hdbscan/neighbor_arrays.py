@@ -31,7 +31,9 @@ def from_pair(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Ints, F
     lengths = given_distances.astype(np.float32) + np.float32(0)  # turns -0 into 0
     missing = (neighbors < 0) | ~np.isfinite(lengths) | (neighbors == np.arange(n, dtype=np.int32)[:, None])
     neighbors[missing], lengths[missing] = -1, np.inf
-    if missing.any() or (lengths[:, 1:] < lengths[:, :-1]).any():
+    before, after = lengths[:, :-1], lengths[:, 1:]
+    in_order = (before < after) | ((before == after) & (neighbors[:, :-1] < neighbors[:, 1:]))
+    if missing.any() or not in_order.all():
         order = np.lexsort((np.where(missing, n, neighbors), lengths))
         neighbors, lengths = np.take_along_axis(neighbors, order, 1), np.take_along_axis(lengths, order, 1)
     row = _row_with_duplicate(neighbors)

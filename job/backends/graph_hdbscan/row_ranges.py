@@ -16,11 +16,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_row_ranges(kernel: Callable[[int, int], T], n: int, threads: int, rows: int = ROWS_PER_RANGE) -> list[T]:
+def map_row_ranges(kernel: Callable[[int, int], T], n: int, threads: int, rows: int | None = None) -> list[T]:
     """The results of `kernel(start, stop)` for consecutive ranges that cover 0 ... n, in the order of the ranges.
 
-    `rows`: of a range. The ranges do not depend on `threads`, so the results do not either.
+    `rows`: of a range, None: `ROWS_PER_RANGE`. The ranges do not depend on `threads`, so the results do not either.
     """
+    rows = ROWS_PER_RANGE if rows is None else rows
     ranges = [(start, min(start + rows, n)) for start in range(0, n, rows)]
     if threads == 1 or len(ranges) <= 1:
         return [kernel(start, stop) for start, stop in ranges]

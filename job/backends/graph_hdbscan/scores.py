@@ -4,7 +4,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from job.data import CondensedTree, Floats
+from job.data import CondensedTree, Floats, Ints
 
 
 @nb.njit(cache=True)
@@ -42,11 +42,13 @@ def glosh(tree: CondensedTree, n: int) -> Floats:
     return scores
 
 
-def exemplars(tree: CondensedTree, n: int, clusters: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def exemplars(tree: CondensedTree, labels: Ints, clusters: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """The most persistent points of each of `clusters` (numbers in the tree): one array of ascending row numbers each.
 
-    As in `hdbscan`, these are the points that leave last in each cluster at or below it that never splits.
+    As in `hdbscan`, these are the points that leave last in each cluster at or below it that never splits. `labels`
+    int32 [n]: of a root that `epsilon` cuts, points that are noise are left out.
     """
+    n = len(labels)
     count = int(tree.child.max(initial=n)) - n + 1
     is_cluster = tree.child >= n
     parent_of = np.full(count, -1, np.int64)
@@ -62,6 +64,7 @@ def exemplars(tree: CondensedTree, n: int, clusters: npt.NDArray[np.int64]) -> l
     np.maximum.at(deaths, tree.parent - n, tree.lambdas)
     at = tree.parent - n
     last = ~is_cluster & ~splits[at] & (owner[at] >= 0) & (tree.lambdas == deaths[at])
+    last[last] = labels[tree.child[last]] == owner[at[last]]
     rows, owners = tree.child[last], owner[at[last]]
     order = np.lexsort((rows, owners))
     cuts = np.searchsorted(owners[order], np.arange(1, len(clusters)))

@@ -13,6 +13,8 @@ from job.data import CondensedTree, Ints
 
 Selection = Literal["eom", "leaf"]
 Components = Literal["joined", "apart"]
+# sums of float64 in different orders differ by less than this share
+_ROUNDING = 1e-9
 
 
 @nb.njit(cache=True)
@@ -55,8 +57,12 @@ def _cluster_statistics(parent, child, lambdas, sizes, n, apart):  # type: ignor
 
 
 @nb.njit(cache=True)
-def _excess_of_mass(parent_of, stability, points, max_size, allow_root):  # type: ignore[no-untyped-def]
-    """The selected clusters, none inside another; `stability` becomes that of the best selection in each cluster."""
+def _excess_of_mass(parent_of, stability, points, max_size, allow_root, in_float32):  # type: ignore[no-untyped-def]
+    """The selected clusters, none inside another; `stability` becomes that of the best selection in each cluster.
+
+    A cluster as stable as those in it is selected. `in_float32`: the rounding of the sums in the tree's order decides,
+    as in hdbscan.
+    """
     count = len(parent_of)
     selected = np.zeros(count, np.bool_)
     first, last, following = np.full(count, -1, np.int64), np.full(count, -1, np.int64), np.full(count, -1, np.int64)
@@ -68,14 +74,16 @@ def _excess_of_mass(parent_of, stability, points, max_size, allow_root):  # type
             following[last[p]] = c
         last[p] = c
     for c in range(count - 1, -1 if allow_root else 0, -1):
-        # hdbscan adds the children's stabilities in float32, in the tree's order
-        below = np.float32(0)
+        below = 0.0
         d = first[c]
         while d >= 0:
-            below = np.float32(np.float64(below) + stability[d])
+            below += stability[d]
+            if in_float32:
+                below = np.float64(np.float32(below))
             d = following[d]
-        if np.float64(below) > stability[c] or points[c] > max_size:
-            stability[c] = np.float64(below)
+        least = stability[c] if in_float32 else stability[c] * (1 + _ROUNDING)
+        if below > least or points[c] > max_size:
+            stability[c] = below
         else:
             selected[c] = True
     return selected
@@ -94,9 +102,6 @@ def _apply_epsilon(selected, parent_of, birth, epsilon, allow_root):  # type: ig
                 a = 0 if allow_root else a
                 break
             a = parent_of[a]
-            if birth[a] > 0.0 and not 1.0 / birth[a] > epsilon:
-                continue
-            break
         result[a] = True
     return result
 
@@ -158,14 +163,17 @@ def flat(
     max_cluster_size: int = 0,
     allow_single_cluster: bool = False,
     components: Components = "joined",
+    in_float32: bool = False,
 ) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Labels int32 [n], probabilities [n], persistence [c] of the selected clusters, and their numbers in the tree [c].
 
     `selection` eom, excess of mass: the clusters with the largest total stability, none inside another. Stability is
-    the sum over a cluster's points of (lambda at which the point leaves - lambda at which the cluster began).
-    `selection` leaf: the clusters that never split. `epsilon`: a cluster that splits off below this distance is
-    replaced by its nearest ancestor that does not (Malzer, Baum (2020), "A hybrid approach to hierarchical
-    density-based cluster selection"). `max_cluster_size`: eom skips larger clusters (0: no limit).
+    the sum over a cluster's points of (lambda at which the point leaves - lambda at which the cluster began). Of a
+    cluster and those in it with equal stabilities the cluster is selected; with `in_float32` rounding decides, as in
+    `hdbscan`, and that depends on the order of rows. `selection` leaf: the clusters that never split. `epsilon`: a
+    cluster that splits off below this distance is replaced by its nearest ancestor that does not (Malzer, Baum (2020),
+    "A hybrid approach to hierarchical density-based cluster selection"). `max_cluster_size`: eom skips larger clusters
+    (0: no limit).
     `allow_single_cluster`: eom may select the root; its points are then those that stay in it until it splits or, if
     given, until `epsilon`. `components`, if the graph has several connected components: `joined` counts the stability
     of each from lambda 0, so that a large component wins over all clusters in it; `apart` counts it from the
@@ -182,7 +190,7 @@ def flat(
         selected[0] = False
     else:
         max_size = max_cluster_size if max_cluster_size > 0 else n
-        selected = _excess_of_mass(parent_of, stability, points, max_size, allow_single_cluster)
+        selected = _excess_of_mass(parent_of, stability, points, max_size, allow_single_cluster, in_float32)
     owner = _outermost_selected(selected, parent_of)
     if epsilon > 0.0 and owner[0] < 0:
         chosen = owner == np.arange(len(owner))

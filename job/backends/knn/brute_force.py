@@ -15,7 +15,7 @@ _QUERIES = 1_024
 
 @nb.njit(cache=True, nogil=True, parallel=True)
 def _keep_best(scores, start, rows, best_scores, best_rows):  # type: ignore[no-untyped-def]
-    """One heap per row with its lowest score on top; of equal scores the first stays."""
+    """One heap per row with its lowest score on top; which of equal scores stay is not defined."""
     k = best_scores.shape[1]
     for i in nb.prange(len(scores)):
         heap, heap_rows, own = best_scores[i], best_rows[i], rows[i] - start

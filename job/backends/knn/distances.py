@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from job.data import Floats, Ints
 
-# float32 rounding may swap two distances or scores that differ by less than this
+# float32 rounding may swap two scores of unit vectors that differ by less than this; squared distances differ by twice
+# as much, so near-equal vectors may be swapped whose distances differ by far more
 NEAR_TIE = 4e-6
 # numba's own thread pool, used where the system has no OpenMP, aborts the process on calls from two threads at once
 NUMBA_LOCK = threading.Lock()

@@ -69,7 +69,10 @@ class ExactSearch:
         return _ROWS["amx" if self._by_bf16 else self.device]
 
     def find(self, rows: npt.NDArray[np.int64], k: int) -> Ints:
-        """Row numbers int32 [m, k] of each row's nearest, unordered, itself excluded; -1 where there are fewer."""
+        """Row numbers int32 [m, k] of each row's nearest, unordered, itself excluded; -1 where there are fewer.
+
+        Exact up to the rounding of scores: a row may be missing whose score is within `NEAR_TIE` of the k-th's.
+        """
         step = self.rows_at_once
         batches = [self._find_batch(rows[start : start + step], k) for start in range(0, len(rows), step)]
         return np.concatenate([np.zeros((0, k), np.int32), *batches])

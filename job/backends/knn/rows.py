@@ -25,8 +25,8 @@ def row_type(k: int) -> np.dtype[Any]:
 def graph_rows(vectors: Floats, rows: RowNumbers, found: Ints, k: int, exact_search: ExactSearch) -> GraphRows:
     """For each row the k nearest of the candidates `found` [m, any], -1 for none, with distances from the vectors.
 
-    A row is searched exactly if its last candidate is as near as its k-th, because more neighbors at the same
-    distance may have been left out, and if fewer than k candidates were found.
+    A row is searched exactly if its last candidate is as near as its k-th, up to the rounding of scores, because more
+    neighbors at the same distance may have been left out, and if fewer than k candidates were found.
     """
     n = len(vectors)
     result = np.zeros(len(rows), row_type(k))
@@ -38,15 +38,18 @@ def graph_rows(vectors: Floats, rows: RowNumbers, found: Ints, k: int, exact_sea
         result["index"][places], result["distance"][places] = near[:, :k], far[:, :k]
         if not k or k == width or width >= n - 1:
             return places[:0]
-        return places[(near[:, -1] >= 0) & (far[:, -1] <= far[:, k - 1] + NEAR_TIE)]
+        # a score is half of a squared distance, less what is the same for all candidates
+        return places[(near[:, -1] >= 0) & (far[:, -1] ** 2 <= far[:, k - 1] ** 2 + 2 * NEAR_TIE)]
 
-    tied, width = fill(np.arange(len(rows)), found), max(k, found.shape[1])
-    while len(tied):
-        width = min(_WIDER * width, n - 1)
-        batches = [tied[start : start + _TIED_ROWS] for start in range(0, len(tied), _TIED_ROWS)]
-        tied = np.concatenate([fill(batch, exact_search.find(rows[batch], width)) for batch in batches])
+    def search(places: RowNumbers, width: int) -> None:
+        """Search the rows at `places` exactly, for ever more candidates until they end in no tie."""
+        while len(places):
+            width = min(_WIDER * width, n - 1)
+            batches = [places[start : start + _TIED_ROWS] for start in range(0, len(places), _TIED_ROWS)]
+            places = np.concatenate([fill(batch, exact_search.find(rows[batch], width)) for batch in batches])
+
+    search(fill(np.arange(len(rows)), found), max(k, found.shape[1]))
     short = np.flatnonzero((result["index"] < 0).any(axis=1))
-    if len(short):
-        fill(short, exact_search.find(rows[short], k))
-        result["completed"][short] = True
+    result["completed"][short] = True
+    search(short, k)
     return result

@@ -10,15 +10,19 @@ from job.data import Floats, Ints, KnnGraph
 
 
 def linkage_of_vectors(vectors: Floats, min_samples: int) -> Linkage:
-    """HDBSCAN's single linkage tree of vectors [n, d], by `hdbscan`; distances are Euclidean."""
+    """HDBSCAN's single linkage tree of vectors [n, d], by `hdbscan`, exact; distances are Euclidean."""
     import hdbscan
 
     n = len(vectors)
     if n < 2:
         return Linkage(n, np.zeros((0, 4)), "canonical")
-    found = hdbscan.HDBSCAN(min_samples=min(min_samples, n - 1), min_cluster_size=2, core_dist_n_jobs=-1).fit(
-        np.asarray(vectors, np.float64)
-    )
+    found = hdbscan.HDBSCAN(
+        min_samples=min(min_samples, n - 1),
+        min_cluster_size=2,
+        # by default the tree is approximate: with clusters that overlap, the labels are quite different ones
+        approx_min_span_tree=False,
+        core_dist_n_jobs=-1,
+    ).fit(np.asarray(vectors, np.float64))
     return Linkage(n, np.asarray(found.single_linkage_tree_.to_numpy(), np.float64), "canonical")
 
 

@@ -123,6 +123,9 @@ def assign_to_stories(
     and its story, -1 = none; a story is a group.
     """
     m = len(new.texts)
+    if not len(groups):
+        # no row of the corpus is a neighbor; -1 would still be looked up
+        neighbors = neighbors[:, :0]
     found = np.where(neighbors >= 0, groups[neighbors], -1)
     candidates = corpus.groups(groups, np.unique(found[found >= 0]).astype(np.int64))
     story_of = np.full(int(groups.max(initial=-1)) + 1, -1, np.int32)

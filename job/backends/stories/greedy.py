@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.backends.graph_hdbscan.row_ranges import map_row_ranges
+from job.backends.stories.dot import dot
 from job.backends.stories.pair_queue import (
     Clusters,
     Doubles,
@@ -28,22 +29,12 @@ from job.backends.stories.pair_queue import (
 )
 from job.data import Floats, Ints
 
-# numba's cache only notices changes in a kernel's own file. This checksum of pair_queue.py has to be updated with that
-# file (a test compares them), so that the kernels here, which contain those, are compiled again
-PAIR_QUEUE_CRC32 = 1494548238
+# checksums of the files whose kernels those here contain; see dot.py
+PAIR_QUEUE_CRC32, DOT_CRC32 = 2858800607, 2372281026
 # in quanta: a mean rounded to float32 changes a similarity by less than five, rounding a similarity by half of one
 _SLACK, _DRIFT_SLACK = 16.0, 2.0
 
 Nodes = npt.NDArray[np.int64]
-
-
-# the products of float32 are exact in float64, and the sum is rounded afterwards: its order does not matter
-@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def dot(a, b):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for c in range(len(a)):
-        total += np.float64(a[c]) * np.float64(b[c])
-    return total
 
 
 @nb.njit(cache=True, nogil=True)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from job.backends.graph_hdbscan.row_ranges import map_row_ranges, usable_cores
 from job.backends.stories.candidates import write_means
-from job.backends.stories.greedy import dot
+from job.backends.stories.dot import dot
 from job.backends.stories.merge_tree import MergeTree, roots
 from job.data import Floats, Ints
 from job.runtime.files import atomic
@@ -35,6 +35,8 @@ _AS_GOOD = 0.02
 _VERSIONS = 0.8
 _SAMPLE = 20_000
 _ROWS_PER_RANGE = 512
+# the checksum of dot.py, whose kernel those here contain
+DOT_CRC32 = 2372281026
 
 
 @dataclass(frozen=True)

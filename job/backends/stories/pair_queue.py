@@ -6,8 +6,9 @@ pairs rise by the same amount, so only one number of the cluster is raised (`dri
 costs no more than a small one. The pairs of a cluster that others own are in a linked list, so that they can be updated
 one by one. A hash table finds the pair of two clusters.
 
-All memory is allocated at the start: 48 bytes per pair and 80 per cluster. Pairs only become fewer. The heaps are
-pairing heaps: Fredman, Sedgewick, Sleator, Tarjan (1986), "The pairing heap: a new form of self-adjusting heap".
+All memory is allocated at the start: 56 to 64 bytes per pair with its buckets of the hash table, 64 to 72 per cluster
+with its place in the tournament. Pairs only become fewer. The heaps are pairing heaps: Fredman, Sedgewick, Sleator,
+Tarjan (1986), "The pairing heap: a new form of self-adjusting heap".
 """
 
 from typing import Any

@@ -23,7 +23,7 @@ headlines about one event the factor is off by 0.03 after six hours, 0.06 after 
 mean square); with five times the frequencies by 0.02, 0.06 and 0.07, and the stories are no better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ _BLOCK_ROWS = 8_192
 _FREQUENCIES = 64
 # by measurement: with 10 a dozen headlines about one event are parted still; with 30, lone ones are taken together
 _PRIOR = 20
-# sums of integers do not depend on their order; 2^38 times a number of at most 1 leaves room for 2^25 rows
+# sums of integers do not depend on their order; 2^38 times a number of at most 1 leaves room for 2^25 of them in int64
 _UNIT = 2.0**38
 _SEED = 0
 
@@ -140,10 +140,19 @@ class StorySpace:
 
 
 def _mean(dense: Vectors) -> npt.NDArray[np.float64]:
-    total = np.zeros(dense.shape[1], np.int64)
-    for start in range(0, len(dense), _BLOCK_ROWS):
-        total += np.rint(dense[start : start + _BLOCK_ROWS] * np.float64(_UNIT)).astype(np.int64).sum(axis=0)
-    return np.asarray(total / (_UNIT * max(len(dense), 1)))
+    blocks = (dense[start : start + _BLOCK_ROWS] for start in range(0, len(dense), _BLOCK_ROWS))
+    return _mean_of_blocks(blocks, (dense.shape[1],), len(dense))
+
+
+def _mean_of_blocks(
+    blocks: Iterable[npt.NDArray[np.floating]], shape: tuple[int, ...], count: int
+) -> npt.NDArray[np.float64]:
+    """The mean of `count` arrays of this shape and of numbers of at most 1, which come in blocks."""
+    # Python's integers: there may be more than 2^25
+    total = np.zeros(shape, object)
+    for block in blocks:
+        total += np.rint(block * np.float64(_UNIT)).astype(np.int64).sum(axis=0)
+    return np.asarray(total.astype(np.float64) / (_UNIT * max(count, 1)))
 
 
 def _along(vector: npt.NDArray[np.float64], direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -176,12 +185,13 @@ def _frequencies(pairs: int, shares: Shares) -> tuple[npt.NDArray[np.float64], n
 
 def _mean_turn(hours: Times, frequencies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The mean cosine and sine of each frequency over all times, float64 [f, 2]."""
-    total = np.zeros((len(frequencies), 2), np.int64)
-    for start in range(0, len(hours), _BLOCK_ROWS):
-        angles = hours[start : start + _BLOCK_ROWS, None] * frequencies
-        turns = np.stack([np.cos(angles), np.sin(angles)], axis=2)
-        total += np.rint(turns * _UNIT).astype(np.int64).sum(axis=0)
-    return total / (_UNIT * len(hours))
+
+    def turns() -> Iterator[npt.NDArray[np.float64]]:
+        for start in range(0, len(hours), _BLOCK_ROWS):
+            angles = hours[start : start + _BLOCK_ROWS, None] * frequencies
+            yield np.stack([np.cos(angles), np.sin(angles)], axis=2)
+
+    return _mean_of_blocks(turns(), (len(frequencies), 2), len(hours))
 
 
 @nb.njit(cache=True, nogil=True)

@@ -71,7 +71,7 @@ class CsvSource:
         return names, reason
 
     def _lines(self, raw: IO[bytes]) -> Iterable[str | None]:
-        lines = Lines(as_text(raw, self._encoding, ""), self._line_limit)
+        lines = Lines(as_text(raw, self._encoding, ""), self._line_limit, "\r\n")
         return _without_separator(lines) if self._has_separator else lines
 
     def _first_line(self, raw: IO[bytes]) -> str | None:

@@ -106,18 +106,22 @@ def as_text(raw: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
 
 
 class Lines:
-    """The lines of a text, each with its end; None in place of one of more than `limit` characters, which is passed
-    over without being held in memory."""
+    """The lines of a text, each with its end; None in place of one of more than `limit` characters and its end, which
+    is passed over without being held in memory. `ends`: the characters that end a line, as `as_text` was told."""
 
-    def __init__(self, text: io.TextIOWrapper, limit: int) -> None:
-        self._text, self._limit = text, limit
+    def __init__(self, text: io.TextIOWrapper, limit: int, ends: str = "\n") -> None:
+        self._text, self._limit, self._ends = text, limit, tuple(ends)
 
     def __iter__(self) -> Iterator[str | None]:
-        while line := self._text.readline(self._limit):
-            if len(line) < self._limit or line.endswith(("\n", "\r")):
+        last = ""
+        while line := self._text.readline(self._limit + 1):
+            cut_in_two, last = line == "\n" and last.endswith("\r"), line
+            if cut_in_two:
+                continue
+            if len(line) <= self._limit or line.endswith(self._ends):
                 yield line
                 continue
-            while (rest := self._text.readline(_PASSED_OVER_AT_ONCE)) and not rest.endswith(("\n", "\r")):
+            while (last := self._text.readline(_PASSED_OVER_AT_ONCE)) and not last.endswith(self._ends):
                 pass
             yield None
 
@@ -142,10 +146,12 @@ def unique(names: list[str]) -> list[str]:
 
 
 def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as text: nested values become JSON, binary values base64. A value that has no form outside of Arrow,
-    as a date of the year 100,000 in a list, becomes "?"."""
+    """The column as text: nested values become JSON, binary values base64, durations "1 day, 0:00:05". A value that has
+    no form outside of Arrow, as a date of the year 100,000 in a list, becomes "?"."""
     kind = column.type
-    if not (pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType)):
+    # Arrow writes a duration as its number alone, without the unit
+    by_value = pa.types.is_nested(kind) or is_binary(kind) or pa.types.is_duration(kind)
+    if not (by_value or isinstance(kind, pa.BaseExtensionType)):
         return column.cast(pa.string())
     return pa.array([_as_string(value) for value in python_values(column)], pa.string())
 

@@ -24,7 +24,7 @@ _LONGEST_OBJECT = 1_000
 def source_names(column: pa.Array) -> pa.Array:
     """The column as names without HTML, string [n], null where there is none.
 
-    Of an object its `name` or `title` is taken.
+    Of an object its `name` or `title` is taken; half of a surrogate pair in it becomes "?".
     """
     texts = as_strings(column).cast(pa.string()).dictionary_encode()
     names = pa.array([_name(text) for text in texts.dictionary.to_pylist()], pa.string())
@@ -34,7 +34,8 @@ def source_names(column: pa.Array) -> pa.Array:
 def _name(text: str) -> str | None:
     found = _object(text)
     named = next((found[key] for key in _NAMES if isinstance(found.get(key), str)), None)
-    name = " ".join(without_markup(named or text).split())
+    # an escape in JSON may be half of a surrogate pair, which Arrow does not take
+    name = " ".join(without_markup(named or text).split()).encode("utf-8", "replace").decode()
     return None if is_missing(name) else name
 
 

@@ -5,7 +5,8 @@ import regex
 from job.backends.text.stop_words import is_acronym, is_contraction, stop_words_of
 from job.backends.text.terms import folded_word
 
-_CUT = regex.compile(r"\s*(?:…|\.\.\.)\W*$")
+# from the end on backwards
+_NO_WORD_AT_END = regex.compile(r"(?r)\W*")
 # a full stop only after a word: "U.S. " and "Mr. " end no clause
 _CLAUSE = regex.compile(r"[:;!?]\s|(?<=\p{Ll}{4})\.\s|\s[-–—|]\s|[，。；：、！？]|(?P<comma>,)\s")
 # the share of a text from which on the end of a clause is better than that of a word; commas also stand between words
@@ -15,34 +16,49 @@ _PAIRS = {"(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "』"
 _PAIRS |= {"„": "“", "«": "»", "»": "«", '"': '"', "'": "'"}
 # a title of fewer characters says too little
 LEAST_CHARS = 12
+# code points of one character as a reader counts them, on average; an emoji of a family has up to 11
+_MOST_CODES = 16
 
 
 def is_cut(title: str) -> bool:
     """Whether the title ends in an ellipsis."""
-    return _CUT.search(title) is not None
+    return _ellipsis(title) is not None
 
 
-def without_ellipsis(title: str) -> str:
-    """A cut title without its ellipsis, and without the last word where the cut is inside it."""
-    text = _CUT.sub("", title)
-    before, space, _ = text.rpartition(" ")
-    inside = text and title[len(text) : len(text) + 1] != " "
-    text = before if space and inside and len(before) >= LEAST_CHARS else text
-    text = _closed(_without_loose_words(text)).rstrip(".…")
-    return text if regex.search(r"[^\p{P}\s]", text) else "?"
+def _ellipsis(title: str) -> int | None:
+    """Where the ellipsis at the title's end begins; None if there is none."""
+    start = _NO_WORD_AT_END.match(title).start()
+    return min((place for mark in ("…", "...") if (place := title.find(mark, start)) >= 0), default=None)
+
+
+def without_ellipsis(title: str, chars: int) -> str:
+    """A cut title without its ellipsis, and without the last word where the cut is inside it; as `clip` if longer."""
+    text = title[: _ellipsis(title)].rstrip()
+    result = clip(text, chars)
+    if result == text:
+        before, space, _ = text.rpartition(" ")
+        inside = text and title[len(text) : len(text) + 1] != " "
+        text = before if space and inside and len(before) >= LEAST_CHARS else text
+        result = _closed(_without_loose_words(text))
+    result = result.rstrip(".…")
+    return result if regex.search(r"[^\p{P}\s]", result) else "?"
 
 
 def clip(text: str, chars: int) -> str:
     """At most `chars` characters as a reader counts them, without an ellipsis: up to a clause's end, or a word's.
 
-    The text ends in no function word, and leaves no bracket or quote open.
+    The text ends in no function word, and leaves no bracket or quote open, unless nothing would be left.
     """
     if len(text) <= chars:
         return text
-    characters = regex.findall(r"\X", text)
-    if len(characters) <= chars:
+    characters = regex.findall(r"\X", text[: _MOST_CODES * chars])
+    if len(characters) <= chars and len(text) <= _MOST_CODES * chars:
         return text
     text = "".join(characters[:chars])
+    return _up_to_an_end(text) or text
+
+
+def _up_to_an_end(text: str) -> str:
     clauses = [
         match.start()
         for match in _CLAUSE.finditer(text)

@@ -55,7 +55,8 @@ def name_clusters(
         central = most_central(vectors, rows, _CANDIDATES)
         texts = [without_tail(titles[row], tails, sources[row]) for row in central]
         whole = [text for text in texts if not is_cut(text)]
-        whole = [text for text in whole if not is_decoded_twice(text)] or whole or [without_ellipsis(texts[0])]
+        whole = [text for text in whole if not is_decoded_twice(text)] or whole
+        whole = whole or [without_ellipsis(texts[0], NAME_CHARS)]
         whole = [clip(text, NAME_CHARS) for text in whole]
         name = taken.free(whole, keys)
         short_name = taken_short.free(_short_names(name, whole), keys)

@@ -18,7 +18,8 @@ from job.backends.text.function_words import LATIN
 _RECURRING, _RECURRING_SHARE = 5, 1e-4
 # how often the rarest word of an outlet's name may stand in titles, for each title that ends in the name
 _ELSEWHERE = 3
-_TAIL = regex.compile(r"\s+[-–—|»·]\s+((?:(?!\s[-–—|»·]\s).){2,40})$")
+# without the look behind, each space of a long run of them would be tried
+_TAIL = regex.compile(r"(?<!\s)\s+[-–—|»·]\s+((?:(?!\s[-–—|»·]\s).){2,40})$")
 _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _DOMAIN = regex.compile(r"[\w-]+(?:\.[\w-]+)*\.\p{L}{2,}")
 # a capital, also after a small letter or two, as in iNews

@@ -159,3 +159,13 @@ def test_a_selected_root_without_points_is_not_a_cluster() -> None:
     result = cluster_graph(*knn(blobs(0, 30), 5), epsilon=1e-6, allow_single_cluster=True, min_cluster_size=20)
     assert len(result.persistence) == len(result.clusters) == len(result.exemplars()) == 0
     assert set(result.labels) == {-1}
+
+
+@pytest.mark.parametrize(("name", "epsilon"), [("blobs 0 n=30 k=5", 0.3), ("n=5", 1.0)])
+def test_no_exemplar_of_a_root_that_epsilon_cuts_is_noise(name: str, epsilon: float) -> None:
+    result = cluster_graph(
+        *GRAPHS[name](), min_samples=1, min_cluster_size=2, allow_single_cluster=True, epsilon=epsilon
+    )
+    (rows,) = result.exemplars()
+    assert len(rows) and (result.labels[rows] == 0).all()
+    assert (result.labels < 0).any()

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from job.backends.graph_hdbscan import GraphHDBSCAN, cluster_graph
+from job.backends.graph_hdbscan import GraphHDBSCAN, cluster_graph, row_ranges
 from job.backends.graph_hdbscan.estimator import to_binary_tree
 
 DATA = "blobs 3 n=300 k=15"
@@ -106,6 +106,9 @@ def test_parameters_can_be_read_set_cloned_and_pickled() -> None:
     [
         ({"mode": "both"}, "mode='both' must be one of"),
         ({"cluster_selection_method": "all"}, "cluster_selection_method='all' must be one of"),
+        ({"components": "nonsense"}, "components='nonsense' must be one of"),
+        ({"device": "gpu"}, "device='gpu' must be one of"),
+        ({"n_jobs": 0}, "n_jobs=0 has no meaning"),
         ({"min_samples": 0}, "min_samples=0 must be at least 1"),
         ({"min_cluster_size": 1}, "min_cluster_size=1 must be at least 2"),
     ],
@@ -113,6 +116,14 @@ def test_parameters_can_be_read_set_cloned_and_pickled() -> None:
 def test_wrong_parameters_are_refused_and_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GraphHDBSCAN(**settings).fit(GRAPHS[DATA]())
+
+
+@pytest.mark.parametrize("n_jobs", [-1, -2, -1_000])
+def test_negative_n_jobs_leave_cores_free(n_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_ranges, "ROWS_PER_RANGE", 50)
+    graph = GRAPHS[DATA]()
+    fitted = GraphHDBSCAN(n_jobs=n_jobs).fit(graph)
+    np.testing.assert_array_equal(fitted.labels_, GraphHDBSCAN(n_jobs=1).fit(graph).labels_)
 
 
 def test_wrong_graphs_are_refused_and_the_error_says_what_to_give() -> None:

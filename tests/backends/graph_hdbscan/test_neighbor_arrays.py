@@ -44,6 +44,12 @@ def test_a_valid_pair_is_copied_unchanged() -> None:
     assert not np.shares_memory(neighbors, graph[0])
 
 
+def test_equal_distances_are_sorted_by_row_in_rows_that_ascend_already() -> None:
+    neighbors, lengths = from_pair([[2, 1], [0, 2], [1, 0]], [[1.0, 1.0], [0.5, 1.0], [1.0, 1.0]])
+    assert neighbors.tolist() == [[1, 2], [0, 2], [0, 1]]
+    assert lengths.tolist() == [[1, 1], [0.5, 1], [1, 1]]
+
+
 def test_lists_are_accepted_and_a_negative_zero_becomes_zero() -> None:
     neighbors, lengths = from_pair([[1], [0]], [[-0.0], [0.0]])
     assert neighbors.tolist() == [[1], [0]]

@@ -1,5 +1,7 @@
 """Core distances and the spanning forest: kernels against SciPy, array operations (the GPU code) against kernels."""
 
+import tracemalloc
+
 import device_arrays
 import numpy as np
 import pytest
@@ -68,6 +70,16 @@ def test_a_band_is_smaller_than_the_graph() -> None:
     sets, heads = np.arange(600, dtype=np.int32), np.zeros(600, np.int32)
     sample = spanning_forest._sample_weights(*graph, cores, sets, heads, 1)
     assert spanning_forest._next_limit(sample, 600) < sample.max()
+
+
+def test_weights_are_sorted_in_twelve_bytes_each() -> None:
+    weights = np.random.default_rng(0).random(500_000, np.float32)
+    tracemalloc.start()
+    order = spanning_forest._argsort_weights(weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12.5 * len(weights)
+    assert (np.diff(weights[order]) >= 0).all()
 
 
 def test_from_columns_uses_the_distances_at_which_others_found_the_point() -> None:

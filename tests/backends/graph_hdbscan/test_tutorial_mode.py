@@ -5,7 +5,7 @@ from typing import Any
 import hdbscan
 import numpy as np
 import pytest
-from graphs import EVERY_GRAPH, GRAPHS, check_form, dense, same, shuffled
+from graphs import EVERY_GRAPH, GRAPHS, check_form, dense, knn, same, shuffled
 
 from job.backends.graph_hdbscan import Result, cluster_graph
 
@@ -98,3 +98,18 @@ def test_tutorial_mode_depends_on_the_order_of_rows() -> None:
     before = cluster_graph(*graph, **settings)
     runs = [(cluster_graph(*other, **settings), order) for other, order in (shuffled(graph, s) for s in range(20))]
     assert not all(same(after.labels, before.labels[order]) for after, order in runs)
+
+
+def test_only_where_epsilon_is_a_height_of_the_tree_may_labels_differ_from_hdbscans() -> None:
+    draw = np.random.default_rng(0)
+    unlike = 0
+    for _ in range(40):
+        graph = knn(draw.integers(0, 30, (59, 1)).astype(float), 7)
+        for epsilon, is_height in ((1.0, True), (2.0, True), (2.5, False)):
+            ours = cluster_graph(
+                *graph, mode="tutorial", min_samples=1, min_cluster_size=2, selection="leaf", epsilon=epsilon
+            )
+            theirs = reference(graph, 1, 2, {"selection": "leaf", "epsilon": epsilon})
+            assert is_height or same(ours.labels, theirs.labels_)
+            unlike += not same(ours.labels, theirs.labels_)
+    assert unlike

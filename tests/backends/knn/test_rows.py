@@ -47,3 +47,30 @@ def test_of_more_equal_vectors_than_candidates_the_lowest_row_numbers_are_taken(
     made = graph_rows(vectors, rows, found, k, ExactSearch(vectors, "cpu"))
     assert made["index"].tolist() == [[50, 51, 52, 53, 54], [50, 51, 52, 53, 54]]
     assert (made["distance"] == 0).all()
+
+
+def test_a_row_with_too_few_candidates_takes_the_lowest_row_numbers_of_equal_vectors() -> None:
+    vectors = unit(12, 8)[np.random.default_rng(0).integers(0, 12, 60)]
+    rows, k = np.arange(60), 7
+    found = np.full((60, k + 3), -1, np.int32)
+    found[:, 0] = (rows + 1) % 60
+    made = graph_rows(vectors, rows, found, k, ExactSearch(vectors, "cpu"))
+    np.testing.assert_array_equal(made["index"], brute(vectors, rows, k))
+    assert made["completed"].all()
+
+
+def test_more_neighbors_than_there_are_other_rows_are_left_out() -> None:
+    vectors, rows = unit(4), np.arange(4)
+    made = graph_rows(vectors, rows, np.full((4, 6), -1, np.int32), 5, ExactSearch(vectors, "cpu"))
+    np.testing.assert_array_equal(made["index"][:, :3], brute(vectors, rows, 3))
+    assert (made["index"][:, 3:] == -1).all() and np.isinf(made["distance"][:, 3:]).all()
+
+
+@pytest.mark.parametrize("apart", [1e-2, 3e-3, 1e-3])
+def test_near_equal_vectors_get_their_nearest_though_their_scores_are_rounded(apart: float) -> None:
+    rng = np.random.default_rng(0)
+    vectors = unit(1, 256) + apart * rng.normal(size=(600, 256)) / 16
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    rows, k, search = np.arange(600), 15, ExactSearch(vectors, "cpu")
+    made = graph_rows(vectors, rows, search.find(rows, 32), k, search)
+    np.testing.assert_array_equal(made["index"], brute(vectors, rows, k))

@@ -1,12 +1,15 @@
 """Average linkage: against SciPy where all pairs are candidates, against a greedy reference where they are not."""
 
+import importlib
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from greedy_reference import Input, every_pair, greedy_reference, random_input, row_similarities, same, unit_vectors
+from numba.core.registry import CPUDispatcher
 from scipy.cluster.hierarchy import average
 
 from job.backends.stories import greedy, linkage, merge_tree, pair_queue
@@ -242,6 +245,27 @@ def test_vectors_that_cannot_be_overwritten_are_refused() -> None:
         average_linkage(**given, overwrite_vectors=True)
 
 
-def test_the_loop_is_compiled_again_after_a_change_of_the_queue() -> None:
-    source = Path(pair_queue.__file__).read_bytes()
-    assert zlib.crc32(source) == greedy.PAIR_QUEUE_CRC32, "write this number into greedy.py"
+@pytest.mark.parametrize("count", [1_000, 1_024, 1_025, 1_048_577])
+def test_the_queue_takes_the_memory_that_its_description_says(count: int) -> None:
+    per_pair = pair_queue.PAIR.itemsize + pair_queue.empty_buckets(count).nbytes / count
+    per_cluster = pair_queue.CLUSTER.itemsize + pair_queue.empty_tournament(count).nbytes / count
+    assert 56 <= per_pair <= 64 and 64 <= per_cluster <= 72
+
+
+def test_kernels_are_compiled_again_after_a_change_of_those_that_they_contain() -> None:
+    files = [path for path in sorted((ROOT / "job").rglob("*.py")) if "nb.njit" in path.read_text()]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]
+    contained = set()
+    for name in names:
+        module = importlib.import_module(name)
+        kernels = [value.py_func for value in vars(module).values() if isinstance(value, CPUDispatcher)]
+        for kernel in (each for each in kernels if each.__module__ == name):
+            used = [kernel.__globals__.get(word) for word in kernel.__code__.co_names]
+            contained |= {(name, each.py_func.__module__) for each in used if isinstance(each, CPUDispatcher)}
+    between_files = {(name, other) for name, other in contained if name != other}
+    assert len(between_files) == 3
+    for name, other in between_files:
+        source = Path(str(importlib.import_module(other).__file__)).read_bytes()
+        constant = f"{other.rpartition('.')[2].upper()}_CRC32"
+        found = getattr(importlib.import_module(name), constant, None)
+        assert zlib.crc32(source) == found, f"write this number into {name}: {constant}"

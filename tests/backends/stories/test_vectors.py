@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from job.backends.stories.vectors import WIDTH, Shares, story_vectors
+from job.backends.stories.vectors import WIDTH, Shares, StorySpace, story_vectors
 
 HOUR = 3600.0
 
@@ -144,3 +144,9 @@ def test_equal_vectors_and_an_odd_number_of_columns_are_no_problem() -> None:
 def test_arrays_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="4 embeddings with 3 texts"):
         story_vectors(dense(4), ["a"] * 3, no_times(4), Shares())
+
+
+def test_the_mean_of_tens_of_millions_of_rows_does_not_overflow() -> None:
+    n = 2**25
+    space = StorySpace.of(np.broadcast_to(np.ones((1, 1), np.float32), (n, 1)), np.broadcast_to(np.nan, n), Shares())
+    assert space.mean.tolist() == [1.0]

@@ -1,13 +1,14 @@
 """Shared by all file formats: unique column names, a description of undecodable text, and lines of a limited length."""
 
 import gzip
+import io
 import resource
 from pathlib import Path
 
 import pytest
 
 from job.backends.tables import Block, Reject, open_source
-from job.backends.tables.source import undecodable, unique
+from job.backends.tables.source import Lines, as_text, undecodable, unique
 
 
 def test_names_are_always_unique() -> None:
@@ -48,6 +49,28 @@ def test_a_long_line_within_open_quotes_costs_only_the_lines_that_are_wrong(tmp_
     assert rejects == {3: "a quote that opens here is never closed", 5: "longer than 1 million characters"}
     titles = [title for item in items if isinstance(item, Block) for title in item.table["title"].to_pylist()]
     assert titles == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a" * 10, ["a" * 10]),
+        ("a" * 10 + "\nb", ["a" * 10 + "\n", "b"]),
+        ("a" * 11 + "\nb\n", [None, "b\n"]),
+        ("a" * 11, [None]),
+        ("a" * 10 + "\r\nb\r\n\r\nc", ["a" * 10 + "\r", "b\r\n", "\r\n", "c"]),
+        ("a" * 11 + "b" * 65_535 + "\r\nc", [None, "c"]),
+        ("a" * 10 + "\r\rb", ["a" * 10 + "\r", "\r", "b"]),
+    ],
+)
+def test_lines_up_to_the_limit_are_read_whatever_ends_them(text: str, lines: list[str | None]) -> None:
+    assert list(Lines(as_text(io.BytesIO(text.encode()), "utf-8", ""), 10, "\r\n")) == lines
+
+
+@pytest.mark.parametrize("before", [10, 11 + 65_535])
+def test_in_json_a_carriage_return_at_the_limit_ends_no_line(before: int) -> None:
+    text = io.BytesIO(b"a" * before + b"\rrest\nnext\n")
+    assert list(Lines(as_text(text, "utf-8", "\n"), 10)) == [None, "next\n"]
 
 
 def test_an_undecodable_byte_or_half_of_a_surrogate_pair_is_named() -> None:

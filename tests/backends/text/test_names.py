@@ -1,11 +1,14 @@
 """Names of clusters from their titles: whole, without an outlet, each another."""
 
+import random
+import time
 from typing import Any
 
 import numpy as np
 import pytest
+import regex
 
-from job.backends.text.ends import clip, is_cut
+from job.backends.text.ends import clip, is_cut, without_ellipsis
 from job.backends.text.names import NAME_CHARS, SHORT_CHARS, name_clusters
 from job.backends.text.phrases import phrase_name, phrases
 from job.backends.text.tails import recurring_tails, without_tail
@@ -44,6 +47,47 @@ def test_no_name_ends_in_an_ellipsis_even_where_all_titles_do(end: str) -> None:
         assert not is_cut(name)
         assert name.startswith("The ferry crews walk")
     assert named([end]) == ("?", "?")
+
+
+def test_a_title_is_cut_where_only_punctuation_and_spaces_follow_the_ellipsis() -> None:
+    pattern = regex.compile(r"\s*(?:…|\.\.\.)\W*$")
+    parts = ["a", "é", "1", "_", "\u0301", " ", "  ", "\u3000", "-", "(", "…", "...", ".", "!", " | "]
+    draw = random.Random(0)
+    cut = 0
+    for _ in range(20_000):
+        title = "".join(draw.choices(parts, k=draw.randint(0, 12)))
+        assert is_cut(title) == (pattern.search(title) is not None), title
+        cut += is_cut(title)
+    assert cut > 1_000
+
+
+@pytest.mark.parametrize(
+    ("unit", "before", "after"),
+    [
+        *((" ", "Ferry", "strike"), ("\u3000 ", "Ferry", "strike"), (".", "Ferry ", " strike"), ("… ", "", "a")),
+        *(("(", "", "…"), ("(of ", "Ferry ", "…"), ("\U0001f1e6", "", "")),
+    ],
+)
+@pytest.mark.parametrize("source", [None, "The Post"])
+def test_no_title_takes_long_to_make_a_name_of(unit: str, before: str, after: str, source: str | None) -> None:
+    title = before + unit * (20_000 // len(unit)) + after
+    start = time.process_time()
+    name, short = named([title] * 3, [source] * 3)
+    assert time.process_time() - start < 1
+    assert len(short) > 0 and 0 < len(name) < 2_000
+
+
+@pytest.mark.parametrize("text", ["–" * 200, "(" * 130, "—— " * 60, "-" * 121, "· " * 70 + "x"])
+def test_a_title_of_punctuation_alone_still_gives_a_name(text: str) -> None:
+    name, short = named([text] * 3)
+    assert name and text.startswith(name)
+    assert short and text.startswith(short)
+
+
+def test_a_long_title_that_is_cut_is_clipped() -> None:
+    title = "Ferry strike in Selmouth goes on for a third day: the operator threatens to go to court over it all, to…"
+    assert without_ellipsis(title, 60) == clip(title, 60) == "Ferry strike in Selmouth goes on for a third day"
+    assert without_ellipsis(title, 200).endswith("to go to court")
 
 
 def test_exemplars_are_the_most_central_headlines_cut_or_not() -> None:
