@@ -13,10 +13,12 @@ from job.context import COLLECTION, Job, Stage, StageResult
 from job.rewrites import discard_lite, owns_lite, rewrites
 from job.runtime.errors import BadInput
 from job.runtime.log import logger
+from job.runtime.markers import Marker
 from job.runtime.needs import GIB, Need, Size
 from job.runtime.secrets import without_secrets
 from job.stages.store_extra import check_extra_fields, extra_digest
-from job.stages.store_ids import address
+from job.stages.store_ids import FILE as IDS_FILE
+from job.stages.store_ids import address, is_list_whole
 
 
 class StoreStage(Stage):
@@ -75,6 +77,13 @@ class StoreStage(Stage):
                 from job.backends.milvus.index_choice import require
 
                 require(milvus.connection, store.index, store.metric, job.config.index_top_k)
+
+    def up_to_date(self, job: Job) -> Marker | None:
+        marker = super().up_to_date(job)
+        if marker is not None and job.has_input and not job.whole_collection and not is_list_whole(job.run):
+            logger.warning("store: '%s' is lost or damaged: writing it again", job.run.file(IDS_FILE))
+            return None
+        return marker
 
     def is_volatile(self, job: Job) -> bool:
         # other programs write to the collection too

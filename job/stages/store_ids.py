@@ -57,6 +57,15 @@ def load_written_ids(run: RunDir, config: Config, identity: str) -> Ids | None:
     return np.frombuffer(content if same else b"", "<i8").astype(np.int64)
 
 
+def is_list_whole(run: RunDir) -> bool:
+    """Whether the list of the ids is as it was written, or of a version that kept another one."""
+    try:
+        raw = run.file(FILE).read_bytes().removeprefix(_HEAD)
+    except FileNotFoundError:
+        return run.file(_OLD_FILE).exists()
+    return raw[:_CHECK_BYTES] == xxhash.xxh3_64(raw[_CHECK_BYTES:]).digest()
+
+
 def save_written_ids(run: RunDir, config: Config, identity: str, ids: Ids) -> None:
     """Write a mark, the checksum of the rest (XXH3, 8 bytes), the place as a line of JSON, and the ids as little-endian
     int64."""

@@ -112,7 +112,7 @@ def test_ingest_leaves_nothing_of_a_file_that_changes(tmp_path: Path) -> None:
     columns = ingest.find_columns(Input(), sources)
     grow(path)
     with pytest.raises(BadInput, match="changed while it was read"):
-        ingest._read(sources, columns, True, run, ingest.Tally())
+        ingest._read(sources, columns, Input(path=str(path)), run, ingest.Tally())
     assert list(run.path.iterdir()) == []
 
 
