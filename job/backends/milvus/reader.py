@@ -9,7 +9,7 @@ import numpy as np
 
 from job.backends.milvus import messages
 from job.backends.milvus.connection import CALL_SECONDS, QUICK_SECONDS, Connection
-from job.backends.milvus.errors import is_about_filter, is_too_large, one_line
+from job.backends.milvus.errors import is_about_filter, is_not_loaded, is_too_large, one_line
 from job.backends.milvus.index_kinds import Index, SearchEffort
 from job.backends.milvus.schema import SPARSE, CollectionSchema, Fields, read_schema
 from job.data import Floats, Ids
@@ -39,6 +39,7 @@ class CollectionReader:
         fields = fields or Fields()
         self.collection, self.fields = collection, fields if self.connection.has_sparse else replace(fields, sparse="")
         self._client = self.connection.client
+        self._was_released = False
         # Lite reads its files when it is first asked
         self._about = {"timeout": CALL_SECONDS if self.lite else QUICK_SECONDS}
 
@@ -48,6 +49,24 @@ class CollectionReader:
 
     def _call(self, operation: str, action: Callable[[], Any]) -> Any:
         return self.connection.call(f"{operation} in collection '{self.collection}'", action)
+
+    def _call_loaded(self, operation: str, action: Callable[[], Any]) -> Any:
+        """As `_call`, of a call that needs the collection loaded: where another program has released it, it is loaded
+        again."""
+
+        def attempt() -> Any:
+            try:
+                return action()
+            except Exception as error:  # pymilvus and gRPC raise unrelated types
+                if not is_not_loaded(error):
+                    raise
+                if not self._was_released:
+                    logger.warning("milvus: another program released '%s': loading it again", self.collection)
+                    self._was_released = True
+                self._client.load_collection(self.collection, timeout=CALL_SECONDS)
+                return action()
+
+        return self._call(operation, attempt)
 
     @cached_property
     def _uses_arrays(self) -> bool:
@@ -111,12 +130,13 @@ class CollectionReader:
             except MilvusException as error:
                 if filter and is_about_filter(error):
                     raise BadInput(
-                        f"store.filter = '{filter}': {self.version} does not understand it: {one_line(error)}"
+                        f"store.filter = '{filter}': {self.version} does not understand it: "
+                        f'{one_line(error).rpartition("=> ")[2]}; texts stand in quotes, as in source == "BBC"'
                     ) from None
                 raise
             return answer
 
-        return int(self._call("counting rows", query)[0]["count(*)"])
+        return int(self._call_loaded("counting rows", query)[0]["count(*)"])
 
     def has_rows(self) -> bool:
         """Whether any row was ever written, by the server's statistics. The collection need not be loaded."""
@@ -142,7 +162,7 @@ class CollectionReader:
                 return iterator, iterator.next()
 
             try:
-                iterator, found = self._call("reading rows", open_iterator)
+                iterator, found = self._call_loaded("reading rows", open_iterator)
             except JobError as error:
                 if batch == 1 or not is_too_large(error):
                     raise
@@ -195,7 +215,7 @@ class CollectionReader:
                 )
                 return rows
 
-            yield from self._call("reading rows by id", query)
+            yield from self._call_loaded("reading rows by id", query)
 
     def queries_at_once(self, asked: int | None, metric: str, rows: int, dim: int, hits: int) -> int:
         """Queries per request, each with so many hits: `asked`, or as many as are fast, limited by the message size and
@@ -219,5 +239,5 @@ class CollectionReader:
         def search() -> tuple[Ids, Floats]:
             return send(self.connection, self.collection, self.fields, queries, k, options)
 
-        found: tuple[Ids, Floats] = self._call("searching", search)
+        found: tuple[Ids, Floats] = self._call_loaded("searching", search)
         return found
