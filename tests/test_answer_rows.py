@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job.backends.tables.answer_rows import AnswerRows
+from job.backends.tables.answer_rows import AnswerRows, ParquetAnswer
 from job.data import ROWS
 from job.rows import Rows
 
@@ -44,3 +44,18 @@ def test_columns_of_the_input_with_our_names_in_any_case_are_renamed(tmp_path: P
     answer = AnswerRows(tmp_path, ours)
     assert answer.schema.names == ["input_ID", "input_input_id", "input_Cluster", "title", "id", "cluster"]
     assert next(iter(answer)).to_pylist()[0]["input_input_id"] == 1
+
+
+def test_rows_that_are_not_clustered_have_no_cluster_and_ids_keep_their_digits(tmp_path: Path) -> None:
+    story = 2**62 + 1
+    pq.write_table(pa.table({"title": ["A", "B"]}), tmp_path / "input.parquet")
+    rows_of(tmp_path, [7, story], [None, None], [7])
+    columns = {"id": pa.array([7]), "cluster": pa.array([0], pa.int32()), "story_id": pa.array([story])}
+    answer = AnswerRows(tmp_path, pa.table(columns | {"probability": [0.5], "cluster_name": ["A"]}))
+    with ParquetAnswer(tmp_path / "answer.parquet", answer.schema) as writer:
+        answer.writers.append(writer)
+        answer.write()
+    assert pq.read_table(tmp_path / "answer.parquet").slice(1).to_pylist() == [
+        {"title": "B", "id": story, "cluster": -1, "story_id": -1, "probability": None, "cluster_name": None}
+    ]
+    assert pq.read_table(tmp_path / "answer.parquet").to_pandas()["story_id"].tolist() == [story, -1]

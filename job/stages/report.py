@@ -31,7 +31,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 8
+    version = 9
 
     def __init__(self, earlier: Sequence[Stage]) -> None:
         """`earlier`: the stages before this one, in order; the report says how long they took."""
