@@ -160,6 +160,7 @@ def _read_back(job: Job, written: StageResult) -> StageResult:
         BadInput: no such collection, a field is missing, nothing is selected, or its vectors cannot be compared.
         AlteredRowsError: it lacks rows of this input.
     """
+    from job.backends.milvus.index_choice import index_advice
     from job.stages.store_collection import read_collection
 
     milvus, settings = job.milvus, job.config.store
@@ -184,7 +185,10 @@ def _read_back(job: Job, written: StageResult) -> StageResult:
         "index": index.kind,
         "metric": index.metric,
     }
-    warnings = []
+    advice = None
+    if job.config.neighbors.backend == "milvus":
+        advice = index_advice(milvus.connection, settings.index, index, found.rows)
+    warnings = [advice] if advice else []
     if found.unusable:
         warnings.append(f"{found.unusable:,} rows have no usable vector and are left out")
     wanted = job.config.input.time

@@ -1,15 +1,18 @@
 """A real Milvus server that other programs use too, and what it says of a filter."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs import job_of, stats_of
 
 from job.backends.milvus import Fields, Milvus
 from job.backends.milvus.index_kinds import EXACT, Index
 from job.backends.milvus.messages import RowBatch
 from job.data import Floats
 from job.runtime.errors import BadInput, Resumable
+from job.stages.store import StoreStage
 
 VECTORS: Floats = np.eye(8, dtype=np.float32)
 FLAT = Index("FLAT", "IP", {}, "")
@@ -60,3 +63,27 @@ def test_a_filter_that_a_server_does_not_understand_is_bad_input(filled: Milvus)
     ):
         with pytest.raises(BadInput, match=rf"^store\.filter = '.*': Milvus .* does not understand it: {why}.*quotes"):
             filled.count(filter)
+
+
+def test_an_index_that_a_collection_keeps_against_the_settings_is_a_warning(
+    filled: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.fields = Fields()
+
+    def warnings(index: str) -> list[str]:
+        store = {"scope": "collection", "index": index, "uri": filled.uri}
+        job = job_of(tmp_path / "run", None, None, filled, input={}, store=store)
+        found: list[str] = stats_of(StoreStage().run(job))["warnings"]
+        return found
+
+    assert warnings("auto") == warnings("FLAT") == []
+    (said,) = warnings("HNSW")
+    assert "store.index = 'HNSW': the collection has the index FLAT, and keeps it" in said
+    monkeypatch.setattr("job.backends.milvus.index_choice.IVF_ROWS", 8)
+    (said,) = warnings("auto")
+    assert "compares each of its 8 rows with all others" in said
+    assert "store.index=IVF_FLAT" in said
+    filled.connection.client.release_collection(filled.collection)
+    filled.connection.client.drop_index(filled.collection, "embedding")
+    assert warnings("IVF_FLAT") == warnings("auto") == []
+    assert filled.index().kind == "IVF_FLAT"
