@@ -1,6 +1,7 @@
 """A run that cannot fit is refused before it embeds, and `doctor` says beforehand what it needs."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from job.backends.embedding.shape import ModelShape
 from job.config import load
 from job.context import Job
 from job.pipeline import STAGES
-from job.prediction import needs, size_for
+from job.prediction import needs, replaced_by, shortages, size_for
 from job.runtime.needs import GIB, Need
 
 MINILM = ModelShape(384, 22_700_000)
@@ -143,3 +144,21 @@ def test_what_ids_says_to_change_fits_where_the_ids_come_from(tmp_path: Path) ->
 
     assert remedy(f"cluster.previous={tmp_path}") == "set cluster.previous=null"
     assert "store.filter" in remedy("store.scope=collection") and "previous" not in remedy("store.scope=collection")
+
+
+def test_files_that_a_run_replaces_make_room_for_its_own_except_the_largest_and_vectors(
+    copy: Path, small_disk: Path
+) -> None:
+    again = Job(load(DEMO, [f"input.path={SAMPLE}", f"run_dir={copy}"]))
+    names = [name for stage in STAGES if stage.name != "embed" for name in stage.files(again)]
+    sizes = [(copy / name).stat().st_size for name in names if (copy / name).is_file()]
+    assert replaced_by(again, STAGES) == sum(sizes) - max(sizes) > 0
+    assert replaced_by(job_of(f"run_dir={copy / 'new'}"), STAGES) == 0
+    size = size_for(again, MINILM, 502, 496, 3e4)
+    found = needs(again, STAGES, size)
+    added = sum(need.disk for need in found.values()) + max(need.scratch for need in found.values())
+    free = shutil.disk_usage(small_disk).free
+    on_disk = job_of(f"run_dir={small_disk / 'run'}")
+    (short,) = shortages(on_disk, found, size, 1.0)
+    assert "MB more than the files that it replaces, and" in short
+    assert shortages(on_disk, found, size, added - free) == []

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from job.backends.embedding.shape import ModelShape
 from job.backends.tables.take import take_rows
-from job.prediction import MEGABYTE, needs, shortages, size_for, size_of
+from job.prediction import MEGABYTE, needs, replaced_by, shortages, size_for, size_of
 from job.runtime.needs import GIB, Need
 from job.runtime.room import disk_room, memory_room
 from job.runtime.rundir import RunDir
@@ -74,7 +74,7 @@ def plan(job: "Job", model: ModelShape) -> Iterator[str]:
     memory, disk = memory_room(), disk_room(job.run.path)
     there = f"{memory.bytes / GIB:.1f} GiB {memory.where}, " if memory else ""
     yield f"room       {there}{disk.bytes / MEGABYTE:,.0f} MB {disk.where}"
-    for line in shortages(job, found, size) or ["this run fits"]:
+    for line in shortages(job, found, size, replaced_by(job, STAGES)) or ["this run fits"]:
         yield f"verdict    {line}"
 
 
