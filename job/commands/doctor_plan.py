@@ -78,11 +78,12 @@ def plan(job: "Job", model: ModelShape) -> Iterator[str]:
         yield f"verdict    {line}"
 
 
-def table_of_sizes(job: "Job", model: ModelShape) -> Iterator[str]:
-    """Where there is no input: the memory that each stage needs for some numbers of headlines."""
+def table_of_sizes(job: "Job", model: ModelShape, collected: int | None = None) -> Iterator[str]:
+    """Where there is no input: the memory that each stage needs for some numbers of headlines, also for those
+    `collected` in a collection."""
     from job.pipeline import STAGES
 
-    sizes = [size_for(job, model, rows, rows, _TEXT * rows) for rows in _SIZES]
+    sizes = [size_for(job, model, rows, rows, _TEXT * rows) for rows in sorted({*_SIZES, collected or _SIZES[0]})]
     found = [needs(job, STAGES, size) for size in sizes]
     yield f"memory     GiB at the peak of each stage, {sizes[0].dim:,} dimensions, k = {sizes[0].k}:"
     yield "memory      headlines" + "".join(f" {name:>9}" for name in found[0])

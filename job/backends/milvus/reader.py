@@ -139,10 +139,15 @@ class CollectionReader:
         return int(self._call_loaded("counting rows", query)[0]["count(*)"])
 
     def has_rows(self) -> bool:
-        """Whether any row was ever written, by the server's statistics. The collection need not be loaded."""
+        """Whether any row was ever written. The collection need not be loaded."""
+        return self.rows_written() > 0
+
+    def rows_written(self) -> int:
+        """How many rows there are by the server's statistics, with some that were removed. The collection need not be
+        loaded."""
         read = self._client.get_collection_stats
         stats = self._call("reading statistics", lambda: read(self.collection, **self._about))
-        return int(stats["row_count"]) > 0
+        return int(stats["row_count"])
 
     def rows(self, columns: list[str], filter: str = "", batch: int = 10_000) -> Iterator[list[dict[str, Any]]]:
         """Batches of rows with these columns, ascending by id. The collection must be loaded.
