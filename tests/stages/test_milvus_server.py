@@ -309,9 +309,7 @@ def test_a_server_that_stays_away_ends_resumable_and_what_was_written_is_not_wri
             upsert(self, batch)
 
         monkeypatch.setattr(Milvus, "upsert", dying)
-        with pytest.raises(
-            Resumable, match=r"writing in collection 'news_data' failed.*start the server.*same command"
-        ):
+        with pytest.raises(Resumable, match=r"writing in collection 'news_data' failed.*same command"):
             store(milvus, rows, embeddings, run, key="k", index="FLAT", parallel=1)
         done = sent[:4]
         sent[:] = [0] * 10
