@@ -259,7 +259,7 @@ def in_locked_folder(job: Job, meter: Meter, work: Callable[[], None]) -> None:
 
 def _noted(error: Exception, log_file: Path) -> Exception:
     """The error to report, which is noted in the log: of one that nobody expected, with the traceback."""
-    known = explained(error) or error
+    known = explained(error, log_file.parent) or error
     # an error of ours says more than the system's, unless the same command continues once there is room
     if isinstance(error, JobError) and not isinstance(known, Resumable):
         known = error

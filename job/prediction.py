@@ -37,8 +37,9 @@ def needs(job: Job, stages: Sequence[Stage], size: Size) -> dict[str, Need]:
     return {stage.name: stage.need(job, size) for stage in stages if stage.applies(job.config)}
 
 
-def shortages(job: Job, found: dict[str, Need], size: Size) -> list[str]:
-    """What the stages with these needs lack here: one line each, with the figures and what to change."""
+def shortages(job: Job, found: dict[str, Need], size: Size, replaced: float = 0.0) -> list[str]:
+    """What the stages with these needs lack here: one line each, with the figures and what to change. `replaced`: the
+    bytes of the files in the run folder that make room for theirs."""
     memory, gpu = memory_room(), gpu_room(job)
     about = f"{size.headlines:,} headlines x {size.dim:,} dimensions, {size.k} neighbors"
 
@@ -52,7 +53,7 @@ def shortages(job: Job, found: dict[str, Need], size: Size) -> list[str]:
 
     return [
         *lines("memory", memory, lambda need: need.memory, "this process can have {}"),
-        *(_disk_line(bytes, room) for bytes, room in _disks(job, found) if bytes > room.bytes),
+        *(_disk_line(bytes, room, replaced) for bytes, room in _disks(job, found, replaced) if bytes > room.bytes),
         *lines("GPU memory", gpu, lambda need: need.gpu, "{} are free"),
     ]
 
@@ -71,9 +72,21 @@ def check_room(job: Job, stages: Sequence[Stage], folder: Path) -> None:
     there = read_back.exists()
     model = ModelShape(np.load(read_back, mmap_mode="r").shape[1], 0) if there else shape_of(job.model.folder)
     size = size_of(job, folder, model)
-    short = shortages(job, needs(job, to_do, size), size)
+    short = shortages(job, needs(job, to_do, size), size, replaced_by(job, to_do))
     if short:
         raise BadInput("\n".join(short) + "\nor give `--force` to run anyway")
+
+
+def replaced_by(job: Job, stages: Sequence[Stage]) -> float:
+    """The bytes of the files that these stages have left in the run folder and will write anew.
+
+    Without the largest, which lies beside its new one for a moment, the vectors, which may be kept until all new ones
+    are there, and Milvus Lite's files, which grow.
+    """
+    markers = [job.run.marker(stage.name) for stage in stages if stage.name != "embed"]
+    files = [name for marker in markers if marker for name, content in marker.files.items() if content is not None]
+    sizes = [path.stat().st_size for path in map(job.run.file, files) if path.is_file()]
+    return float(sum(sizes) - max(sizes, default=0))
 
 
 def gpu_room(job: Job) -> Room | None:
@@ -88,20 +101,21 @@ def gpu_room(job: Job) -> Room | None:
     return Room(int(torch.cuda.mem_get_info()[0]), f"on GPU {torch.cuda.current_device()}")
 
 
-def _disks(job: Job, found: dict[str, Need]) -> list[tuple[float, Room]]:
-    """The bytes that will be written to each place, with what is free there."""
+def _disks(job: Job, found: dict[str, Need], replaced: float) -> list[tuple[float, Room]]:
+    """The bytes that will be added to each place, with what is free there."""
     run_dir, database = job.run.path, place(job.config.store_uri) if job.uses_lite else None
     apart = found["store"].disk if database and "store" in found else 0.0
     if database is not None and database.is_relative_to(run_dir.resolve()):
         database, apart = None, 0.0
-    in_run = sum(need.disk for need in found.values()) - apart
+    in_run = sum(need.disk for need in found.values()) - apart - replaced
     in_run += max((need.scratch for need in found.values()), default=0)
     return [(in_run, disk_room(run_dir)), *([(apart, disk_room(database))] if database else [])]
 
 
-def _disk_line(bytes: float, room: Room) -> str:
+def _disk_line(bytes: float, room: Room, replaced: float) -> str:
+    more = " more than the files that it replaces" if replaced else ""
     return (
-        f"disk: this run writes about {bytes / MEGABYTE:,.0f} MB, and {room.bytes / MEGABYTE:,.0f} MB are free "
+        f"disk: this run writes about {bytes / MEGABYTE:,.0f} MB{more}, and {room.bytes / MEGABYTE:,.0f} MB are free "
         f"{room.where}: make room, or set run_dir or store.uri to a place on another disk"
     )
 

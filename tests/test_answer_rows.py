@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv, write_csv
 
-from job.backends.tables.answer_rows import AnswerRows
+from job.backends.tables.answer_rows import AnswerRows, ParquetAnswer
 from job.data import ROWS
 from job.rows import Rows
 
@@ -82,3 +82,18 @@ def test_the_answers_of_several_files_and_the_rejects_name_every_row_once(job_he
         places = [(row["input_file"], row["input_row"]) for row in found]
         places += [(row["file"], row["row"]) for row in read_csv(rejects)]
         assert len(set(places)) == len(places) == len(rows)
+
+
+def test_rows_that_are_not_clustered_have_no_cluster_and_ids_keep_their_digits(tmp_path: Path) -> None:
+    story = 2**62 + 1
+    pq.write_table(pa.table({"title": ["A", "B"]}), tmp_path / "input.parquet")
+    rows_of(tmp_path, [7, story], [None, None], [7])
+    columns = {"id": pa.array([7]), "cluster": pa.array([0], pa.int32()), "story_id": pa.array([story])}
+    answer = AnswerRows(tmp_path, pa.table(columns | {"probability": [0.5], "cluster_name": ["A"]}))
+    with ParquetAnswer(tmp_path / "answer.parquet", answer.schema) as writer:
+        answer.writers.append(writer)
+        answer.write()
+    assert pq.read_table(tmp_path / "answer.parquet").slice(1).to_pylist() == [
+        {"title": "B", "id": story, "cluster": -1, "story_id": -1, "probability": None, "cluster_name": None}
+    ]
+    assert pq.read_table(tmp_path / "answer.parquet").to_pandas()["story_id"].tolist() == [story, -1]

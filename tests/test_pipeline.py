@@ -1,5 +1,6 @@
 """The pipeline's loop: skip, run, save, mark, clean up."""
 
+import errno
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from job import pipeline
 from job.config import Config
 from job.context import Job, Stage, StageResult
+from job.runtime.errors import Resumable
 from job.runtime.markers import Content
 from job.runtime.needs import Need, Size
 
@@ -109,3 +111,11 @@ def test_every_stage_declares_its_name_files_and_key_and_names_are_distinct() ->
     for stage in pipeline.STAGES:
         assert stage.name and stage.version >= 1
         assert type(stage).__doc__
+
+
+def test_a_full_disk_is_named_with_the_run_folder_where_the_system_names_no_file(job: Job) -> None:
+    def work() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(Resumable, match=rf"the run folder is '{job.run.path}'\): make room"):
+        pipeline.in_run_folder(job, work)

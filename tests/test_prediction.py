@@ -1,19 +1,24 @@
 """A run that cannot fit is refused before it embeds, and `doctor` says beforehand what it needs."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import DEMO, ROOT, SAMPLE, Run, clean_environment
 from control_group import limited_group
 
 from job.backends.embedding.shape import ModelShape
+from job.backends.milvus import Milvus
+from job.backends.milvus.index_kinds import Index
+from job.backends.milvus.messages import RowBatch
 from job.config import load
 from job.context import Job
 from job.pipeline import STAGES
-from job.prediction import needs, size_for
+from job.prediction import needs, replaced_by, shortages, size_for
 from job.runtime.needs import GIB, Need
 
 MINILM = ModelShape(384, 22_700_000)
@@ -143,3 +148,38 @@ def test_what_ids_says_to_change_fits_where_the_ids_come_from(tmp_path: Path) ->
 
     assert remedy(f"cluster.previous={tmp_path}") == "set cluster.previous=null"
     assert "store.filter" in remedy("store.scope=collection") and "previous" not in remedy("store.scope=collection")
+
+
+def test_files_that_a_run_replaces_make_room_for_its_own_except_the_largest_and_vectors(
+    copy: Path, small_disk: Path
+) -> None:
+    again = Job(load(DEMO, [f"input.path={SAMPLE}", f"run_dir={copy}"]))
+    names = [name for stage in STAGES if stage.name != "embed" for name in stage.files(again)]
+    sizes = [(copy / name).stat().st_size for name in names if (copy / name).is_file()]
+    assert replaced_by(again, STAGES) == sum(sizes) - max(sizes) > 0
+    assert replaced_by(job_of(f"run_dir={copy / 'new'}"), STAGES) == 0
+    size = size_for(again, MINILM, 502, 496, 3e4)
+    found = needs(again, STAGES, size)
+    added = sum(need.disk for need in found.values()) + max(need.scratch for need in found.values())
+    free = shutil.disk_usage(small_disk).free
+    on_disk = job_of(f"run_dir={small_disk / 'run'}")
+    (short,) = shortages(on_disk, found, size, 1.0)
+    assert "MB more than the files that it replaces, and" in short
+    assert shortages(on_disk, found, size, added - free) == []
+
+
+def test_doctor_takes_dimensions_rows_and_index_of_a_collection_that_is_clustered_as_a_whole(
+    job: Run, tmp_path: Path
+) -> None:
+    """No model is looked for, and the server need not show whether it builds GPU indexes."""
+    milvus = Milvus(str(tmp_path / "own.db"), None, "news_data")
+    milvus.prepare(24)
+    milvus.upsert(RowBatch(np.arange(1, 501), np.eye(500, 24, dtype=np.float32), ["text"] * 500, []))
+    milvus.build_index(Index("FLAT", "IP", {}, ""))
+    milvus.close()
+    said = job("doctor", ROOT / "configs" / "collection.yaml", f"store.uri={tmp_path / 'own.db'}", "embed.model=none")
+    assert said.returncode == 0, said.stderr
+    assert "collection 'news_data': 500 rows x 24 dimensions, index FLAT/IP" in said.stdout
+    assert "model      none is needed" in said.stdout and "GPU indexes" not in said.stdout
+    assert "24 dimensions, k = 50" in said.stdout
+    assert [line.split()[1] for line in said.stdout.splitlines() if line.startswith("memory ")][2] == "500"

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, SAMPLE, Run, read_csv
 
+from job.commands.recut import recut
+from job.runtime.errors import BadInput
+from job.stages.merge import MergeStage
+
 SAME = ("headlines_clustered.csv", "headlines_clustered.parquet", "topics.csv", "themes.csv", "map.html")
 
 
@@ -85,6 +89,12 @@ def test_a_graph_of_other_headlines_is_not_cut(job_here: Run, copy: Path, tmp_pa
         refused = job_here("recut", copy, *words)
         assert refused.returncode == 2
         assert "its graph is of other headlines or vectors: `run` it to the end first" in refused.stderr
+
+
+def test_a_tree_of_an_older_version_is_named_so(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MergeStage, "version", MergeStage.version + 1)
+    with pytest.raises(BadInput, match="stage merge was done by an older version"):
+        list(recut(demo, ["merge_above=auto,0.4"]))
 
 
 def test_the_settings_of_a_run_that_is_refused_are_not_those_of_the_answer(job_here: Run, copy: Path) -> None:

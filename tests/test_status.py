@@ -169,3 +169,21 @@ def test_a_run_that_has_ended_is_not_started_again_and_that_is_no_error(requeue:
     done = requeue(0)
     assert (done.returncode, done.stderr) == (0, "")
     assert "not started again: exit code 0, the run in" in done.stdout
+
+
+def test_a_folder_that_is_no_run_folder_is_not_made_one(job: Run, tmp_path: Path) -> None:
+    """Under Slurm it may be that of a run that was killed before it had made it."""
+    done = job("requeue", 137, DEMO, f"run_dir={tmp_path / 'mistyped'}")
+    assert done.returncode == 2
+    assert f"run_dir = '{tmp_path / 'mistyped'}' is no run folder" in done.stderr
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_without_slurm_the_stops_of_one_script_are_counted_and_not_those_of_another(tmp_path: Path) -> None:
+    ended(tmp_path, 0, Resumable("stopped by SIGUSR1"))
+    calls = f"{sys.executable} -m job requeue 129 {DEMO} run_dir={tmp_path}; echo $?;"
+    for count, codes in ((2, ["75", "75"]), (3, ["75", "75", "1"])):
+        done = subprocess.run(
+            ["bash", "-c", count * calls], capture_output=True, text=True, cwd=ROOT, start_new_session=True, check=True
+        )
+        assert done.stdout.split() == codes, done.stderr

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,24 +36,27 @@ def examine(config: "Config | None") -> Iterator[str]:
     yield f"GPU        {verdict(installed_packages())}"
     yield from _device(config)
     model = None
-    try:
-        model = _model(config)
-        heads = ", BGE-M3 heads" if model.m3 else ""
-        yield f"model      {model.name}: {model.folder}, {model.pooling} pooling{heads}"
-    except JobError as error:
-        yield f"model      {error}"
+    there = None if config is None else (yield from _milvus(config))
+    if there is not None and config is not None and not config.input.paths:
+        yield "model      none is needed: the collection's vectors are clustered"
+    else:
+        try:
+            model = _model(config)
+            heads = ", BGE-M3 heads" if model.m3 else ""
+            yield f"model      {model.name}: {model.folder}, {model.pooling} pooling{heads}"
+        except JobError as error:
+            yield f"model      {error}"
     if config is None:
         return
-    for line in _milvus(config):
-        yield f"milvus     {line}"
-    from job.backends.embedding.shape import BGE_M3, shape_of
+    from job.backends.embedding.shape import BGE_M3, ModelShape, shape_of
     from job.commands.doctor_plan import plan, table_of_sizes
     from job.context import Job
 
     try:
         job = Job(config)
         if model is None:
-            yield from table_of_sizes(job, BGE_M3)
+            shape, rows = (ModelShape(there[0], 0), there[1]) if there else (BGE_M3, None)
+            yield from table_of_sizes(job, shape, rows)
             return
         # found without a memo of its checksums, which would lie in the run folder: doctor writes nothing
         job.model = model
@@ -83,7 +86,8 @@ def _model(config: "Config | None") -> "Model":
     return find_model(config.embed.model, config.embed.pooling) if config else find_model("minilm", "auto")
 
 
-def _milvus(config: "Config") -> Iterator[str]:
+def _milvus(config: "Config") -> Generator[str, None, tuple[int, int] | None]:
+    """Lines on the server; returns the dimensions and rows of a collection that is to be clustered as a whole."""
     from job.backends.milvus import is_lite
     from job.backends.milvus.gpu_trial import try_gpu_index
     from job.backends.milvus.index_kinds import KINDS, MAX_TOP_K
@@ -92,28 +96,34 @@ def _milvus(config: "Config") -> Iterator[str]:
     uri = config.store_uri
     if is_lite(uri) and not Path(uri).expanduser().exists():
         kinds = ", ".join(kind.name for kind in KINDS.values() if kind.lite)
-        yield f"Milvus Lite, a new file at {uri}: {kinds}, up to about 100,000 headlines"
-        return
+        yield f"milvus     Milvus Lite, a new file at {uri}: {kinds}, up to about 100,000 headlines"
+        return None
     try:
         milvus = open_milvus(config, patience=0)
     except JobError as error:
-        yield str(error)
-        return
+        yield f"milvus     {error}"
+        return None
     try:
         cloud = "Zilliz Cloud, " if milvus.connection.zilliz else ""
         database = f", database {config.store.db_name}" if config.store.db_name else ""
-        yield f"{cloud}{milvus.version} at {milvus.uri}{database}"
+        yield f"milvus     {cloud}{milvus.version} at {milvus.uri}{database}"
+        limits = f"top-k {MAX_TOP_K:,}, queries a search {MAX_TOP_K:,}, messages 64 MiB"
+        yield f"milvus     limits: {'none known' if milvus.lite else limits}; this run asks for top-k {config.search_k}"
+        name, exists = config.store.collection, milvus.exists()
+        if exists and config.store.scope == "collection" and milvus.has_index():
+            dim, rows, index = milvus.schema.dim, milvus.rows_written(), milvus.index()
+            kept = f"index {index.kind}/{index.metric}"
+            yield f"milvus     collection '{name}': {rows:,} rows x {dim:,} dimensions, {kept}"
+            return dim, rows
+        yield f"milvus     collection '{name}' {'exists' if exists else 'does not exist yet'}"
         asked = config.store.index
         gpu = milvus.connection.gpu(asked if asked in KINDS and KINDS[asked].gpu else "GPU_IVF_FLAT", try_gpu_index)
-        yield f"GPU indexes: {gpu.value}, {gpu.reason}"
-        limits = f"top-k {MAX_TOP_K:,}, queries a search {MAX_TOP_K:,}, messages 64 MiB"
-        yield f"limits: {'none known' if milvus.lite else limits}; this run asks for top-k {config.search_k}"
-        exists = "exists" if milvus.exists() else "does not exist yet"
-        yield f"collection '{config.store.collection}' {exists}"
+        yield f"milvus     GPU indexes: {gpu.value}, {gpu.reason}"
     except JobError as error:
-        yield str(error)
+        yield f"milvus     {error}"
     finally:
         milvus.close()
+    return None
 
 
 def _memory_gib() -> float:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from job.backends.embedding.shape import ModelShape
 from job.backends.tables.take import take_rows
-from job.prediction import MEGABYTE, needs, shortages, size_for, size_of
+from job.prediction import MEGABYTE, needs, replaced_by, shortages, size_for, size_of
 from job.runtime.needs import GIB, Need
 from job.runtime.room import disk_room, memory_room
 from job.runtime.rundir import RunDir
@@ -74,15 +74,16 @@ def plan(job: "Job", model: ModelShape) -> Iterator[str]:
     memory, disk = memory_room(), disk_room(job.run.path)
     there = f"{memory.bytes / GIB:.1f} GiB {memory.where}, " if memory else ""
     yield f"room       {there}{disk.bytes / MEGABYTE:,.0f} MB {disk.where}"
-    for line in shortages(job, found, size) or ["this run fits"]:
+    for line in shortages(job, found, size, replaced_by(job, STAGES)) or ["this run fits"]:
         yield f"verdict    {line}"
 
 
-def table_of_sizes(job: "Job", model: ModelShape) -> Iterator[str]:
-    """Where there is no input: the memory that each stage needs for some numbers of headlines."""
+def table_of_sizes(job: "Job", model: ModelShape, collected: int | None = None) -> Iterator[str]:
+    """Where there is no input: the memory that each stage needs for some numbers of headlines, also for those
+    `collected` in a collection."""
     from job.pipeline import STAGES
 
-    sizes = [size_for(job, model, rows, rows, _TEXT * rows) for rows in _SIZES]
+    sizes = [size_for(job, model, rows, rows, _TEXT * rows) for rows in sorted({*_SIZES, collected or _SIZES[0]})]
     found = [needs(job, STAGES, size) for size in sizes]
     yield f"memory     GiB at the peak of each stage, {sizes[0].dim:,} dimensions, k = {sizes[0].k}:"
     yield "memory      headlines" + "".join(f" {name:>9}" for name in found[0])

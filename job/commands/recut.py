@@ -143,7 +143,9 @@ def _merged_labels(job: Job, word: str) -> Callable[[Config], Ints]:
     if word.partition("=")[0].removeprefix("cluster.") not in STORY_KEYS:
         raise BadInput(f"'{word}': where clusters are merged, several values go only with {', '.join(STORY_KEYS)}")
     if MergeStage().up_to_date(job) is None:
-        raise BadInput(f"'{job.run.path}': stage merge is not done with these settings: `run` it to the end first")
+        raise BadInput(
+            f"'{job.run.path}': stage merge was done by an older version, or with other settings: `run` it once more"
+        )
     tree = MergeTree.load(job.run.file("merges.npz"))
     return lambda config: story_labels(
         tree, merge_level(job.run, config.cluster.merge_above), config.cluster.smallest_story

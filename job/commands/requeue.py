@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from job.commands.command import Command, add_config, load_config
 from job.runtime import ownership
-from job.runtime.errors import EXIT_DONE, EXIT_RESUMABLE, JobError, Resumable
-from job.runtime.holders import Holder, how_it_ended
+from job.runtime.errors import EXIT_DONE, EXIT_RESUMABLE, BadInput, JobError, Resumable
+from job.runtime.holders import Holder, how_it_ended, machine, started
 from job.runtime.ranks import launch
 from job.runtime.restarts import FRUITLESS, note_stop
 from job.runtime.rundir import RunDir
@@ -46,10 +46,13 @@ class RequeueCommand(Command):
         # Slurm sends TERM to jobs whose place others take, and warns of the time limit by USR1
         stops = [one.ended["message"] for one in ended if one.ended is not None and one.failed]
         preempted = all("SIGTERM" in stop for stop in stops) if stops else arguments.code == _SIGNALED + signal.SIGTERM
-        # killed before it had the folder
+        slurm = os.environ.get("SLURM_JOB_ID", "")
+        if not slurm and not ownership.is_run_folder(run.path):
+            raise BadInput(f"run_dir = '{run.path}' is no run folder: name the run_dir of the run that ended")
+        # a batch job that was killed before it had the folder
         run.path.mkdir(parents=True, exist_ok=True)
         ownership.claim(run.path)
-        fruitless = note_stop(run, os.environ.get("SLURM_JOB_ID", ""), preempted)
+        fruitless = note_stop(run, slurm or _script(), preempted)
         if fruitless >= FRUITLESS:
             raise JobError(
                 f"not started again: {fruitless} restarts in a row have finished no shard, batch or stage; the last "
@@ -68,6 +71,12 @@ def _of_this_start(run: RunDir) -> list[Holder]:
         for one in all_of_them
         if (one.facts["launch"].get("slurm"), one.facts["launch"].get("start")) == (this["slurm"], this["start"])
     ]
+
+
+def _script() -> str:
+    """Where there is no Slurm: the process group, which is that of the script that calls the commands in turn."""
+    group = os.getpgrp()
+    return f"{machine()} {group} {started(group)}"
 
 
 def _list(processes: list[Holder]) -> str:

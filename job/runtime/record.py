@@ -103,9 +103,9 @@ def note_config(run: RunDir, config: dict[str, Any]) -> None:
     except (OSError, ValueError, RecursionError):
         last = None
     before = _flatten(last if isinstance(last, dict) else config)
-    changed = [
-        f"{path}: {old!r} -> {new!r}" for path, new in _flatten(config).items() if (old := before.get(path)) != new
-    ]
+    # what a recipe sets is compared itself; `recut` saves it without the recipe's name
+    after = {path: new for path, new in _flatten(config).items() if path != "cluster.recipe"}
+    changed = [f"{path}: {old!r} -> {new!r}" for path, new in after.items() if (old := before.get(path)) != new]
     if changed:
         logger.info("run: changed since the last run here: %s", "; ".join(changed))
     write_json(file, config)

@@ -11,8 +11,9 @@ _FILE = "restarts.json"
 
 
 def note_stop(run: RunDir, job: str, preempted: bool = False) -> int:
-    """Note that the batch job `job` stopped. Returns the restarts in a row that finished nothing: the first stop of a
-    job counts as none, since what it found finished is not known; nor does one that others took the place of."""
+    """Note that the batch job or script `job` stopped. Returns the restarts in a row that finished nothing: the first
+    stop of a job counts as none, since what it found finished is not known; nor does one that others took the place
+    of."""
     done = finished(run.path)
     last = read_sealed(run.file(_FILE))
     fruitless, seen = 0, done

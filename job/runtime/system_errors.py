@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from job.runtime.errors import BadInput, JobError, Resumable
 
@@ -21,8 +22,11 @@ _ERRNO = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
 _PATH = re.compile(r"(?:file|directory|path) '([^']+)'")
 
 
-def explained(error: BaseException) -> JobError | None:
-    """The error that says what the system refuses and what to do; None where that is not what happened."""
+def explained(error: BaseException, run_dir: Path | None = None) -> JobError | None:
+    """The error that says what the system refuses and what to do; None where that is not what happened.
+
+    `run_dir`: to name where a disk is full and the error names no file.
+    """
     for one in _chain(error):
         if isinstance(one, MemoryError) or (isinstance(one, RuntimeError) and _OUT_OF_MEMORY.search(str(one))):
             return JobError(
@@ -30,7 +34,7 @@ def explained(error: BaseException) -> JobError | None:
                 f"each stage needs; {_AGAIN} on a machine that has it"
             )
         if isinstance(one, OSError):
-            return _of_system(one)
+            return _of_system(one, run_dir)
     return None
 
 
@@ -40,14 +44,15 @@ def no_room(error: BaseException) -> Resumable | None:
     return found if isinstance(found, Resumable) else None
 
 
-def _of_system(error: OSError) -> JobError | None:
+def _of_system(error: OSError, run_dir: Path | None) -> JobError | None:
     text = str(error)
     found, named = _ERRNO.search(text), _PATH.search(text)
     number = error.errno or (int(found[1]) if found else None)
     name = error.filename if error.filename is not None else named[1] if named else None
     where = f"'{name}': " if name is not None else ""
     if number in _NO_SPACE:
-        return Resumable(f"{where}{_NO_SPACE[number]}: make room; {_AGAIN}")
+        place = f" (the run folder is '{run_dir}')" if run_dir is not None and not where else ""
+        return Resumable(f"{where}{_NO_SPACE[number]}{place}: make room; {_AGAIN}")
     if number == errno.EFBIG:
         return Resumable(f"{where}larger than files may be here (`ulimit -f`): raise the limit; {_AGAIN}")
     if number in (errno.EMFILE, errno.ENFILE):

@@ -63,7 +63,9 @@ class DescribeStage(Stage):
         terms = title_terms(titles)
         found, keywords = _names(job, titles, terms)
         names = found.names
-        facts = cluster_facts(job.assigned, job.clusters.count, job.rows)
+        # copies of earlier days are not in the collection, and would make today's rows look like growth
+        times = job.headlines.times if job.whole_collection else None
+        facts = cluster_facts(job.assigned, job.clusters.count, job.rows, times)
         topics = [
             Topic(
                 cluster=number,

@@ -45,8 +45,14 @@ class ClusterFacts:
         return {name: values[cluster] for name, values in self.columns.items()}
 
 
-def cluster_facts(assigned: Ints, count: int, rows: Rows) -> ClusterFacts:
-    """`assigned` int32 [n]: the cluster of each headline, below `count`, -1 = none; `rows`: of the answer."""
+def cluster_facts(
+    assigned: Ints, count: int, rows: Rows, headline_times: npt.NDArray[np.float64] | None = None
+) -> ClusterFacts:
+    """`assigned` int32 [n]: the cluster of each headline, below `count`, -1 = none; `rows`: of the answer.
+
+    `headline_times` float64 [n], NaN = unknown: where copies are known of some headlines only, growth counts headlines
+    instead of rows.
+    """
     shown = rows.headlines >= 0
     clusters = np.full(len(rows), -1, np.int64)
     clusters[shown] = assigned[rows.headlines[shown]]
@@ -63,7 +69,8 @@ def cluster_facts(assigned: Ints, count: int, rows: Rows) -> ClusterFacts:
     }
     if bins is not None:
         counts = _counts(clusters, rows.times, count, bins)
-        columns |= {"counts": counts.tolist(), "growth": growth(counts)}
+        grown = counts if headline_times is None else _counts(assigned, headline_times, count, bins)
+        columns |= {"counts": counts.tolist(), "growth": growth(grown)}
     noise = int((assigned < 0).sum())
     noise_rows = int((shown & ~inside).sum())
     return ClusterFacts(columns, bins, Totals(len(rows), len(assigned), noise_rows, noise, int((~shown).sum())))
@@ -130,8 +137,8 @@ def _times(clusters: Ids, times: npt.NDArray[np.float64], count: int) -> dict[st
     }
 
 
-def _counts(clusters: Ids, times: npt.NDArray[np.float64], count: int, bins: TimeBins) -> npt.NDArray[np.int64]:
-    """Rows int64 [count, bins]."""
+def _counts(clusters: Ids | Ints, times: npt.NDArray[np.float64], count: int, bins: TimeBins) -> npt.NDArray[np.int64]:
+    """Rows or headlines int64 [count, bins]."""
     places = bins.places(times)
     there = (clusters >= 0) & (places >= 0)
     flat = clusters[there] * bins.count + places[there]

@@ -110,9 +110,23 @@ class StoreStage(Stage):
 
     def run(self, job: Job) -> StageResult:
         with _advised(job):
-            written = self._write(job) if job.has_input else StageResult(0)
-            result = _read_back(job, written) if job.whole_collection else written
+            result = self._write(job) if job.has_input else StageResult(0)
+            if job.whole_collection:
+                result = self._read_back(job, result)
         return replace(result, stats={**result.stats, "rewrites": rewrites(job.run)})
+
+    def _read_back(self, job: Job, written: StageResult) -> StageResult:
+        """As `_read_back`; rows of this input that are not there, since another program removed them, are written
+        again once."""
+        from job.backends.milvus.search import AlteredRowsError
+        from job.stages.store_write import JOURNAL
+
+        try:
+            return _read_back(job, written)
+        except AlteredRowsError as error:
+            logger.warning("%s: all rows are written again", error)
+        job.run.file(JOURNAL).unlink(missing_ok=True)
+        return _read_back(job, self._write(job))
 
     def _write(self, job: Job) -> StageResult:
         from job.backends.milvus.search import AlteredRowsError
@@ -155,7 +169,9 @@ def _read_back(job: Job, written: StageResult) -> StageResult:
 
     Raises:
         BadInput: no such collection, a field is missing, nothing is selected, or its vectors cannot be compared.
+        AlteredRowsError: it lacks rows of this input.
     """
+    from job.backends.milvus.index_choice import index_advice
     from job.stages.store_collection import read_collection
 
     milvus, settings = job.milvus, job.config.store
@@ -180,7 +196,10 @@ def _read_back(job: Job, written: StageResult) -> StageResult:
         "index": index.kind,
         "metric": index.metric,
     }
-    warnings = []
+    advice = None
+    if job.config.neighbors.backend == "milvus":
+        advice = index_advice(milvus.connection, settings.index, index, found.rows)
+    warnings = [advice] if advice else []
     if found.unusable:
         warnings.append(f"{found.unusable:,} rows have no usable vector and are left out")
     wanted = job.config.input.time

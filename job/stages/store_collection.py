@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from job.backends.arrays import lengths_of
 from job.backends.milvus import Milvus
+from job.backends.milvus.search import AlteredRowsError
 from job.backends.tables import sources as publishers
 from job.backends.tables import times as publication
 from job.backends.tables.columns import first_usual
@@ -56,6 +57,7 @@ def read_collection(job: Job) -> ReadBack:
 
     Raises:
         BadInput: nothing is selected.
+        AlteredRowsError: rows of this input are not in the collection.
     """
     folder = job.run.file(COLLECTION)
     folder.mkdir(exist_ok=True)
@@ -65,6 +67,7 @@ def read_collection(job: Job) -> ReadBack:
         if not sum(len(table) for table in found.tables):
             raise BadInput(_nothing_selected(job))
         table = stack(found.tables)
+        _check_own_rows(job, table["id"].to_numpy())
         order = np.argsort(table["id"].to_numpy(), kind="stable")
         _finish_vectors(temporary, order, job.milvus.schema.dim)
     table = take_rows(table, order)
@@ -100,6 +103,20 @@ def _read_rows(job: Job, vectors_file: IO[bytes]) -> _Found:
             progress.update(len(ids))
             signals.check()
     return found
+
+
+def _check_own_rows(job: Job, selected: Ids) -> None:
+    """Raise `AlteredRowsError` unless each headline of this input is in the collection: in what was `selected`, or
+    left out by the filter."""
+    gone = np.setdiff1d(job.input_headlines.ids, selected)
+    if job.config.store.filter:
+        gone = np.setdiff1d(gone, job.milvus.existing(gone))
+    if len(gone):
+        raise AlteredRowsError(
+            f"store: collection '{job.milvus.collection}' at '{job.milvus.uri}' does not have {len(gone):,} rows of "
+            f"this input that were written (id {gone[0]} is one): is another program removing them? "
+            "Set store.collection to another name, or run when that program does not"
+        )
 
 
 def _nothing_selected(job: Job) -> str:

@@ -29,6 +29,8 @@ from job.stages.store_ids import FILE, load_written_ids, save_written_ids
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
 _SAMPLE = 256
+# of the batches that Milvus has acknowledged
+JOURNAL = "store_done.txt"
 # rows that another run wrote are compared with this run's vectors of the same headlines; another precision or length
 # changes a cosine by some hundredths, another model makes it near 0
 _COMPARED, _SAME_MODEL = 1_000, 0.8
@@ -58,7 +60,7 @@ def write_headlines(job: Job, key: str) -> StageResult:
     )
     batches = _batches(rows)
     with (
-        Journal(job.run.file("store_done.txt"), f"{key} {milvus.collection} {digest(batches)}") as journal,
+        Journal(job.run.file(JOURNAL), f"{key} {milvus.collection} {digest(batches)}") as journal,
         ThreadPoolExecutor(1) as background,
     ):
         # finding out whether a server builds GPU indexes takes up to 40 s: rows are written meanwhile

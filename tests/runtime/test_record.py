@@ -73,3 +73,17 @@ def test_a_config_that_is_none_is_written_again(tmp_path: Path, text: str) -> No
     run.file("config.json").write_text(text)
     note_config(run, {"seed": 1})
     assert json.loads(run.file("config.json").read_text()) == {"seed": 1}
+
+
+def test_a_recipe_whose_settings_are_the_same_is_no_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`recut` saves the settings without the recipe's name."""
+    monkeypatch.setattr(logging.getLogger("job"), "propagate", True)
+    caplog.set_level(logging.INFO, "job")
+    run = RunDir(tmp_path)
+    note_config(run, {"cluster": {"k": 15, "recipe": None}})
+    note_config(run, {"cluster": {"k": 15, "recipe": "stories"}})
+    assert caplog.messages == []
+    note_config(run, {"cluster": {"k": 16, "recipe": None}})
+    assert caplog.messages == ["run: changed since the last run here: cluster.k: 15 -> 16"]

@@ -35,6 +35,9 @@ def test_each_refusal_has_its_words_and_its_exit_code() -> None:
         assert type(found) is kind
         assert said in str(found)
     assert explained(KeyError("x")) is None
+    full = "no space left on this disk (the run folder is '/runs/mine'): make room"
+    assert full in str(explained(OSError(errno.ENOSPC, "x"), Path("/runs/mine")))
+    assert "'/tmp/a': no space" in str(explained(OSError(errno.ENOSPC, "x", "/tmp/a"), Path("/runs/mine")))
     assert explained(RuntimeError("shapes differ")) is None
 
 

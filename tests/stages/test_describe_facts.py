@@ -52,6 +52,18 @@ def test_first_and_last_are_over_all_copies_and_unknown_times_are_left_out() -> 
     assert [sum(counts) for counts in facts.columns["counts"]] == [3, 0]
 
 
+def test_where_copies_are_known_of_todays_headlines_only_they_are_no_growth() -> None:
+    """Two stories with two headlines on each of four days; of one, today's headlines were read five times."""
+    assigned, times = np.repeat(np.arange(2, dtype=np.int32), 8), START + DAY * (np.arange(16) // 2 % 4)
+    read = [*range(16), *([6, 7] * 4)]
+    rows = rows_of(read, times[read].tolist())
+    facts = cluster_facts(assigned, 2, rows, times)
+    assert facts.columns["rows"] == [16, 8]
+    assert facts.columns["counts"] == [[2, 2, 2, 10], [2, 2, 2, 2]]
+    assert facts.columns["growth"] == [1.0, 1.0]
+    assert cluster_facts(assigned, 2, rows).columns["growth"] != [1.0, 1.0]
+
+
 def test_dates_without_a_time_of_day_have_bins_of_days() -> None:
     for days in (1, 2, 3, 7, 40):
         bins = time_bins(START // DAY * DAY + DAY * np.repeat(np.arange(days), 5))

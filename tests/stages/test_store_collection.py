@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,12 @@ import pytest
 from jobs import headlines_of, job_of, stats_of
 
 from job.backends.milvus import Fields, Milvus
+from job.backends.milvus.search import AlteredRowsError
 from job.context import COLLECTION, Job
-from job.data import Embeddings
+from job.data import Embeddings, Ids
 from job.runtime.errors import BadInput
 from job.runtime.system_errors import no_room
+from job.stages import store_collection, store_write
 from job.stages.store import StoreStage
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -29,14 +31,20 @@ def milvus(tmp_path: Path) -> Iterator[Milvus]:
 
 
 def stored(
-    milvus: Milvus, folder: Path, first_id: int, column: pa.Array, name: str = "own", **sections: Any
+    milvus: Milvus,
+    folder: Path,
+    first_id: int,
+    column: pa.Array,
+    name: str = "own",
+    filter: str = "",
+    **sections: Any,
 ) -> tuple[Job, dict[str, Any]]:
     """Headlines with these values of an own column, added to the collection; all of it is read back."""
     ids = np.arange(first_id, first_id + len(column))
     rows = headlines_of(ids, [f"{folder.name} {id}" for id in ids])
     vectors = np.eye(8, dtype=np.float32)[ids % 8]
     milvus.fields = Fields(extra=(name,))
-    store = {"scope": "collection", "extra_fields": [name]}
+    store = {"scope": "collection", "extra_fields": [name], "filter": filter}
     job = job_of(folder, rows, Embeddings(rows.ids, vectors), milvus, store=store, **sections)
     pq.write_table(pa.table({"title": rows.column("title"), name: column}), folder / "input.parquet")
     return job, stats_of(StoreStage().run(job))
@@ -93,6 +101,43 @@ def test_earlier_headlines_without_times_are_a_warning(milvus: Milvus, tmp_path:
     stored(milvus, tmp_path / "mon", 10, pa.array([1, 2]), input=section)
     _, stats = stored(milvus, tmp_path / "tue", 20, pa.array([3]), input=section)
     assert "2 rows of the collection that are not of this input have no publication time" in stats["warnings"][0]
+
+
+def outside_the_sample(ids: Ids) -> list[int]:
+    """Some ids that are not among those whose vectors are compared after writing."""
+    compared = np.random.default_rng(0).choice(len(ids), store_write._SAMPLE, replace=False)
+    return [int(id) for id in np.delete(ids, compared)[:5]]
+
+
+@pytest.mark.parametrize("filter", ["", "own < 500"])
+def test_rows_of_the_input_that_another_program_removed_are_written_again(
+    milvus: Milvus, tmp_path: Path, filter: str
+) -> None:
+    column = pa.array(np.arange(600))
+    job, _ = stored(milvus, tmp_path / "run", 10, column, filter=filter)
+    removed = outside_the_sample(job.input_headlines.ids)
+    milvus.delete(np.array(removed))
+    job, stats = stored(milvus, tmp_path / "run", 10, column, filter=filter)
+    assert sorted(milvus.vectors(np.array(removed))) == removed
+    selected = 500 if filter else 600
+    assert (stats["rows"], len(job.headlines)) == (selected, selected)
+    # what the filter leaves out is not missing: nothing is written again
+    _, stats = stored(milvus, tmp_path / "run", 10, column, filter=filter)
+    assert stats["batches_kept"] == stats["batches"]
+
+
+def test_rows_that_another_program_removes_again_and_again_are_an_error(
+    milvus: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = store_collection._read_rows
+
+    def removes_first(job: Job, file: IO[bytes]) -> Any:
+        milvus.delete(np.array(outside_the_sample(job.input_headlines.ids)))
+        return read(job, file)
+
+    monkeypatch.setattr(store_collection, "_read_rows", removes_first)
+    with pytest.raises(AlteredRowsError, match=r"does not have 5 rows of this input.* \(id \d+ is one\)"):
+        stored(milvus, tmp_path / "run", 10, pa.array(np.arange(600)))
 
 
 def test_without_an_input_the_answer_is_the_collection_alone(milvus: Milvus, tmp_path: Path) -> None:

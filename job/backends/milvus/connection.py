@@ -17,6 +17,7 @@ from job.backends.milvus.errors import (
     connect_error,
     is_down,
     is_unavailable,
+    is_unreachable,
     lite_error,
     one_line,
     real_reason,
@@ -174,9 +175,10 @@ class Connection:
                     since = now
                     logger.warning("%s; retrying for up to %.0f s", message, self.patience)
                 elif now - since > self.patience:
+                    start = "start the server, then " if is_unreachable(error) else ""
                     raise Resumable(
-                        f"{message}, for {now - since:.0f} s; finished work is kept: start the server, then run the "
-                        "same command again (store.patience sets how long the job retries)"
+                        f"{message}, for {now - since:.0f} s; finished work is kept: {start}run the same command again "
+                        "(store.patience sets how long the job retries)"
                     ) from None
                 pause(min(wait, self.patience) * random.uniform(0.5, 1.0))
                 wait = min(2 * wait, _LONGEST_WAIT)

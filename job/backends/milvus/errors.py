@@ -2,23 +2,33 @@
 
 import errno
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from job.runtime.errors import BadInput, JobError, Resumable
 from job.runtime.system_errors import no_room
 
 # Milvus's own codes for: not ready, cannot connect, too many requests, rate limit; collection not loaded; and
 # replicas, channels, segments and nodes that do not exist yet, for instance after a restart
-_UNAVAILABLE_CODES = {1, 2, 4, 8, 101, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
+_NOT_LOADED = 101
+_UNAVAILABLE_CODES = {1, 2, 4, 8, _NOT_LOADED, 400, 401, 500, 501, 502, 503, 600, 601, 901, 902, 903, 904, 905}
 # messages of a server, under its code for any other error, while its components connect to each other
 _UNAVAILABLE_WORDS = re.compile(
     r"attempt #\d+|connection refused|unavailable|not ready|not healthy|node not (?:match|found)|not available|"
     r"context (?:deadline exceeded|canceled)|no (?:available|healthy)|session expired",
     re.IGNORECASE,
 )
+
+# of a server, about the expression of a query; of these only the first comes before a node reads it
+_FILTER_WORDS = re.compile(
+    r"cannot parse expression|not a boolean expression|unsupported right datatype|compare expr|unsupported expr proto"
+)
+# by which gRPC goes through a proxy, the first that is set; and the hosts that it reaches without one
+_PROXIES, _NO_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy"), ("no_grpc_proxy", "no_proxy")
 
 # what the machine refuses, whatever is in the files
 _OF_MACHINE = {
@@ -70,7 +80,21 @@ def is_unavailable(error: BaseException) -> bool:
 def is_about_filter(error: BaseException) -> bool:
     """Whether Milvus refused the expression of a query: by a code of Lite, or of a server, or by a server's words."""
     message = str(getattr(error, "message", ""))
-    return getattr(error, "code", None) in (6, 1100) or "cannot parse expression" in message
+    return getattr(error, "code", None) in (6, 1100) or _FILTER_WORDS.search(message) is not None
+
+
+def is_not_loaded(error: BaseException) -> bool:
+    """Whether a server answers that the collection is not loaded: another program has released it."""
+    return getattr(error, "code", None) == _NOT_LOADED
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether nothing answers at the server's address, as far as gRPC and pymilvus tell."""
+    import grpc
+    from pymilvus.client.types import Status
+
+    code: Any = getattr(error, "code", None)
+    return code() is grpc.StatusCode.UNAVAILABLE if callable(code) else code in (1, Status.CONNECT_FAILED)
 
 
 def is_too_large(error: BaseException) -> bool:
@@ -146,10 +170,33 @@ def connect_error(uri: str, db_name: str, seconds: int, error: BaseException) ->
     code = cause.code().name if callable(getattr(cause, "code", None)) else ""
     if code == "UNAUTHENTICATED" or "auth" in str(error).lower():
         return f"store.uri = '{uri}': the server refuses the token: set MILVUS_TOKEN (user:password, or an API key)"
+    if "handshake" in str(cause).lower():
+        return (
+            f"store.uri = '{uri}': the server does not speak TLS, or its certificate is not trusted: set an address "
+            "with http://, or store.tls_ca to the certificate that signed the server's"
+        )
     return (
         f"store.uri = '{uri}': no Milvus server answers within {seconds} s "
-        f"({code or one_line(error)}): start it, check the address, or set store.uri to a file for Milvus Lite"
+        f"({code or one_line(error)}): {_proxy_advice(uri)}start it, check the address, or set store.uri to a file for "
+        "Milvus Lite"
     )
+
+
+def _proxy_advice(uri: str) -> str:
+    """What to do where gRPC goes to the server through a proxy; the proxy's address without a password."""
+    name = next((name for name in _PROXIES if os.environ.get(name)), None)
+    host = urlsplit(uri).hostname
+    if name is None or host is None:
+        return ""
+    direct = next((os.environ[name] for name in _NO_PROXIES if os.environ.get(name)), "")
+    if any(host.endswith(entry) for entry in direct.replace(" ", "").split(",") if entry):
+        return ""
+    try:
+        proxy = urlsplit(os.environ[name])
+        address = f"{proxy.hostname}:{proxy.port}" if proxy.hostname else "?"
+    except ValueError:
+        address = "?"
+    return f"the connection goes through {name} ({address}): add {host} to no_proxy if it need not; else "
 
 
 class _Reasons(logging.Handler):

@@ -38,6 +38,24 @@ def choose(connection: Connection, request: IndexRequest) -> Index:
     return Index(kind, request.metric, build, reason)
 
 
+def index_advice(connection: Connection, asked: str, index: Index, rows: int) -> str | None:
+    """What to do about the index that a collection of several programs keeps, if it is not the one `asked` for, or for
+    `auto` too slow for its `rows`; None where it is as it should be."""
+    if asked != "auto":
+        if asked == index.kind:
+            return None
+        said, wanted = f"store.index = '{asked}': the collection has the index {index.kind}, and keeps it", asked
+    elif index.kind == "FLAT" and rows >= IVF_ROWS and not connection.lite:
+        said = f"the collection has the index FLAT, which compares each of its {rows:,} rows with all others"
+        wanted = "IVF_FLAT"
+    else:
+        return None
+    return (
+        f"{said}, since other programs may use it too. For another one remove it while nobody searches (pymilvus: "
+        f"release_collection, drop_index), then give the same command with store.index={wanted}"
+    )
+
+
 def require(connection: Connection, kind: str, metric: str, top_k: int) -> None:
     """Check that an index is available there; a GPU index is tried, once per connection.
 

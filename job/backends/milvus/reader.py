@@ -9,7 +9,7 @@ import numpy as np
 
 from job.backends.milvus import messages
 from job.backends.milvus.connection import CALL_SECONDS, QUICK_SECONDS, Connection
-from job.backends.milvus.errors import is_about_filter, is_too_large, one_line
+from job.backends.milvus.errors import is_about_filter, is_not_loaded, is_too_large, one_line
 from job.backends.milvus.index_kinds import Index, SearchEffort
 from job.backends.milvus.schema import SPARSE, CollectionSchema, Fields, read_schema
 from job.data import Floats, Ids
@@ -23,7 +23,8 @@ _MESSAGE_BYTES = 16 * 2**20
 _HIT_BYTES = 24
 _SERVER_QUERIES, _LITE_QUERIES = 4_096, 1_024
 _LITE_L2_BYTES = 256 * 2**20
-_IDS_AT_ONCE = 1_000
+# in a request for rows by their ids: a server takes some 0.4 s for each, however few it has
+_IDS_AT_ONCE, _VECTORS_AT_ONCE = 10_000, 1_000
 
 
 class CollectionReader:
@@ -38,6 +39,7 @@ class CollectionReader:
         fields = fields or Fields()
         self.collection, self.fields = collection, fields if self.connection.has_sparse else replace(fields, sparse="")
         self._client = self.connection.client
+        self._was_released = False
         # Lite reads its files when it is first asked
         self._about = {"timeout": CALL_SECONDS if self.lite else QUICK_SECONDS}
 
@@ -47,6 +49,24 @@ class CollectionReader:
 
     def _call(self, operation: str, action: Callable[[], Any]) -> Any:
         return self.connection.call(f"{operation} in collection '{self.collection}'", action)
+
+    def _call_loaded(self, operation: str, action: Callable[[], Any]) -> Any:
+        """As `_call`, of a call that needs the collection loaded: where another program has released it, it is loaded
+        again."""
+
+        def attempt() -> Any:
+            try:
+                return action()
+            except Exception as error:  # pymilvus and gRPC raise unrelated types
+                if not is_not_loaded(error):
+                    raise
+                if not self._was_released:
+                    logger.warning("milvus: another program released '%s': loading it again", self.collection)
+                    self._was_released = True
+                self._client.load_collection(self.collection, timeout=CALL_SECONDS)
+                return action()
+
+        return self._call(operation, attempt)
 
     @cached_property
     def _uses_arrays(self) -> bool:
@@ -110,18 +130,24 @@ class CollectionReader:
             except MilvusException as error:
                 if filter and is_about_filter(error):
                     raise BadInput(
-                        f"store.filter = '{filter}': {self.version} does not understand it: {one_line(error)}"
+                        f"store.filter = '{filter}': {self.version} does not understand it: "
+                        f'{one_line(error).rpartition("=> ")[2]}; texts stand in quotes, as in source == "BBC"'
                     ) from None
                 raise
             return answer
 
-        return int(self._call("counting rows", query)[0]["count(*)"])
+        return int(self._call_loaded("counting rows", query)[0]["count(*)"])
 
     def has_rows(self) -> bool:
-        """Whether any row was ever written, by the server's statistics. The collection need not be loaded."""
+        """Whether any row was ever written. The collection need not be loaded."""
+        return self.rows_written() > 0
+
+    def rows_written(self) -> int:
+        """How many rows there are by the server's statistics, with some that were removed. The collection need not be
+        loaded."""
         read = self._client.get_collection_stats
         stats = self._call("reading statistics", lambda: read(self.collection, **self._about))
-        return int(stats["row_count"]) > 0
+        return int(stats["row_count"])
 
     def rows(self, columns: list[str], filter: str = "", batch: int = 10_000) -> Iterator[list[dict[str, Any]]]:
         """Batches of rows with these columns, ascending by id. The collection must be loaded.
@@ -141,7 +167,7 @@ class CollectionReader:
                 return iterator, iterator.next()
 
             try:
-                iterator, found = self._call("reading rows", open_iterator)
+                iterator, found = self._call_loaded("reading rows", open_iterator)
             except JobError as error:
                 if batch == 1 or not is_too_large(error):
                     raise
@@ -168,8 +194,19 @@ class CollectionReader:
 
     def vectors(self, ids: Ids) -> dict[int, Floats]:
         """The stored vectors of these ids; ids that do not exist are left out. The collection must be loaded."""
-        found: dict[int, Floats] = {}
-        size = max(1, min(_IDS_AT_ONCE, _MESSAGE_BYTES // (4 * max(1, self.schema.dim))))
+        size = max(1, min(_VECTORS_AT_ONCE, _MESSAGE_BYTES // (4 * max(1, self.schema.dim))))
+        return {
+            int(row[self.fields.id]): np.asarray(row[self.fields.vector], np.float32)
+            for row in self._rows_of(ids, [self.fields.id, self.fields.vector], size)
+        }
+
+    def existing(self, ids: Ids) -> Ids:
+        """Those of these ids that are in the collection, ascending. The collection must be loaded."""
+        found = [int(row[self.fields.id]) for row in self._rows_of(ids, [self.fields.id], _IDS_AT_ONCE)]
+        return np.unique(np.array(found, np.int64))
+
+    def _rows_of(self, ids: Ids, columns: list[str], size: int) -> Iterator[dict[str, Any]]:
+        """The rows of these ids, `size` of them per request; ids that do not exist are left out."""
         for start in range(0, len(ids), size):
             some = ids[start : start + size].tolist()
 
@@ -177,15 +214,13 @@ class CollectionReader:
                 rows: list[dict[str, Any]] = self._client.query(
                     self.collection,
                     filter=f"{self.fields.id} in {some}",
-                    output_fields=[self.fields.id, self.fields.vector],
+                    output_fields=columns,
                     consistency_level="Strong",
                     timeout=CALL_SECONDS,
                 )
                 return rows
 
-            for row in self._call("reading vectors", query):
-                found[int(row[self.fields.id])] = np.asarray(row[self.fields.vector], np.float32)
-        return found
+            yield from self._call_loaded("reading rows by id", query)
 
     def queries_at_once(self, asked: int | None, metric: str, rows: int, dim: int, hits: int) -> int:
         """Queries per request, each with so many hits: `asked`, or as many as are fast, limited by the message size and
@@ -209,5 +244,5 @@ class CollectionReader:
         def search() -> tuple[Ids, Floats]:
             return send(self.connection, self.collection, self.fields, queries, k, options)
 
-        found: tuple[Ids, Floats] = self._call("searching", search)
+        found: tuple[Ids, Floats] = self._call_loaded("searching", search)
         return found

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -103,10 +104,10 @@ def writer_of(path: Path, option: str) -> type[TableWriter]:
 class AnswerRows:
     """The rows of `folder/input.parquet`, whose ids are in `folder/rows.parquet`, joined with `ours`.
 
-    `ours`: one row per distinct headline, ascending by `id`. A row whose id is not there has its id and nulls. An input
-    column with a name of ours becomes `input_NAME`. `files`: the input's, by their numbers; of more than one, the last
-    columns say which file a row is from, and its number there, as `rejects.csv` does. `writers`: what `write` writes
-    to.
+    `ours`: one row per distinct headline, ascending by `id`. A row whose id is not there has its id, -1 in whole
+    numbers (no cluster) and nulls. An input column with a name of ours becomes `input_NAME`. `files`: the input's, by
+    their numbers; of more than one, the last columns say which file a row is from, and its number there, as
+    `rejects.csv` does. `writers`: what `write` writes to.
     """
 
     def __init__(self, folder: Path, ours: pa.Table, files: Sequence[str] = ()) -> None:
@@ -128,10 +129,12 @@ class AnswerRows:
         for batch in self._source.iter_batches(_ROWS):
             here = row_ids[done : done + batch.num_rows]
             place = np.minimum(np.searchsorted(ids, here), len(ids) - 1)
-            mine = ours.take(pa.array(place, mask=ids[place] != here)).set_column(0, "id", pa.array(here))
+            there = ids[place] == here
+            mine = ours.take(pa.array(place, mask=~there)).columns[1:]
             origin = self._origin(rows.slice(done, batch.num_rows))
             done += batch.num_rows
-            columns = [*batch.columns, *(column.combine_chunks() for column in mine.columns), *origin]
+            filled = (_filled(column.combine_chunks(), there) for column in mine)
+            columns = [*batch.columns, pa.array(here), *filled, *origin]
             yield pa.Table.from_arrays(columns, schema=self.schema)
 
     def _origin(self, rows: pa.Table) -> list[pa.Array]:
@@ -153,6 +156,12 @@ class AnswerRows:
                 writer.write(block)
             done += block.num_rows
         return done
+
+
+def _filled(column: pa.Array, there: npt.NDArray[np.bool_]) -> pa.Array:
+    """The column with -1 for whole numbers of rows that are not `there`: with nulls, pandas would read ids as floats,
+    which do not hold all digits of one."""
+    return pc.if_else(there, column, -1).cast(column.type) if pa.types.is_integer(column.type) else column
 
 
 def _renamed(names: list[str], ours: set[str]) -> list[str]:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,49 @@ def test_milvus_lite_is_reached_without_the_proxy(tmp_path: Path, monkeypatch: p
     milvus = Milvus(str(tmp_path / "own.db"), None, "news_data")
     assert not milvus.exists()
     milvus.close()
+
+
+@pytest.fixture
+def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.backends.milvus.connection._CONNECT_SECONDS", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "direct", "advice"),
+    [
+        (
+            "http_proxy",
+            "http://me:secret@127.0.0.1:9",
+            "",
+            r"http_proxy \(127\.0\.0\.1:9\): add gpu7\.cluster to no_proxy",
+        ),
+        ("grpc_proxy", "http://127.0.0.1:port", "localhost", r"grpc_proxy \(\?\): add gpu7\.cluster to no_proxy"),
+        ("https_proxy", "http://127.0.0.1:9", "localhost, .cluster", r"within 1 s \(UNAVAILABLE\): start it"),
+    ],
+)
+@pytest.mark.usefixtures("one_second")
+def test_a_server_that_is_looked_for_through_a_proxy_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, name: str, proxy: str, direct: str, advice: str
+) -> None:
+    for other in ("http_proxy", "grpc_proxy", "https_proxy", "no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("no_proxy", direct)
+    with pytest.raises(Resumable, match=advice) as raised:
+        Connection("http://gpu7.cluster:19530", patience=0)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("one_second")
+def test_a_server_without_tls_at_an_https_address_is_told_so() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with pytest.raises(BadInput, match=r"does not speak TLS, or its certificate is not trusted: .*http://.*tls_ca"):
+            Connection(f"https://127.0.0.1:{port}", patience=0)
+    finally:
+        server.stop(0)
 
 
 def test_a_database_that_another_process_holds_is_named_so(tmp_path: Path) -> None:

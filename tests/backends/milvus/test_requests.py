@@ -29,6 +29,7 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         self.created: list[Any] = []
         self.searched: list[Any] = []
         self.failures: list[Any] = []
+        self.loaded = 0
         # the state of the index and its rows, one for each time that it is asked for; the last one stays
         self.rows = 0
         self.index = [(common_pb2.IndexState.Finished, 1_000)]
@@ -53,6 +54,13 @@ class Recorder(milvus_pb2_grpc.MilvusServiceServicer):
         index.indexed_rows, index.total_rows = rows, 1_000
         index.params.add(key="index_type", value="IVF_FLAT")
         return answer
+
+    def LoadCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.loaded += 1
+        return common_pb2.Status()
+
+    def GetLoadingProgress(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return milvus_pb2.GetLoadingProgressResponse(status=common_pb2.Status(), progress=100)
 
     def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
         if self.failures:
@@ -191,12 +199,13 @@ def test_an_unavailable_server_is_retried_and_an_error_is_not(
     ]
     assert milvus.search(queries, 3, "IP", EXACT)[0][0, 0] == 5
     assert not servicer.failures
+    assert servicer.loaded == 1
     servicer.failures = [common_pb2.Status(code=1100, error_code=1, reason="invalid parameter")]
     with pytest.raises(JobError, match="searching in collection 'news_data' failed: invalid parameter") as raised:
         milvus.search(queries, 3, "IP", EXACT)
     assert raised.value.exit_code == 1
     servicer.failures = [grpc.StatusCode.UNAVAILABLE] * 1000
-    with pytest.raises(Resumable, match=r"finished work is kept.*store\.patience"):
+    with pytest.raises(Resumable, match=r"finished work is kept: start the server, then.*store\.patience"):
         milvus.search(queries, 3, "IP", EXACT)
     milvus.close()
 
