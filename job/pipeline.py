@@ -95,7 +95,7 @@ def run(config: Config, only: str | None = None, force: bool = False) -> None:
                 raise
             logger.warning("%s now", error)
             shares(team)
-        # after `stage NAME` the other stages are still as the settings in config.json made them
+        # also where every stage was up to date; `stage NAME` saves them only if it had something to do
         if job.ranks.rank == 0 and only is None:
             note_settings(job)
 

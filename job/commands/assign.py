@@ -75,7 +75,7 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
         if section == "store" and name not in _PLACE:
             raise BadInput(f"'{word}': assign takes of store only where Milvus is: {', '.join(_PLACE)}")
     from job.backends.tables.answer_rows import AnswerRows, writer_of
-    from job.commands.finished import open_finished, unchanged, written
+    from job.commands.finished import check_texts, open_finished, unchanged, written
     from job.runtime.files import atomic
     from job.runtime.rundir import RunDir
 
@@ -86,6 +86,7 @@ def assign(run_dir: Path, new: Path, output: Path | None = None, words: list[str
     beside = output.with_name(f"{output.stem}_rejects.csv")
     _check_places(new, output, beside)
     job = open_finished(run_dir, words)
+    check_texts(job)
     with tempfile.TemporaryDirectory(prefix="headline-clusters-") as name, unchanged(job):
         scratch = RunDir(Path(name))
         headlines, files = _read(job, new, scratch, words or [])

@@ -81,8 +81,8 @@ def _claim(folder: Path, names: tuple[str, ...]) -> None:
     others = [name for name in (*names, NOTE) if name not in ours and (folder / name).exists()]
     if others:
         raise BadInput(
-            f"--output '{folder}': '{others[0]}' is there and no export wrote it: move it away, or choose another "
-            "folder"
+            f"--output '{folder}': '{others[0]}' is there, and no {NOTE} says that an export wrote it (older versions "
+            "left none): move it away, or choose another folder"
         )
     write_sealed(folder / NOTE, {"program": PROGRAM, "files": sorted({*ours, *names} - {NOTE})})
 

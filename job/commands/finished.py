@@ -12,6 +12,7 @@ from job.runtime import ownership
 from job.runtime.errors import BadInput, Resumable
 from job.runtime.files import atomic
 from job.runtime.rundir import RunDir
+from job.stages.ingest import TEXTS_OF, IngestStage
 
 # what these stages leave is needed only in part, and may be gone: whoever reads it says what is missing
 _OPTIONAL = ("embed", "store")
@@ -36,6 +37,12 @@ def open_finished(run_dir: Path, words: list[str] | None = None) -> Job:
     job = Job(config, device=None if any(word.startswith("device=") for word in words or []) else "auto")
     job.once(_AS_OPENED, lambda: opened)
     return job
+
+
+def check_texts(job: Job) -> None:
+    """Raise `BadInput` where an older version read the run's headlines: it left other texts, and so other ids."""
+    if job.has_input and job.run.stats("ingest").get(TEXTS_OF) != IngestStage.version:
+        raise BadInput(f"'{job.run.path}': an older version read its headlines: give its `run` once more")
 
 
 @contextmanager

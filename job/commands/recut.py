@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from job.commands.command import Command
-from job.commands.finished import check_files
+from job.commands.finished import check_files, check_texts
 from job.config import Config, resolve
 from job.config.sections import CUT_KEYS, NOISE_KEYS, STORY_KEYS
 from job.context import Job
@@ -154,6 +154,7 @@ def _merged_labels(job: Job, word: str) -> Callable[[Config], Ints]:
 
 def _write(config: Config) -> None:
     job = Job(config, device="auto")
+    check_texts(job)
     if config.keeps_ids:
         # refused before anything is cut where the stories that these go on from are gone
         begins_with(job)

@@ -1,15 +1,13 @@
 """The whole configuration, and the rules between its sections."""
 
-import os
-from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from job.config.describe import Describe
 from job.config.input import Input
 from job.config.recipes import expand
-from job.config.sections import Cluster, Embed, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
+from job.config.sections import Cluster, Embed, Folder, Neighbors, Project, RanksConfig, Report, Section, Store, Stories
 from job.runtime.secrets import without_secrets
 
 # UMAP's n_neighbors where it reduces vectors for clustering, as BERTopic has it
@@ -21,7 +19,7 @@ SPARE_HITS = 9
 class Config(Section):
     """All sections. `run_dir`: the folder of the run. `seed`: of the layout and of the recall sample."""
 
-    run_dir: Path
+    run_dir: Folder
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     input: Input = Input()
@@ -35,14 +33,6 @@ class Config(Section):
     report: Report = Report()
     ranks: RanksConfig = RanksConfig()
     _notes: tuple[str, ...] = PrivateAttr(())
-
-    @field_validator("run_dir", mode="before")
-    @classmethod
-    def _as_path(cls, value: object) -> object:
-        # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
-        # such user
-        is_name = isinstance(value, int | str | Path) and not isinstance(value, bool)
-        return os.path.expanduser(str(value)) if is_name else value  # noqa: PTH111
 
     @model_validator(mode="before")
     @classmethod

@@ -4,17 +4,37 @@ A setting that changes how a stage works but not what comes out is marked `NO_EF
 key, so changing it does not redo the stage.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from job.config.kinds import kinds_of
 from job.config.recipes import expand
 
 NO_EFFECT = "no effect on the result"
 
+
+def _expanded(value: object) -> object:
+    # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
+    # such user
+    is_name = isinstance(value, int | str | Path) and not isinstance(value, bool)
+    return os.path.expanduser(str(value)) if is_name else value  # noqa: PTH111
+
+
+# the folder of a run
+Folder = Annotated[Path, BeforeValidator(_expanded)]
 Name = Annotated[str, Field(min_length=1)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 
@@ -54,7 +74,7 @@ class Embed(Section):
     pooling: Annotated[Literal["auto", "cls", "mean"], NO_EFFECT] = "auto"
     shard_rows: int | None = Field(default=None, ge=1)
     sparse: bool = False
-    reuse: Annotated[Path | None, NO_EFFECT] = None
+    reuse: Annotated[Folder | None, NO_EFFECT] = None
 
 
 class Store(Section):
@@ -181,7 +201,7 @@ class Cluster(Section):
     noise_distance: float = Field(default=1.1, gt=0.0)
     merge_above: Annotated[Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["auto"] | None, NO_EFFECT] = None
     smallest_story: Annotated[int, NO_EFFECT] = Field(default=2, ge=2)
-    previous: Annotated[Path | None, NO_EFFECT] = None
+    previous: Annotated[Folder | None, NO_EFFECT] = None
 
     @model_validator(mode="before")
     @classmethod

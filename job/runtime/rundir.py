@@ -126,14 +126,14 @@ class RunDir:
     @contextmanager
     def without_markers(self, stages: Sequence[str], first: bool) -> Iterator[None]:
         """Without these stages' markers during the block and after it. `first`: the block is the first work of this
-        process; if it refuses a setting or the input, and their files are as they were, the markers come back: what was
-        finished before is finished still."""
+        process; if it refuses a setting or the input, or is stopped, and their files are as they were, the markers come
+        back: what was finished before is finished still."""
         markers = [marker for stage in dict.fromkeys(stages) if (marker := self.marker(stage)) is not None]
         for stage in stages:
             self.forget(stage)
         try:
             yield
-        except BadInput:
+        except JobError:
             if first and not any(self.problems(marker) for marker in markers):
                 for marker in markers:
                     marker.save(self._marker_file(marker.stage))

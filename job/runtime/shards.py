@@ -119,18 +119,22 @@ class Shards:
         except (OSError, ValueError, EOFError):
             return False
 
-    def write(self, shard: Shard, array: Array) -> None:
-        """Save a shard: the array first, its marker last."""
+    def write(self, shard: Shard, array: Array, **counts: int) -> None:
+        """Save a shard: the array first, its marker last, with these `counts` in it."""
         array = np.ascontiguousarray(array)
         self._marker_file(shard).unlink(missing_ok=True)
         with atomic(self._array_file(shard)) as temporary:
             write_array(temporary, array)
-        made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3)}
+        made = {"rows": len(shard), "crc32": zlib.crc32(array.data), "at": round(time.time(), 3), **counts}
         write_sealed(self._marker_file(shard), {"key": self.key, **made})
 
     def checksums(self) -> list[int]:
         """The CRC-32 checksums of the shards with a valid marker, in order."""
         return [marker["crc32"] for shard in self.all if (marker := self._valid_marker(shard)) is not None]
+
+    def sum(self, count: str) -> int:
+        """The sum of one of the counts that `write` was given, over the shards with a valid marker."""
+        return sum(marker.get(count, 0) for shard in self.all if (marker := self._valid_marker(shard)) is not None)
 
     def read(self, shard: Shard) -> Array:
         """One shard's array."""

@@ -14,6 +14,7 @@ from job.runtime.kept_vectors import HEADLINES, IDS, SETTINGS, remove_kept
 from job.runtime.log import logger
 from job.runtime.markers import Marker
 from job.runtime.needs import GIB, Need, Size
+from job.runtime.ownership import is_run_folder
 from job.runtime.progress import Progress
 from job.runtime.shards import Shards
 
@@ -65,7 +66,9 @@ class EmbedStage(Stage):
         if model is not None and config.embed.sparse:
             check_sparse(model)
         where = "is not on this machine: a run downloads it" if model is None else f"is in '{model.folder}'"
-        return f"'{config.embed.model}' {where}; {precision.value} on {device.value} ({device.reason})"
+        reuse = config.embed.reuse
+        kept = f"; embed.reuse = '{reuse}' is no run folder" if reuse and not is_run_folder(reuse) else ""
+        return f"'{config.embed.model}' {where}; {precision.value} on {device.value} ({device.reason}){kept}"
 
     def check(self, job: Job) -> None:
         from job.backends.embedding.models import check_sparse
@@ -85,7 +88,10 @@ class EmbedStage(Stage):
         marker = super().up_to_date(job)
         # older versions listed the shards that were there, and none of another rank that was gone
         listed = [] if marker is None else [name for name in marker.files if name.startswith("embeddings/")]
-        return None if marker is None or len(listed) < marker.stats.get("shards", 0) else marker
+        if marker is None or len(listed) < marker.stats.get("shards", 0):
+            return None
+        # older versions kept no ids: only these are written then
+        return marker if not job.has_input or IDS in marker.files else None
 
     def missing(self, job: Job) -> list[str]:
         if not job.has_input:
@@ -107,7 +113,7 @@ class EmbedStage(Stage):
     def run(self, job: Job) -> StageResult | None:
         if not job.has_input:
             return StageResult(0, "no input")
-        made, stats, fallbacks, warnings = self._embed_share(job)
+        made, stats, fallbacks = self._embed_share(job)
         missing = self.missing(job)
         if missing:
             logger.info("embed: %s: its share is done; still missing: %s", job.ranks, "; ".join(missing))
@@ -121,11 +127,12 @@ class EmbedStage(Stage):
         with atomic(job.run.file(IDS)) as temporary:
             write_array(temporary, pq.read_table(job.run.file("headlines.parquet"), columns=["id"])["id"].to_numpy())
         vectors, sparse = self._shards(job, "embeddings"), self._sparse_shards(job)
+        reused = vectors.sum("reused")
         return StageResult(
             made,
             digest(dim, dtype, vectors.checksums(), sparse.checksums() if sparse else []),
             fallbacks,
-            [*warnings, *language_warnings(job)],
+            language_warnings(job),
             stats={
                 "model": job.model.name,
                 "model_digest": job.model.identity,
@@ -141,6 +148,7 @@ class EmbedStage(Stage):
                 "sparse": job.config.embed.sparse,
                 HEADLINES: job.output("ingest"),
                 SETTINGS: self._vector_settings(job),
+                **({"reused": reused} if reused else {}),
                 **stats,
             },
         )
@@ -148,9 +156,8 @@ class EmbedStage(Stage):
     def clean_up(self, job: Job) -> None:
         remove_kept(job.run)
 
-    def _embed_share(self, job: Job) -> tuple[int, dict[str, Any], list[str], list[str]]:
-        """Make the shards of this rank's share that are missing: the number of rows computed, figures, fallbacks, and
-        warnings."""
+    def _embed_share(self, job: Job) -> tuple[int, dict[str, Any], list[str]]:
+        """Make the shards of this rank's share that are missing: the rows computed, figures, and fallbacks."""
         from job.stages.embed_fingerprint import check_fingerprint, read_fingerprint
         from job.stages.embed_known import known_vectors
         from job.stages.embed_loop import Target, embed_shards
@@ -161,26 +168,22 @@ class EmbedStage(Stage):
         if not job.config.embed.sparse:
             self._shards(job, "sparse").remove()
         if not to_make:
-            return 0, {}, [], []
+            return 0, {}, []
         encoder = open_encoder(job)
         asked = encoder.budget
         check_fingerprint(before, encoder, job.model, vectors, job.run)
-        known, warnings = known_vectors(job, encoder, self._vector_settings(job))
+        known, fallbacks = known_vectors(job, encoder, self._vector_settings(job))
         rows = sum(map(len, to_make))
         with Progress("embed", rows, "headlines") as progress:
             target = Target(vectors, job.precision.value != "fp32", self._sparse_shards(job))
             in_order = sorted(to_make, key=lambda shard: shard.number)
             reused = embed_shards(encoder, job.run.file("headlines.parquet"), in_order, target, progress, known)
-        stats = {"reused": reused} if known else {}
         if reused:
             logger.info("embed: %s of %s headlines keep the vectors that they had", f"{reused:,}", f"{rows:,}")
         peak = encoder.release()
-        fallbacks = []
         if encoder.budget < asked:
-            fallbacks = [f"embed.token_budget {asked} -> {encoder.budget}: out of GPU memory"]
-        if peak is not None:
-            stats["device_peak_mb"] = peak
-        return rows - reused, stats, fallbacks, warnings
+            fallbacks += [f"embed.token_budget {asked} -> {encoder.budget}: out of GPU memory"]
+        return rows - reused, {} if peak is None else {"device_peak_mb": peak}, fallbacks
 
     def _vector_settings(self, job: Job) -> str:
         """The digest of everything that a headline's vector depends on, but its text."""

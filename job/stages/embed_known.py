@@ -56,25 +56,27 @@ def look_up(sources: Sequence[KnownVectors], ids: Ids) -> tuple[Ids, Vectors | N
 
 
 def known_vectors(job: Job, encoder: FlagEncoder, settings: str) -> tuple[list[KnownVectors], list[str]]:
-    """What earlier runs have, and why the run that `embed.reuse` names has nothing, if so: this run folder's vectors
-    before its headlines changed; those of `embed.reuse`, or else of `cluster.previous`. None where lexical weights are
-    wanted too."""
+    """What earlier runs have: this run folder's vectors before its headlines changed; those of `embed.reuse`, or else
+    of `cluster.previous`. And in words, which are logged too, why the run that `embed.reuse` names has nothing, if so.
+    Nothing where lexical weights are wanted too."""
     if job.config.embed.sparse:
         return [], []
     named = job.config.embed.reuse
     places = [job.run.file(BEFORE), named or job.config.cluster.previous]
-    found, warnings = [], []
+    found, unusable = [], []
     for place in places:
         if place is None or (place != named and not place.is_dir()):
             continue
-        known = _vectors_of(RunDir(place.expanduser()), job, encoder, settings)
+        known = _vectors_of(RunDir(place), job, encoder, settings)
         if isinstance(known, KnownVectors):
             found.append(known)
         elif place == named:
-            warnings.append(f"embed.reuse = '{place}': its vectors are not used: {known}")
+            unusable.append(f"embed.reuse = '{place}': its vectors are not used: {known}")
+            # at once: it may be a mistake, and to embed all headlines may take hours
+            logger.warning("embed: %s", unusable[-1])
         else:
             logger.info("embed: the vectors in '%s' are not used: %s", place, known)
-    return found, warnings
+    return found, unusable
 
 
 def _vectors_of(run: RunDir, job: Job, encoder: FlagEncoder, settings: str) -> KnownVectors | str:

@@ -82,7 +82,7 @@ def embed_shards(
             vectors = part.complete(pending.vectors())
             if target.sparse is not None:
                 target.sparse.write(shard, pending.lexical())
-            target.vectors.write(shard, vectors)
+            target.vectors.write(shard, vectors, reused=len(shard) - len(part.rows))
 
     def done(rows: int) -> None:
         progress.update(rows)

@@ -92,7 +92,7 @@ class IdsStage(Stage):
         return StageResult(
             len(ids.story_id),
             digest(ids.story_id, ids.parent),
-            warnings=_warnings(today, job.run.stats("ingest").get("time") or job.config.input.time),
+            warnings=_warnings(today, job.run.stats("ingest").get("time")),
             stats={
                 "run": state.run,
                 "kept": kept,
@@ -196,14 +196,15 @@ def _today(job: Job) -> "Today":
 
 
 def _warnings(today: "Today", column: str | None) -> list[str]:
-    """What to say where more than a few times are too late to be right. `column`: that they are from."""
+    """What to say where more than a few times are too late to be right. `column`: of the input, that they are from."""
     known = today.times[np.isfinite(today.times)]
     late = known[known > today.latest]
     if len(late) <= _FEW * len(known):
         return []
+    where = f" in column '{column}'" if column else ""
     first = f"{datetime.fromtimestamp(float(late.min()), UTC):%Y-%m-%d}"
     return [
-        f"{len(late):,} of {len(known):,} headlines have times in column '{column}' that lie in the future, from "
+        f"{len(late):,} of {len(known):,} headlines have times{where} that lie in the future, from "
         f"{first} on: they do not count when stories are retired; if their unit or century is wrong, set "
         "input.time_format or mend the column"
     ]

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from job.stages.ingest_notes import Tally, column_notes, warnings
 from job.stages.ingest_texts import clean_text, decoded_twice, distinct, says_something, texts_table, why_unusable
 from job.stages.ingest_times import InputTimes, time_notes
 
+# in the stats: which version made the texts
+TEXTS_OF = "texts_of_version"
 REJECT_COLUMNS = ("file", "row", "line", "reason")
 
 
@@ -71,8 +74,10 @@ class IngestStage(Stage):
                 f"input.path = '{paths}': changed while it was read: start again when nobody writes to these files"
             )
         result = ingest(job.config.input, job.run)
-        keep_vectors(job.run, str(result.output))
-        return result
+        # with lexical weights, vectors are made anew
+        if not job.config.embed.sparse:
+            keep_vectors(job.run, str(result.output))
+        return replace(result, stats={**result.stats, TEXTS_OF: self.version})
 
 
 def ingest(config: Input, run: RunDir, run_dir: Path | None = None, day_first: bool | None = None) -> StageResult:

@@ -20,7 +20,7 @@ from job.runtime.errors import JobError
 _SPACING = "[\t\n\x0b\x0c\r\x85\u2028\u2029]"
 _CONTROL = r"[\p{Cc}\x{FEFF}]"
 # behind these it is a byte of UTF-8 that was read in another encoding, as in "polÃ\u00adtica"
-_SOFT_HYPHEN = r"(^|[^ÂÃÄÅÎÏÐÑØÙ])\x{AD}"
+_SOFT_HYPHEN = r"(^|[^ÂÃÄÅÎÏÐÑØÙ])\x{AD}+"
 # neither controls, spaces and marks, nor the letters and symbols that show nothing (Hangul fillers, blank braille)
 _VISIBLE = r"[^\p{Cc}\p{Cf}\p{Z}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 

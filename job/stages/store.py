@@ -81,7 +81,8 @@ class StoreStage(Stage):
     def up_to_date(self, job: Job) -> Marker | None:
         marker = super().up_to_date(job)
         if marker is not None and job.has_input and not job.whole_collection and not is_list_whole(job.run):
-            logger.warning("store: '%s' is lost or damaged: writing it again", job.run.file(IDS_FILE))
+            said = "store: '%s' is lost or damaged: writing it again"
+            job.once(said, lambda: logger.warning(said, job.run.file(IDS_FILE)))
             return None
         return marker
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, SAMPLE, Run
 
+from job.runtime.files import read_sealed, write_sealed
 from job.runtime.kept_vectors import BEFORE, IDS, keep_vectors
 from job.runtime.rundir import RunDir
 from job.stages.embed_known import KnownVectors, look_up
@@ -35,6 +36,12 @@ class Embedder:
 
     def __call__(self, folder: Path, start: int, stop: int, *more: str) -> dict[str, Any]:
         """Embed the sample's rows from `start` to `stop`; returns what the stage says of its work."""
+        self.part(folder, start, stop, *more)
+        stats: dict[str, Any] = json.loads((folder / "markers" / "embed.json").read_text())["stats"]
+        return stats
+
+    def part(self, folder: Path, start: int, stop: int, *more: str) -> None:
+        """As one of several ranks, whose share may not be all."""
         path = write_part(self._base / f"{start}-{stop}.csv", start, stop)
         settings = ("embed.precision=fp32", "embed.shard_rows=40", f"embed.model={self._model}")
         self.said = ""
@@ -42,8 +49,6 @@ class Embedder:
             done = self._job("stage", stage, DEMO, f"run_dir={folder}", f"input.path={path}", *settings, *more)
             assert done.returncode == 0, done.stderr
             self.said += done.stderr
-        stats: dict[str, Any] = json.loads((folder / "markers" / "embed.json").read_text())["stats"]
-        return stats
 
 
 @pytest.fixture
@@ -97,9 +102,9 @@ def test_vectors_that_cannot_be_used_are_made_and_the_reason_is_said(embed: Embe
     def warned(name: str, *more: str) -> str:
         stats = embed(tmp_path / name, 30, 90, reuse, *more)
         assert "reused" not in stats
-        warning = next(text for text in stats["warnings"] if "embed.reuse" in text)
-        assert warning in " ".join(embed.said.split())
-        return str(warning)
+        reason = next(text for text in stats["fallbacks"] if "embed.reuse" in text)
+        assert reason in " ".join(embed.said.split("embed: 1")[0].split()), "it is said before the work"
+        return str(reason)
 
     assert "another model, precision or length of texts made them" in warned("longer", "embed.max_length=20")
     marker = monday / "markers" / "embed.json"
@@ -123,6 +128,8 @@ def test_lexical_weights_are_never_left_out(embed: Embedder, tmp_path: Path) -> 
     folder = tmp_path / "run"
     embed(folder, 0, 60, "embed.sparse=true")
     assert "reused" not in embed(folder, 30, 90, "embed.sparse=true")
+    keep = RunDir(folder)
+    assert not keep.file(BEFORE).exists()
     assert len(list((folder / "sparse").glob("[0-9]*.npy"))) == len(list((folder / "embeddings").glob("[0-9]*.npy")))
 
 
@@ -172,3 +179,39 @@ def test_vectors_are_found_by_id_in_any_shard_and_source() -> None:
     missing, found = look_up([second], np.array([5, 6]))
     assert found is None and list(missing) == [0, 1]
     assert look_up([], ids)[1] is None
+
+
+def test_a_run_of_an_older_version_gets_its_ids_and_is_not_embedded_again(embed: Embedder, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    embed(folder, 0, 60)
+    before = vectors(folder)
+    marker = folder / "markers" / "embed.json"
+    values = read_sealed(marker)
+    del values["files"][IDS], values["stats"]["headlines_digest"], values["stats"]["settings_digest"]
+    write_sealed(marker, values)
+    (folder / IDS).unlink()
+    assert embed(folder, 0, 60)["rows"] == 0
+    stats = embed(folder, 10, 70)
+    assert stats["reused"] == len(before.keys() & vectors(folder).keys())
+
+
+def test_all_ranks_are_counted(embed: Embedder, tmp_path: Path) -> None:
+    monday, tuesday = tmp_path / "monday", tmp_path / "tuesday"
+    embed(monday, 0, 130)
+    for rank in (0, 1):
+        words = (f"embed.reuse={monday}", f"ranks.rank={rank}", "ranks.world=2")
+        embed.part(tuesday, 0, 130, *words)
+    stats = json.loads((tuesday / "markers" / "embed.json").read_text())["stats"]
+    assert stats["reused"] == len(vectors(monday))
+
+
+def test_a_home_folder_is_found_and_a_folder_that_is_none_is_said(
+    job_here: Run, embed: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed(tmp_path / "monday", 0, 60)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for setting in ("embed.reuse=~/monday", "cluster.previous=~/monday"):
+        assert embed(tmp_path / setting.partition(".")[0], 30, 90, setting)["reused"] >= 25
+    done = job_here("validate", DEMO, f"run_dir={tmp_path / 'new'}", "embed.reuse=~no-such-user/monday")
+    assert done.returncode == 0
+    assert "embed.reuse = '~no-such-user/monday' is no run folder" in done.stdout

@@ -25,8 +25,9 @@ _FIRST_BYTES = {
     "Zstandard": b"\x28\xb5\x2f\xfd",
     ZIP: b"PK\x03\x04",
 }
-# after "BZh" and the size of the blocks; a header of CSV could begin with "BZh"
-_BZIP2_BLOCK = b"1AY&"
+# after "BZh" and the size of the blocks: a block, or the end; a header of CSV could begin with "BZh"
+_BZIP2_NEXT = (b"1AY&", b"\x17rE8")
+_EMPTY_ZIP = b"PK\x05\x06"
 
 
 def packing_of(path: Path) -> str:
@@ -34,7 +35,9 @@ def packing_of(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     found = next((name for name, first in _FIRST_BYTES.items() if start.startswith(first)), "")
-    return "" if found == "bzip2" and start[4:] != _BZIP2_BLOCK else found
+    if start.startswith(_EMPTY_ZIP):
+        return ZIP
+    return "" if found == "bzip2" and start[4:] not in _BZIP2_NEXT else found
 
 
 def members(path: Path) -> list[zipfile.ZipInfo]:
