@@ -198,7 +198,7 @@ def test_nobody_elses_file_is_overwritten(job_here: Run, stories: Path, tmp_path
     (tmp_path / name).write_text('{"mine": 1}')
     refused = job_here("export", stories, "--to", "csv", "--output", tmp_path)
     assert refused.returncode == 2
-    assert f"'{name}' is there and no export wrote it: move it away" in refused.stderr
+    assert f"'{name}' is there, and no exported.json says that an export wrote it" in refused.stderr
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"mine": 1}')]
 
 
