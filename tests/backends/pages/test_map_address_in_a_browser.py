@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from browser import Browser, Page
 
 from job.backends.pages.map import write_map
 from job.backends.pages.points import MapStory, MapTheme
 from job.backends.pages.report import ReportStory, ReportTheme, write_report
+from job.topics import TimeBins
 from pages.map_browser import Open, box, click, in_a_browser, is_quiet, on_screen, search, slow, texts
 from pages.map_points import points
 from pages.test_report import page as report_page
@@ -142,6 +144,38 @@ def test_a_link_to_what_is_not_there_says_so(opened: Open) -> None:
     assert texts(page, "#panel h2") == ["The name of story 1"] and texts(page, "#panel .back") == ["All stories"]
     for fragment in ("%", "from=x&to=y", "from=2024-04-25&to=1e999", "story", "&&=", "search=%00%ff<b>", "theme="):
         visit(page, fragment)
+    assert is_quiet(page)
+
+
+def test_the_times_of_a_link_are_those_of_the_map_or_the_page_says_that_they_are_not(opened: Open) -> None:
+    day = 1_714_003_200
+    page = opened(points(240, times=day + np.arange(240) * 1_080.0, bins=TimeBins(day, 21_600, 12)))
+    said = "The time range of this link is not on this map."
+    # in UTC, whatever the reader's zone
+    page.call("Emulation.setTimezoneOverride", timezoneId="Pacific/Auckland")
+    for fragment, shown in (
+        # bars that a link from a map with others touches, also where it is shorter than one
+        ("from=2024-04-25T07:00:00Z&to=2024-04-25T08:00:00Z", "25 Apr 2024, 06:00 – 25 Apr 2024, 12:00 UTC"),
+        ("from=2024-04-25T05:59:59Z&to=2024-04-25T12:00:01", "25 Apr 2024, 00:00 – 25 Apr 2024, 18:00 UTC"),
+        ("from=2024-04-25T06:00:00Z&to=2024-04-25T12:00:00Z", "25 Apr 2024, 06:00 – 25 Apr 2024, 12:00 UTC"),
+        ("from=2020-01-01&to=2024-04-25T06:00", "25 Apr 2024, 00:00 – 25 Apr 2024, 06:00 UTC"),
+        ("from=2024-04-27", "27 Apr 2024, 00:00 – 28 Apr 2024, 00:00 UTC"),
+        ("to=2024-04-26", "25 Apr 2024, 00:00 – 26 Apr 2024, 00:00 UTC"),
+    ):
+        visit(page, fragment)
+        assert (texts(page, "#brush p"), texts(page, "#lost")) == ([shown], []), fragment
+        assert texts(page, "#brush button") == ["All times"]
+    for fragment in (
+        *("from=2020-01-01&to=2021-01-01", "from=2030-01-01", "from=2024-04-26&to=2024-04-25", "from=x&to=2024-04-26"),
+        *("from=2024-04-26&to=1e999", "from=+275760-09-13T00:00:00Z"),
+    ):
+        visit(page, fragment)
+        assert texts(page, "#lost") == [said] and texts(page, "#brush button") == [], fragment
+    visit(page, "from=2020-01-01&to=2030-01-01")
+    assert texts(page, "#lost") == [] and texts(page, "#brush button") == []
+    page = opened(points(times=None))
+    visit(page, "from=2024-04-25&to=2024-04-26")
+    assert texts(page, "#lost") == [said]
     assert is_quiet(page)
 
 

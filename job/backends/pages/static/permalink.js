@@ -18,10 +18,14 @@ function keepAddress(parts) {
     const named = data.themes.find((theme) => theme.level === "theme" && theme.name === wanted.get("theme"));
     const theme = named && (story < 0 || data.stories[story].theme === named.number) ? named.number : NOISE;
     const query = (wanted.get("search") || "").trim();
-    const lost = wanted.has("story") && story < 0 ? "story" : wanted.has("theme") && !named ? "theme" : "";
+    const times = ["from", "to"].map((end) => wanted.get(end));
+    const range = times.map(secondsOf);
+    const readable = times.every((text, i) => !text || isTime(range[i]));
+    const inTime = parts.chooseTimes(...(readable ? range : [NaN, NaN])) && readable;
+    const missing = { story: wanted.has("story") && story < 0, theme: wanted.has("theme") && !named, "time range": times.some(Boolean) && !inTime };
+    const lost = Object.keys(missing).find((name) => missing[name]);
     byId("lost").hidden = !lost;
-    byId("lost").textContent = lost && `The ${lost} of this link is not on this map.`;
-    parts.chooseTimes(secondsOf(wanted.get("from")), secondsOf(wanted.get("to")));
+    byId("lost").textContent = lost ? `The ${lost} of this link is not on this map.` : "";
     if (query !== state.query) await parts.ask(query);
     if (turn !== reading) return;
     const moves = story >= 0 ? story !== state.story : theme >= 0 && theme !== state.theme;
@@ -62,4 +66,5 @@ function keepAddress(parts) {
 }
 
 const textOf = (seconds) => (isTime(seconds) ? new Date(Math.round(seconds * 1000)).toISOString().replace(".000Z", "Z") : "");
-const secondsOf = (text) => (text ? Date.parse(text) / 1000 : NaN);
+// in UTC, as all times of the page, also where a hand-written one does not say so; NaN: none
+const secondsOf = (text) => (text ? Date.parse(/T[\d:.]+$/.test(text) ? `${text}Z` : text) / 1000 : NaN);
