@@ -84,6 +84,43 @@ def test_back_and_forward_go_through_what_was_chosen(opened: Open) -> None:
 
 
 @slow
+def test_the_keyboard_goes_back_and_forward_without_losing_its_place(opened: Open) -> None:
+    page = opened(points(stories=STORIES, themes=THEMES))
+
+    def focused() -> str:
+        found: str = page.evaluate("document.activeElement.innerText.split('\\n')[0]")
+        return found
+
+    page.evaluate("document.querySelector('[data-story=\"4\"]').focus()")
+    for expected in ("All stories", "All stories"):
+        # into the story, and from there into its theme
+        page.press("Enter", 13, "\r")
+        page.settle(0.5)
+        assert focused() == expected
+        page.evaluate("document.querySelector('#panel .theme button').focus()")
+    click(page, "#list .story")
+    assert focused() == "theme 1 · a & b + c"
+    for step, expected in (
+        (-1, "The name of story 1"),
+        (-1, "All stories"),
+        (-1, "The name of story 4"),
+        (1, "All stories"),
+        # it is in the theme's list too
+        (1, "The name of story 4"),
+        (1, "theme 1 · a & b + c"),
+    ):
+        go(page, step)
+        assert focused() == expected, (step, address(page))
+    # one story after another
+    visit(page, f"story={BIG + 2}")
+    assert (texts(page, "#panel h2"), focused()) == (["The name of story 2"], "All stories")
+    # a reader who is elsewhere stays there
+    page.evaluate("document.getElementById('query').focus()")
+    visit(page, f"story={BIG + 3}")
+    assert page.evaluate("document.activeElement.id") == "query"
+
+
+@slow
 def test_a_search_that_is_typed_on_and_a_range_that_is_dragged_are_one_step_each(opened: Open) -> None:
     page = opened(points(stories=STORIES, themes=THEMES))
     before = page.evaluate("history.length")

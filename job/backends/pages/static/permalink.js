@@ -13,6 +13,7 @@ function keepAddress(parts) {
 
   async function read() {
     const turn = ++reading;
+    const hadFocus = byId("drawer").contains(document.activeElement);
     const wanted = new URLSearchParams(location.hash.slice(1));
     const story = byStoryId.get(wanted.get("story")) ?? NOISE;
     const named = data.themes.find((theme) => theme.level === "theme" && theme.name === wanted.get("theme"));
@@ -31,11 +32,21 @@ function keepAddress(parts) {
     const moves = story >= 0 ? story !== state.story : theme >= 0 && theme !== state.theme;
     state.change({ story, theme, row: NOISE });
     if (story >= 0 || theme >= 0) parts.drawer(true);
+    if (hadFocus) keepFocus(story, theme);
     const rows = story >= 0 ? rowsOfStory(data.stories[story]) : theme >= 0 ? rowsOfTheme(data, themeOf(data, theme)) : [];
     if (moves && rows.length) parts.view.flyTo(rows);
     clearTimeout(timer);
     written = kind();
     reading = 0;
+  }
+
+  // what the keyboard was on may be gone: it goes on at the top of what is there now
+  function keepFocus(story, theme) {
+    const at = document.activeElement;
+    if (at !== document.body && at.checkVisibility()) return;
+    if (story >= 0) parts.focusPanel();
+    else if (theme >= 0) parts.focusTheme();
+    else byId("list").querySelector("[tabindex='0']")?.focus();
   }
 
   function write() {
