@@ -142,6 +142,9 @@ def test_on_a_phone_the_themes_are_in_the_sheet(opened: Open) -> None:
     assert texts(page, "#theme h2") == ["theme 1 · more"]
     names(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    # all texts of the sheet begin on one line
+    lines = ("#theme .back", "#theme h2", "#sorts button", "#list .dot")
+    assert len({box(page, selector)[0] for selector in lines}) == 1
     inside = [place for place, label in zip(on_screen(page, shown.layout), shown.labels, strict=True) if label % 3 == 1]
     assert np.mean([0 < x < 390 and 120 < y < 372 for x, y in inside]) > 0.6
 
