@@ -167,6 +167,34 @@ def test_what_is_chosen_in_one_page_is_chosen_in_another_that_is_opened_with_its
         assert label != 4 or (outer[0] < x < outer[2] and outer[1] < y < outer[3])
 
 
+def test_what_is_chosen_before_a_link_to_a_search_has_its_texts_stays(opened: Open) -> None:
+    page = opened(points(stories=STORIES, themes=THEMES))
+    for selector, found in (
+        ("[data-story='4']", (["The name of story 4"], [], "about")),
+        ("[data-theme='1']", ([], [THEMES[1].name], "about")),
+    ):
+        # as soon as the list is there, which is before the texts are
+        source = f"""new MutationObserver((_, observer) => {{
+            if ({selector!r}.includes('theme')) document.querySelector('[data-sort=themes]')?.click();
+            const button = document.querySelector({selector!r});
+            if (!button) return;
+            observer.disconnect();
+            window.early = !document.documentElement.dataset.ready;
+            button.click();
+        }}).observe(document, {{ childList: true, subtree: true }})"""
+        script = page.call("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
+        page.evaluate("history.replaceState(null, '', '#search=about'); location.reload()")
+        page.wait("document.documentElement && document.documentElement.dataset.ready")
+        page.settle(0.5)
+        assert page.evaluate("window.early") and shown_now(page) == found
+        assert texts(page, "#found")[0].startswith("240 headlines" if "story" in selector else "72 headlines")
+        assert {*address(page)} == {"search", selector[6:11]}
+        # and back leads to the link
+        go(page, -1)
+        assert (shown_now(page), address(page)) == (([], [], "about"), {"search": "about"})
+        page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
 def test_a_link_to_what_is_not_there_says_so(opened: Open) -> None:
     page = opened(points(stories=STORIES, themes=THEMES))
     visit(page, "story=12345")

@@ -27,8 +27,16 @@ function keepAddress(parts) {
     const lost = Object.keys(missing).find((name) => missing[name]);
     byId("lost").hidden = !lost;
     byId("lost").textContent = lost ? `The ${lost} of this link is not on this map.` : "";
-    if (query !== state.query) await parts.ask(query);
+    const before = state.theme;
+    const asks = query !== state.query;
+    if (asks) await parts.ask(query);
     if (turn !== reading) return;
+    // what the reader has chosen while the texts were unpacked stays
+    if (asks && (state.story >= 0 || state.row >= 0 || state.theme !== before)) {
+      reading = 0;
+      write();
+      return;
+    }
     const moves = story >= 0 ? story !== state.story : theme >= 0 && theme !== state.theme;
     state.change({ story, theme, row: NOISE });
     if (story >= 0 || theme >= 0) parts.drawer(true);
