@@ -30,7 +30,7 @@ class ReportStage(Stage):
     """
 
     name = "report"
-    version = 11
+    version = 12
 
     def __init__(self, earlier: Sequence[Stage]) -> None:
         """`earlier`: the stages before this one, in order; the report says how long they took."""

@@ -138,8 +138,9 @@ def test_on_a_phone_a_tapped_headline_stays_shown_beside_its_point(opened: Open)
         tip, ring, outer = box(page, "#tooltip"), box(page, "#ring"), box(page, "#map")
         assert outer[0] <= tip[0] and outer[1] <= tip[1] and tip[2] <= outer[2] and tip[3] <= outer[3]
         assert tip[2] <= ring[0] or ring[2] <= tip[0] or tip[3] <= ring[1] or ring[3] <= tip[1]
-        # the last line is not cut
+        # the last line is not cut, and the description is whole in the sheet alone
         assert box(page, "#tooltip .of")[3] <= tip[3]
+        assert "what happened" not in text and texts(page, ".card")[0].count("what happened") == 14
     assert is_quiet(page)
 
 

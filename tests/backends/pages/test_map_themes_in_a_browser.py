@@ -110,10 +110,16 @@ def test_a_story_and_the_name_on_the_map_lead_to_the_theme(opened: Open) -> None
     click(page, "[data-story='4']")
     assert texts(page, "#panel .theme") == ["theme 1 · more"]
     click(page, "#panel .theme button")
-    assert texts(page, "#theme h2") == ["theme 1 · more"] and focused(page) == "All themes"
+    assert texts(page, "#theme h2") == ["theme 1 · more"] and focused(page) == "All stories"
     click(page, "#theme .back")
     # it was not opened from the themes
     assert len(texts(page, ".story-name")) == 12
+    click(page, "[data-sort=themes]")
+    click(page, "[data-theme='2']")
+    assert texts(page, "#theme .back") == ["All themes"]
+    click(page, "#theme .back")
+    assert len(texts(page, ".theme-name")) == 3
+    click(page, "[data-sort=largest]")
     click(page, "#whole")
     assert len(texts(page, ".of-theme:not(.off)")) == 3
     left, top, right, bottom = box(page, ".of-theme:not(.off)")
@@ -136,6 +142,9 @@ def test_on_a_phone_the_themes_are_in_the_sheet(opened: Open) -> None:
     assert texts(page, "#theme h2") == ["theme 1 · more"]
     names(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    # all texts of the sheet begin on one line
+    lines = ("#theme .back", "#theme h2", "#sorts button", "#list .dot")
+    assert len({box(page, selector)[0] for selector in lines}) == 1
     inside = [place for place, label in zip(on_screen(page, shown.layout), shown.labels, strict=True) if label % 3 == 1]
     assert np.mean([0 < x < 390 and 120 < y < 372 for x, y in inside]) > 0.6
 

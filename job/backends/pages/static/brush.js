@@ -1,12 +1,12 @@
 // Headlines over time, those that are left of a search, a theme or a story before all of them, and a range of it that a
-// drag or the arrow keys choose. Returns a function that chooses the range
-// from one second to another; all times where it is none.
+// drag or the arrow keys choose. Returns a function that chooses what lies from one second to another (NaN: no end), and
+// says whether there is such a range; where there is none, it chooses all times.
 
 const HEIGHT = 46;
 
 function makeBrush({ data, state }) {
   const { bins } = data.about;
-  if (!bins || bins.count < 2 || !data.seconds) return () => {};
+  if (!bins || bins.count < 2 || !data.seconds) return () => false;
   const box = byId("brush");
   box.hidden = false;
   const { start, width, count } = bins;
@@ -85,9 +85,13 @@ function makeBrush({ data, state }) {
   );
   show(null);
   return (from, to) => {
-    const [first, last] = [from, to].map((seconds) => Math.min(count, Math.max(0, Math.round((seconds - start) / width))));
-    show(first < last ? [first, last] : null);
+    // all bins that the range touches: a map of another run has others. An address has whole milliseconds
+    const first = Number.isNaN(from) ? 0 : Math.floor((from + 0.001 - start) / width);
+    const last = Number.isNaN(to) ? count : Math.max(first + 1, Math.ceil((to - 0.001 - start) / width));
+    const found = !(from > to) && first < count && last > 0;
+    show(found ? [Math.max(0, first), Math.min(count, last)] : null);
     if (chosen || state.range) apply();
+    return found;
   };
 }
 

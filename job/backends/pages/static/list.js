@@ -60,12 +60,13 @@ function makeList(parts, ready) {
   list.addEventListener("scroll", () => {
     if (drawn < items.length && list.scrollTop + list.clientHeight > list.scrollHeight - 600) more();
   });
-  makeThemeHead(parts);
+  const back = makeThemeHead(parts);
   let theme = NOISE;
   state.onChange((changes) => {
     if (state.theme !== theme) {
       // a theme opens with its largest stories, and closes where it was opened
       if (theme < 0) before = sort;
+      back.textContent = before === THEMES ? "All themes" : "All stories";
       choose(state.theme < 0 ? before : sort === THEMES ? "largest" : sort);
       if (state.theme < 0 && parts.themeHadFocus) list.querySelector(`[data-theme="${theme}"]`)?.focus();
       theme = state.theme;

@@ -86,9 +86,12 @@ function watchSearch({ data, state, view, inBox, drawer }, ready) {
   const field = byId("query");
   let haystack = null;
   const run = async () => {
+    const { story, row } = state;
     await ready;
     haystack = haystack || makeHaystack(data);
-    state.change({ hits: search(data, haystack, field.value), query: field.value.trim(), story: NOISE, row: NOISE });
+    // texts may take seconds to unpack: what was opened meanwhile stays open
+    const closes = state.story === story && state.row === row ? { story: NOISE, row: NOISE } : {};
+    state.change({ hits: search(data, haystack, field.value), query: field.value.trim(), ...closes });
     goToHits(data, state, view, inBox);
   };
   // on a phone the list is a sheet

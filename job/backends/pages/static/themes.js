@@ -32,10 +32,11 @@ function sumOf(lists) {
   return known.length ? known[0].map((_, i) => known.reduce((sum, counts) => sum + counts[i], 0)) : null;
 }
 
+// Returns the way back, whose text the list knows.
 function makeThemeHead(parts) {
   const { data, state, closeTheme } = parts;
   const head = byId("theme");
-  const back = el("button", { type: "button", class: "back", click: closeTheme }, "All themes");
+  const back = el("button", { type: "button", class: "back", click: closeTheme });
   const [name, facts] = [el("h2", { dir: "auto" }), el("p", { class: "meta" })];
   head.append(back, name, facts);
   // before a change takes the focus away
@@ -49,4 +50,5 @@ function makeThemeHead(parts) {
     name.textContent = theme.name;
     facts.replaceChildren(...factList([counted(stories.length, "story"), counted(size, "headline")]));
   });
+  return back;
 }
