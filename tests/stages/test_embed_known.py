@@ -94,6 +94,7 @@ def test_ids_that_stay_name_a_run_with_vectors_too(embed: Embedder, tmp_path: Pa
     assert embed(tuesday, 30, 90, f"cluster.previous={monday}")["reused"] >= 25
 
 
+@pytest.mark.slow
 def test_vectors_that_cannot_be_used_are_made_and_the_reason_is_said(embed: Embedder, tmp_path: Path) -> None:
     monday = tmp_path / "monday"
     embed(monday, 0, 60)
@@ -150,6 +151,7 @@ def test_what_is_kept_is_the_last_finished_work(embed: Embedder, tmp_path: Path)
     np.testing.assert_array_equal(np.load(kept.file(IDS)), ids)
 
 
+@pytest.mark.slow
 def test_a_file_system_without_hard_links_keeps_nothing(
     embed: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_run_of_an_older_version_gets_its_ids_and_is_not_embedded_again(embed:
     assert stats["reused"] == len(before.keys() & vectors(folder).keys())
 
 
+@pytest.mark.slow
 def test_all_ranks_are_counted(embed: Embedder, tmp_path: Path) -> None:
     monday, tuesday = tmp_path / "monday", tmp_path / "tuesday"
     embed(monday, 0, 130)
@@ -205,6 +208,7 @@ def test_all_ranks_are_counted(embed: Embedder, tmp_path: Path) -> None:
     assert stats["reused"] == len(vectors(monday))
 
 
+@pytest.mark.slow
 def test_a_home_folder_is_found_and_a_folder_that_is_none_is_said(
     job_here: Run, embed: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def filled(milvus: Milvus) -> Milvus:
     return milvus
 
 
+@pytest.mark.slow
 def test_a_collection_that_another_program_releases_is_loaded_again(filled: Milvus) -> None:
     filled.connection.patience = 1.0
     reads: tuple[Callable[[], bool], ...] = (
@@ -65,6 +66,7 @@ def test_a_filter_that_a_server_does_not_understand_is_bad_input(filled: Milvus)
             filled.count(filter)
 
 
+@pytest.mark.slow
 def test_an_index_that_a_collection_keeps_against_the_settings_is_a_warning(
     filled: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,7 @@ def test_what_is_chosen_before_a_link_to_a_search_has_its_texts_stays(opened: Op
         page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
+@slow
 def test_a_link_to_what_is_not_there_says_so(opened: Open) -> None:
     page = opened(points(stories=STORIES, themes=THEMES))
     visit(page, "story=12345")
