@@ -226,11 +226,12 @@ class StageResult:
 
 class Stage(ABC):
     """One step of the pipeline. `version`: to be raised when the code gives another result for the same key. `needs`:
-    the setting without which the stage does not apply."""
+    the setting without which the stage does not apply. `writes_outside`: of the run folder."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     needs: ClassVar[str] = ""
+    writes_outside: ClassVar[bool] = False
 
     @abstractmethod
     def key(self, job: Job) -> list[Any]:

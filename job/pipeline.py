@@ -165,7 +165,8 @@ def do(stage: Stage, job: Job) -> bool:
     # the last stage depends on all others: without its marker, a run killed from here on does not look complete
     names = [stage.name] if job.ranks.single or not stage.is_shared(job) else []
     names += [NAMES[-1]] if job.ranks.rank == 0 else []
-    with job.run.without_markers(names, first=not job.done):
+    outside = [stage.name] if stage.writes_outside else []
+    with job.run.without_markers(names, not job.done, outside):
         result = stage.run(job)
     if job.ranks.rank == 0:
         note_settings(job)

@@ -7,7 +7,7 @@ later stages only if the result has changed.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +124,21 @@ class RunDir:
         self._marker_file(stage).unlink(missing_ok=True)
 
     @contextmanager
-    def without_markers(self, stages: Sequence[str], first: bool) -> Iterator[None]:
+    def without_markers(self, stages: Sequence[str], first: bool, outside: Sequence[str] = ()) -> Iterator[None]:
         """Without these stages' markers during the block and after it. `first`: the block is the first work of this
         process; if it refuses a setting or the input, or is stopped, and their files are as they were, the markers come
-        back: what was finished before is finished still."""
+        back: what was finished before is finished still. Those of the stages that write `outside` of the folder only
+        where they refuse something: what they had written when they were stopped is not known."""
         markers = [marker for stage in dict.fromkeys(stages) if (marker := self.marker(stage)) is not None]
         for stage in stages:
             self.forget(stage)
         try:
             yield
-        except JobError:
+        except JobError as error:
             if first and not any(self.problems(marker) for marker in markers):
-                for marker in markers:
-                    marker.save(self._marker_file(marker.stage))
+                gone = () if isinstance(error, BadInput) else outside
+                # on a full disk they stay away
+                with suppress(OSError):
+                    for marker in (marker for marker in markers if marker.stage not in gone):
+                        marker.save(self._marker_file(marker.stage))
             raise

@@ -32,6 +32,7 @@ class StoreStage(Stage):
 
     name = "store"
     version = 2
+    writes_outside = True
 
     def key(self, job: Job) -> list[Any]:
         config, fields = job.config, job.config.store.extra_fields

@@ -117,18 +117,19 @@ def in_process(*words: str) -> dict[str, Any]:
 
 
 def synthetic(rows: int, words: list[str], file: str) -> None:
-    """Write texts of 8 to 80 tokens: real words at random, in the schema of `headlines.parquet`."""
+    """Write texts of 8 to 80 tokens: real words at random, with ids, as in `headlines.parquet`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 42, rows)  # in words of about 1.8 tokens each, to which two special tokens are added
-    with pq.ParquetWriter(file, pa.schema([("text", pa.string())]), compression="zstd") as writer:
+    schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for start in range(0, rows, 100_000):
             ends = np.cumsum(lengths[start : start + 100_000]).tolist()
             drawn = [words[i] for i in rng.integers(0, len(words), ends[-1]).tolist()]
             texts = [" ".join(drawn[i:j]) for i, j in zip([0, *ends], ends, strict=False)]
-            writer.write_table(pa.table({"text": texts}))
+            writer.write_table(pa.table({"id": range(start, start + len(texts)), "text": texts}, schema))
 
 
 def bge_m3(folder: Path, tokenizer: Path) -> None:

@@ -384,7 +384,7 @@ def test_a_text_that_cannot_be_tokenized_and_a_full_disk_name_the_shard(
         embedded(model, tmp_path / "null.parquet", shards)
     shards = Shards(tmp_path / "other", "key", 250, 100)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **counts: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shards, "write", full)

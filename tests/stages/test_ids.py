@@ -153,11 +153,13 @@ def test_times_later_than_a_day_after_the_reading_do_not_count(days: Path) -> No
     state = StoryState.load(days / "tue" / "story_state.parquet")
     assert state is not None
     assert {story.seen for story in state.stories} == {None}
-    (said,) = json.loads((days / "tue" / "run.json").read_text())["warnings"]
+    warnings = json.loads((days / "tue" / "run.json").read_text())["warnings"]
+    (said,) = [text for text in warnings if "future" in text]
     assert "headlines have times in column 'published' that lie in the future, from 2031-03-0" in said
     assert said.endswith("if their unit or century is wrong, set input.time_format or mend the column")
     # where no ids are kept, all times count
-    assert json.loads((days / "mon" / "run.json").read_text())["warnings"] == []
+    warnings = json.loads((days / "mon" / "run.json").read_text())["warnings"]
+    assert not [text for text in warnings if "future" in text]
 
 
 def test_one_date_that_is_too_late_is_no_warning() -> None:

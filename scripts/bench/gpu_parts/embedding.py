@@ -133,7 +133,7 @@ def run_stage(bench: Bench, encoder: Any, texts: list[str], name: str) -> None:
 
     rows = bench.scratch / f"texts-{len(texts)}.parquet"
     if not rows.exists():
-        pq.write_table(pa.table({"text": texts}), rows, compression="zstd")
+        pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), rows, compression="zstd")
     shutil.rmtree(bench.scratch / name, ignore_errors=True)
     shards = Shards(bench.scratch / name, "key", len(texts), 100_000)
     with Progress("embed", len(texts), "texts") as progress:
