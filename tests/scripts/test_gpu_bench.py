@@ -192,6 +192,7 @@ def gpu_sh(tmp_path: Path, *parts: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_part_that_ended_well_is_not_done_again_unless_it_is_named(tmp_path: Path) -> None:
     assert "nothing: exit code 2" in gpu_sh(tmp_path, "nothing")
     done = tmp_path / "scratch" / "done"
@@ -224,6 +225,7 @@ def test_the_groups_name_parts_that_there_are(tmp_path: Path) -> None:
         assert said.count("exit code 0") >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_job_that_was_stopped_or_failed_goes_on_after_the_last_finished_stage(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -125,6 +125,7 @@ def test_vectors_that_cannot_be_used_are_made_and_the_reason_is_said(embed: Embe
     assert "no finished run with vectors" in warned("gone")
 
 
+@pytest.mark.slow
 def test_lexical_weights_are_never_left_out(embed: Embedder, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     embed(folder, 0, 60, "embed.sparse=true")
