@@ -29,8 +29,7 @@ NO_EFFECT = "no effect on the result"
 def _expanded(value: object) -> object:
     # once, here: parts of the job and the libraries differ in whether they do; Path's own fails where there is no
     # such user
-    is_name = isinstance(value, int | str | Path) and not isinstance(value, bool)
-    return os.path.expanduser(str(value)) if is_name else value  # noqa: PTH111
+    return os.path.expanduser(str(value)) if isinstance(value, int | str | Path) else value  # noqa: PTH111
 
 
 # the folder of a run

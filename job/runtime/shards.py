@@ -132,9 +132,10 @@ class Shards:
         """The CRC-32 checksums of the shards with a valid marker, in order."""
         return [marker["crc32"] for shard in self.all if (marker := self._valid_marker(shard)) is not None]
 
-    def sum(self, count: str) -> int:
-        """The sum of one of the counts that `write` was given, over the shards with a valid marker."""
-        return sum(marker.get(count, 0) for shard in self.all if (marker := self._valid_marker(shard)) is not None)
+    def sum(self, count: str, shards: Iterable[Shard] | None = None) -> int:
+        """The sum of one of the counts that `write` was given, over those of `shards`, or all, with a valid marker."""
+        markers = map(self._valid_marker, self.all if shards is None else shards)
+        return sum(marker.get(count, 0) for marker in markers if marker is not None)
 
     def read(self, shard: Shard) -> Array:
         """One shard's array."""

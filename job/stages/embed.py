@@ -177,7 +177,8 @@ class EmbedStage(Stage):
         with Progress("embed", rows, "headlines") as progress:
             target = Target(vectors, job.precision.value != "fp32", self._sparse_shards(job))
             in_order = sorted(to_make, key=lambda shard: shard.number)
-            reused = embed_shards(encoder, job.run.file("headlines.parquet"), in_order, target, progress, known)
+            embed_shards(encoder, job.run.file("headlines.parquet"), in_order, target, progress, known)
+        reused = vectors.sum("reused", in_order)
         if reused:
             logger.info("embed: %s of %s headlines keep the vectors that they had", f"{reused:,}", f"{rows:,}")
         peak = encoder.release()

@@ -62,9 +62,9 @@ def embed_shards(
     target: Target,
     progress: Progress,
     known: Sequence[KnownVectors] = (),
-) -> int:
+) -> None:
     """Embed the texts of these shards from the Parquet file at `path` into `target`, except those whose vectors are
-    `known`; returns how many these were.
+    `known`: the markers of the vectors' shards have how many these were, as `reused`.
 
     Raises:
         JobError: a shard failed; the message names it and its rows.
@@ -88,7 +88,6 @@ def embed_shards(
         progress.update(rows)
         signals.check(_GRACE_SECONDS)
 
-    reused = 0
     # leaving the block waits for the shard that is being written: it is finished work
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
@@ -96,7 +95,6 @@ def embed_shards(
             # its first batch may take longer than a signal is patient
             signals.check(_GRACE_SECONDS)
             progress.update(len(shard) - len(part.rows))
-            reused += len(shard) - len(part.rows)
             with _naming(shard, "embedding", part.rows):
                 pending = encoder.forward(part.tokens, target.half, done)
             if written is not None:
@@ -105,7 +103,6 @@ def embed_shards(
             signals.check()
         if written is not None:
             written.result()
-    return reused
 
 
 def read_texts(path: Path, shard: Shard) -> tuple[Ids, list[str]]:

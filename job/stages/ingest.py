@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ class IngestStage(Stage):
         # with lexical weights, vectors are made anew
         if not job.config.embed.sparse:
             keep_vectors(job.run, str(result.output))
-        return replace(result, stats={**result.stats, TEXTS_OF: self.version})
+        return result
 
 
 def ingest(config: Input, run: RunDir, run_dir: Path | None = None, day_first: bool | None = None) -> StageResult:
@@ -107,6 +106,7 @@ def ingest(config: Input, run: RunDir, run_dir: Path | None = None, day_first: b
         warnings=[*column_notes(tally, names), *warnings(tally)],
         stats={
             "files": [str(source.path) for source in sources],
+            TEXTS_OF: IngestStage.version,
             "headlines": len(headlines),
             "copies": tally.rows - len(headlines),
             "rejects": rejected,

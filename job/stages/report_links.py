@@ -11,20 +11,9 @@ from job.runtime.log import logger
 
 # columns of the input that may hold the article's address, the most likely one first
 _USUAL_NAMES = (
-    *(
-        "url",
-        "link",
-        "href",
-        "article_url",
-        "article_link",
-        "news_url",
-        "news_link",
-        "web_url",
-        "page_url",
-        "story_url",
-    ),
-    *("permalink", "canonical_url", "original_url", "original_link", "full_url", "document_identifier", "uri", "guid"),
-)
+    "url link href article_url article_link news_url news_link web_url page_url story_url permalink canonical_url "
+    "original_url original_link full_url document_identifier uri guid"
+).split()
 
 
 def addresses(job: Job) -> list[str]:
@@ -56,6 +45,10 @@ def _addresses(job: Job) -> list[str]:
 
 def link_ids(job: Job) -> list[int]:
     """What links name each story by: the id that stays, or the one that it would be born with."""
+    return job.once("link ids", lambda: _link_ids(job))
+
+
+def _link_ids(job: Job) -> list[int]:
     if job.story_ids is not None:
         return [int(number) for number in job.story_ids.story_id]
     headlines, clusters = job.headlines, job.clusters

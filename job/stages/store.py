@@ -18,7 +18,7 @@ from job.runtime.needs import GIB, Need, Size
 from job.runtime.secrets import without_secrets
 from job.stages.store_extra import check_extra_fields, extra_digest
 from job.stages.store_ids import FILE as IDS_FILE
-from job.stages.store_ids import address, is_list_whole
+from job.stages.store_ids import JOURNAL, address, is_list_whole
 
 
 class StoreStage(Stage):
@@ -114,14 +114,13 @@ class StoreStage(Stage):
         with _advised(job):
             result = self._write(job) if job.has_input else StageResult(0)
             if job.whole_collection:
-                result = self._read_back(job, result)
+                result = self._read_all_back(job, result)
         return replace(result, stats={**result.stats, "rewrites": rewrites(job.run)})
 
-    def _read_back(self, job: Job, written: StageResult) -> StageResult:
+    def _read_all_back(self, job: Job, written: StageResult) -> StageResult:
         """As `_read_back`; rows of this input that are not there, since another program removed them, are written
         again once."""
         from job.backends.milvus.search import AlteredRowsError
-        from job.stages.store_write import JOURNAL
 
         try:
             return _read_back(job, written)

@@ -14,6 +14,8 @@ from job.runtime.rundir import RunDir
 from job.runtime.secrets import without_secrets
 
 FILE = "store_ids.bin"
+# of the batches that Milvus has acknowledged
+JOURNAL = "store_done.txt"
 # as versions before this one wrote it
 _OLD_FILE = "store_ids.npy"
 _NONE: Ids = np.zeros(0, np.int64)
@@ -38,17 +40,15 @@ def place_of(config: Config, identity: str) -> list[str]:
 def load_written_ids(run: RunDir, config: Config, identity: str) -> Ids | None:
     """The ids, ascending; empty where nothing was written to this place yet, None where the file is damaged or lost."""
     try:
-        raw = run.file(FILE).read_bytes()
+        found = _read(run)
     except FileNotFoundError:
         # batches are noted after the ids
         if not run.file(_OLD_FILE).exists():
-            return None if run.file("store_done.txt").exists() else _NONE
+            return None if run.file(JOURNAL).exists() else _NONE
         return _load_old(run) if _is_of_last_answer(run, config) else _NONE
-    with_place = raw.startswith(_HEAD)
-    raw = raw.removeprefix(_HEAD)
-    check, content = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
-    if check != xxhash.xxh3_64(content).digest():
+    if found is None:
         return None
+    with_place, content = found
     if with_place:
         line, _, content = content.partition(b"\n")
         same = json.loads(line) == place_of(config, identity)
@@ -60,10 +60,18 @@ def load_written_ids(run: RunDir, config: Config, identity: str) -> Ids | None:
 def is_list_whole(run: RunDir) -> bool:
     """Whether the list of the ids is as it was written, or of a version that kept another one."""
     try:
-        raw = run.file(FILE).read_bytes().removeprefix(_HEAD)
+        return _read(run) is not None
     except FileNotFoundError:
         return run.file(_OLD_FILE).exists()
-    return raw[:_CHECK_BYTES] == xxhash.xxh3_64(raw[_CHECK_BYTES:]).digest()
+
+
+def _read(run: RunDir) -> tuple[bool, bytes] | None:
+    """Whether the file notes the place, and what follows its checksum; None where it is damaged."""
+    raw = run.file(FILE).read_bytes()
+    with_place = raw.startswith(_HEAD)
+    raw = raw.removeprefix(_HEAD)
+    check, content = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+    return (with_place, content) if check == xxhash.xxh3_64(content).digest() else None
 
 
 def save_written_ids(run: RunDir, config: Config, identity: str, ids: Ids) -> None:

@@ -24,13 +24,11 @@ from job.runtime.log import logger
 from job.runtime.parallel import map_in_order
 from job.runtime.progress import Progress
 from job.stages.store_extra import extra_values
-from job.stages.store_ids import FILE, load_written_ids, save_written_ids
+from job.stages.store_ids import FILE, JOURNAL, load_written_ids, save_written_ids
 
 # a server takes messages of up to 64 MiB; smaller ones overlap better
 MESSAGE_BYTES = 8 * 2**20
 _SAMPLE = 256
-# of the batches that Milvus has acknowledged
-JOURNAL = "store_done.txt"
 # rows that another run wrote are compared with this run's vectors of the same headlines; another precision or length
 # changes a cosine by some hundredths, another model makes it near 0
 _COMPARED, _SAME_MODEL = 1_000, 0.8
