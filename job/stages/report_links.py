@@ -45,10 +45,6 @@ def _addresses(job: Job) -> list[str]:
 
 def link_ids(job: Job) -> list[int]:
     """What links name each story by: the id that stays, or the one that it would be born with."""
-    return job.once("link ids", lambda: _link_ids(job))
-
-
-def _link_ids(job: Job) -> list[int]:
     if job.story_ids is not None:
         return [int(number) for number in job.story_ids.story_id]
     headlines, clusters = job.headlines, job.clusters
